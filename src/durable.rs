@@ -1,0 +1,323 @@
+//! Files that survive a crash, and locks that say who is alive.
+//!
+//! A durable file is replaced whole: a temporary file in the same directory, fsync, rename, fsync of the directory.
+//! A reader sees the old content or the new, never a part. Reads are bounded, because what they read may have been
+//! replaced by something hostile. Locks are flock(2) on files that are never unlinked; a lock belongs to the open
+//! description, so a process that was handed the descriptor holds the lock too.
+//!
+//! Not promised: that a network file system honours any of this.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::failpoint;
+
+/// An operation on a file that failed: which, on what, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system refused the operation.
+    #[error("could not {operation} {}: {source}", path.display())]
+    Io {
+        /// What was attempted, as an infinitive: `write`, `lock`.
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The file is larger than anything that ralph writes there.
+    #[error("{} is larger than {limit} bytes, which no file of ralph's is", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The bound, in bytes.
+        limit: u64,
+    },
+}
+
+impl FileError {
+    /// Wraps the system's answer to `operation` on `path`.
+    pub fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { operation, path: path.to_owned(), source }
+    }
+
+    /// The system's own code, where the system refused.
+    pub fn kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
+            Self::TooLarge { .. } => None,
+        }
+    }
+}
+
+/// Makes `path` a directory of mode 0700, with its parents, whatever the umask; one that exists is left as it is.
+pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
+    match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(FileError::io("create the directory", path, error)),
+    }
+}
+
+/// Replaces `path` with `content`, durably, mode 0600.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let temporary = temporary_beside(path);
+    let result = write_synced(&temporary, content).and_then(|()| rename_synced(&temporary, path));
+    if result.is_err() {
+        // Best effort: the name is unique, so what stays behind is never mistaken for a record.
+        drop(fs::remove_file(&temporary));
+    }
+    result
+}
+
+/// Makes the names in `directory` durable.
+pub fn sync_dir(directory: &Path) -> Result<(), FileError> {
+    File::open(directory)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|e| FileError::io("sync the directory", directory, e))
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    failpoint::hit("durable.write");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| FileError::io("create", path, e))?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(|e| FileError::io("write", path, e))
+}
+
+fn rename_synced(from: &Path, to: &Path) -> Result<(), FileError> {
+    failpoint::hit("durable.rename");
+    fs::rename(from, to).map_err(|e| FileError::io("replace", to, e))?;
+    failpoint::hit("durable.sync");
+    sync_dir(parent(to))
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", uuid::Uuid::now_v7().simple()));
+    path.with_file_name(name)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The content of `path`, or `None` where there is no such file. Follows no symbolic link at the last step.
+pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    let file = match open_no_follow(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(FileError::io("open", path, e)),
+    };
+    let mut content = Vec::new();
+    file.take(limit + 1).read_to_end(&mut content).map_err(|e| FileError::io("read", path, e))?;
+    if content.len() as u64 > limit {
+        return Err(FileError::TooLarge { path: path.to_owned(), limit });
+    }
+    Ok(Some(content))
+}
+
+/// Opens a file for reading: not through a symbolic link, and without waiting on a named pipe.
+pub fn open_no_follow(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+}
+
+/// Room on the disk that was set aside while there was some, so that one last record can be written when there is
+/// none.
+#[derive(Debug)]
+pub struct Reserve {
+    path: PathBuf,
+}
+
+impl Reserve {
+    /// Sets `size` bytes aside in the file `path`. A file system that cannot is not an error: the reserve is then
+    /// simply not there when it is wanted.
+    pub fn set_aside(path: PathBuf, size: u64) -> Result<Self, FileError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| FileError::io("create", &path, e))?;
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(Self { path }),
+            Err(errno) => {
+                let error = FileError::io("set room aside in", &path, errno.into());
+                drop(fs::remove_file(&path));
+                Err(error)
+            }
+        }
+    }
+
+    /// Replaces `path` as [`write`] does; on a full disk, with the room that was set aside, which is then used up.
+    pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
+        match write(path, content) {
+            Err(error) if is_full(&error) => {
+                self.write_in_place(content).and_then(|()| rename_synced(&self.path, path))
+            }
+            other => other,
+        }
+    }
+
+    /// Gives the room back.
+    pub fn release(self) -> Result<(), FileError> {
+        match fs::remove_file(&self.path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &self.path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Overwrites the reserved blocks and only then cuts the rest off, so that no block is ever asked for.
+    fn write_in_place(&self, content: &[u8]) -> Result<(), FileError> {
+        let failed = |e| FileError::io("write", &self.path, e);
+        let mut file = OpenOptions::new().write(true).open(&self.path).map_err(failed)?;
+        file.write_all(content).map_err(failed)?;
+        file.set_len(content.len() as u64).map_err(failed)?;
+        file.sync_all().map_err(failed)
+    }
+}
+
+fn is_full(error: &FileError) -> bool {
+    matches!(error.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
+/// A lock file that is held exclusively for as long as this value, or a copy of its descriptor, lives.
+#[derive(Debug)]
+#[must_use = "the lock is let go when this is dropped"]
+pub struct HeldLock {
+    file: File,
+}
+
+/// Who holds a lock, as far as a look can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockState {
+    /// Someone holds it.
+    Held,
+    /// No one holds it, or there is no such file.
+    Free,
+}
+
+impl HeldLock {
+    /// Takes the lock if it is free. `None`: someone else holds it.
+    pub fn try_take(path: &Path) -> Result<Option<Self>, FileError> {
+        let file = open_lock(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(FileError::io("lock", path, e)),
+        }
+    }
+
+    /// Takes the lock, waiting for it as long as `patience`. `None`: it was not to be had.
+    pub fn take_within(path: &Path, patience: Duration) -> Result<Option<Self>, FileError> {
+        let until = Instant::now() + patience;
+        let mut pause = Duration::from_micros(200);
+        loop {
+            if let Some(lock) = Self::try_take(path)? {
+                return Ok(Some(lock));
+            }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+    }
+
+    /// The descriptor, to hand the lock to a child. The lock is free when the last copy is closed.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Takes over a lock that came as an open descriptor.
+    pub fn adopt(file: File) -> Self {
+        Self { file }
+    }
+}
+
+/// Looks whether the lock at `path` is held, without ever standing in the way of who wants to hold it for long.
+pub fn probe_lock(path: &Path) -> Result<LockState, FileError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(LockState::Free),
+        Err(e) => return Err(FileError::io("open", path, e)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(LockState::Free),
+        Err(TryLockError::WouldBlock) => Ok(LockState::Held),
+        Err(TryLockError::Error(e)) => Err(FileError::io("look at the lock", path, e)),
+    }
+}
+
+/// Waits until no one holds the lock at `path` exclusively. Costs nothing while it waits.
+pub fn wait_until_free(path: &Path) -> Result<(), FileError> {
+    match File::open(path) {
+        Ok(file) => file.lock_shared().map_err(|e| FileError::io("wait for the lock", path, e)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(FileError::io("open", path, e)),
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File, FileError> {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|e| FileError::io("open the lock", path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(read(&path, 10).unwrap().unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn reads_are_bounded_and_follow_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        write(&path, b"12345").unwrap();
+        assert!(matches!(read(&path, 4), Err(FileError::TooLarge { .. })));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(read(&link, 10).is_err());
+        assert!(read(&dir.path().join("none"), 10).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_lock_is_held_until_the_last_copy_of_it_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = HeldLock::try_take(&path).unwrap().unwrap();
+        let copy = HeldLock::adopt(lock.file().try_clone().unwrap());
+        assert!(HeldLock::try_take(&path).unwrap().is_none());
+        drop(lock);
+        assert_eq!(probe_lock(&path).unwrap(), LockState::Held);
+        drop(copy);
+        assert_eq!(probe_lock(&path).unwrap(), LockState::Free);
+    }
+}

@@ -1,0 +1,19 @@
+//! `ralph` runs many coding agents side by side on one git repository: one ticket, one branch, one worktree, one
+//! supervised session.
+//!
+//! Imports go down only, and `tests/architecture.rs` holds the rule:
+//! `cli` → `recover` → `dispatch`, `supervisor`, `removal`, `report` → `launch` → `git`, `session`, `agent`, `ticket`
+//! → `config`, `process`, `durable`, `id`, `failpoint`. Rooms of one storey do not know each other.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("ralph supervises processes with pidfds, a child subreaper and /proc: it runs on Linux only");
+
+pub mod agent;
+pub mod config;
+pub mod durable;
+pub mod failpoint;
+pub mod git;
+pub mod id;
+pub mod process;
+pub mod session;
+pub mod ticket;

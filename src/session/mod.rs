@@ -1,0 +1,11 @@
+//! What a session is: its record, the states it passes through, how its end is judged, and where that is kept.
+//!
+//! `manifest` is the published format, `state` and `outcome` are pure decisions, `store` is the only code that reads
+//! or writes the records. This room knows neither git nor pi: what they found arrives as plain [`outcome::Evidence`].
+
+pub mod lane;
+pub mod manifest;
+pub mod outcome;
+pub mod state;
+pub mod store;
+pub mod view;
