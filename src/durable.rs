@@ -158,6 +158,11 @@ impl Reserve {
         }
     }
 
+    /// Room that was set aside in `path` by an earlier process.
+    pub fn existing(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     /// Replaces `path` as [`write`] does; on a full disk, with the room that was set aside, which is then used up.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
         match write(path, content) {

@@ -1,1 +1,12 @@
-//! process
+//! Processes: who they are, starting, waiting for, signalling and ending them. The only raw system calls.
+//!
+//! A pid is never an identity: it comes with a start time, and is checked again through a pidfd before anything is
+//! signalled. Whether a session lives is not decided here, but by its lock.
+
+pub mod descendants;
+pub mod detach;
+pub mod ending;
+pub mod identity;
+pub mod signal;
+pub mod spawn;
+pub mod wait;

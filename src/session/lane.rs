@@ -1,1 +1,38 @@
-//! lane
+//! The record of a lane: which worktree and branch it owns, and which session is its current one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::id::{BranchName, Lane, SessionId};
+
+/// What `lanes/<slug>/lane.json` holds. Fields are only added; unknown ones are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaneRecord {
+    /// The version of this format: 1.
+    pub schema_version: u32,
+    /// The lane; a folder whose record names another lane is not this lane's.
+    pub lane: Lane,
+    /// The base's name when the lane was made.
+    pub base_ref: String,
+    /// The base's commit: where the lane's branch left its base, or was last brought up to it.
+    pub base_commit: String,
+    /// The lane's branch.
+    pub branch: BranchName,
+    /// The name under which git has the worktree registered.
+    pub worktree_id: String,
+    /// Where the worktree was last seen.
+    pub worktree: String,
+    /// The session last begun.
+    pub current_session: Option<SessionId>,
+    /// How many sessions were begun.
+    pub attempts: u32,
+    /// When the lane was made.
+    pub created_at: Timestamp,
+    /// What a newer version wrote beside the above; kept.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The version of [`LaneRecord`] that is written.
+pub const LANE_VERSION: u32 = 1;

@@ -4,8 +4,10 @@
 //! or writes the records. This room knows neither git nor pi: what they found arrives as plain [`outcome::Evidence`].
 
 pub mod lane;
+pub mod launch;
 pub mod manifest;
 pub mod outcome;
 pub mod state;
 pub mod store;
 pub mod view;
+pub mod writer;

@@ -1,1 +1,431 @@
-//! store
+//! The store: `<git common dir>/ralph/`, where the records of lanes and sessions are kept.
+//!
+//! It survives `git clean -ffdx` and the removal of a worktree. Directories are 0700, files 0600. A manifest is
+//! written only through a [`super::writer::SessionWriter`], which holds the session's lock; a lane's record only by
+//! who holds the [`LaneLock`]. Looking takes no lock and changes nothing. No environment value is ever kept here.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::lane::{LANE_VERSION, LaneRecord};
+use super::manifest::{self, Manifest, Parsed};
+use crate::durable::{self, FileError, HeldLock, LockState};
+use crate::id::{Lane, SessionId, TicketId};
+
+const MAX_SMALL_FILE: u64 = 1 << 20;
+
+/// An operation on the store that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file could not be read, written or locked.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A directory could not be listed.
+    #[error("could not list {}: {source}", path.display())]
+    List {
+        /// The directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A record's content is not what it should be.
+    #[error("{} is damaged: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A record was written by a newer version, which this one must not overwrite.
+    #[error("{} was written by a newer ralph (version {version} of the format)", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version it has.
+        version: u64,
+    },
+    /// Two lanes have the same folder, or the folder was tampered with.
+    #[error("{} belongs to lane {found}, not to {wanted}", path.display())]
+    OtherLane {
+        /// The lane's folder.
+        path: PathBuf,
+        /// The lane it records.
+        found: String,
+        /// The lane that was asked for.
+        wanted: String,
+    },
+    /// A record could not be put into JSON.
+    #[error("could not encode {what}: {source}")]
+    Encode {
+        /// The record.
+        what: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A step that the session cannot take.
+    #[error(transparent)]
+    Step(#[from] super::state::IllegalStep),
+}
+
+/// The store of one repository. Nothing exists on disk until the first write.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// The files of one session.
+#[derive(Debug, Clone)]
+pub struct SessionDir {
+    path: PathBuf,
+}
+
+/// Who may change a lane: held from the decision to dispatch until the supervisor has taken over.
+#[derive(Debug)]
+#[must_use = "the lane is let go when this is dropped"]
+pub struct LaneLock {
+    lane: Lane,
+    _lock: HeldLock,
+}
+
+impl LaneLock {
+    /// The lane that is held.
+    pub fn lane(&self) -> &Lane {
+        &self.lane
+    }
+}
+
+/// What asking for a lane gave.
+#[derive(Debug)]
+pub enum LaneClaim {
+    /// It is ours.
+    Claimed(LaneLock),
+    /// Someone else has it: the session that keeps it busy, where one is recorded already.
+    Busy(Option<SessionId>),
+}
+
+/// What stands for a live session in `running/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningEntry {
+    /// The session.
+    pub session_id: SessionId,
+    /// Its lane, whose lock guards the session's beginning and its settling.
+    pub lane: Lane,
+}
+
+/// Someone's wish that a session end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRequest {
+    /// The version of this format: 1.
+    pub schema_version: u32,
+    /// Who asked: a user id and the asking process.
+    pub uid: u32,
+    /// The process that asked.
+    pub pid: i32,
+    /// When.
+    pub requested_at: Timestamp,
+}
+
+/// A manifest as it was found.
+#[derive(Debug)]
+pub enum Loaded {
+    /// One that this version understands.
+    Manifest(Box<Manifest>),
+    /// One of a newer version: to be shown, not acted upon.
+    Newer {
+        /// Its version.
+        schema_version: u64,
+        /// The document.
+        document: serde_json::Value,
+    },
+    /// One that cannot be read.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is none.
+    Missing,
+}
+
+impl Store {
+    /// The store of the repository with this common dir.
+    pub fn at(common_dir: &Path) -> Self {
+        Self { root: common_dir.join("ralph") }
+    }
+
+    /// The store's own directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn lanes_dir(&self) -> PathBuf {
+        self.root.join("lanes")
+    }
+
+    pub(super) fn sessions_dir(&self) -> PathBuf {
+        self.root.join("sessions")
+    }
+
+    pub(super) fn running_dir(&self) -> PathBuf {
+        self.root.join("running")
+    }
+
+    fn lane_dir(&self, lane: &Lane) -> PathBuf {
+        self.lanes_dir().join(lane.slug().as_str())
+    }
+
+    /// The files of a session, whether they exist or not.
+    pub fn session_dir(&self, id: SessionId) -> SessionDir {
+        SessionDir { path: self.sessions_dir().join(id.to_string()) }
+    }
+
+    /// Takes the lane, or says which session has it. Waits at most `patience` for one that is just beginning or
+    /// ending, since only then is it not known which session that is.
+    pub fn claim_lane(&self, lane: &Lane, patience: Duration) -> Result<LaneClaim, StoreError> {
+        let dir = self.lane_dir(lane);
+        durable::create_private_dir(&dir)?;
+        let path = dir.join("lock");
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(lock) = HeldLock::take_within(&path, Duration::from_millis(20))? {
+                return Ok(LaneClaim::Claimed(LaneLock { lane: lane.clone(), _lock: lock }));
+            }
+            let current = self.lane(lane)?.and_then(|record| record.current_session);
+            if let Some(id) = current
+                && self.probe(id)? == LockState::Held
+            {
+                return Ok(LaneClaim::Busy(Some(id)));
+            }
+            if Instant::now() >= until {
+                return Ok(LaneClaim::Busy(current));
+            }
+        }
+    }
+
+    /// The lane's record.
+    pub fn lane(&self, lane: &Lane) -> Result<Option<LaneRecord>, StoreError> {
+        let dir = self.lane_dir(lane);
+        let Some(record) = read_lane(&dir.join("lane.json"))? else { return Ok(None) };
+        if record.lane != *lane {
+            let (found, wanted) = (record.lane.to_string(), lane.to_string());
+            return Err(StoreError::OtherLane { path: dir, found, wanted });
+        }
+        Ok(Some(record))
+    }
+
+    /// Writes the lane's record.
+    pub fn write_lane(&self, held: &LaneLock, record: &LaneRecord) -> Result<(), StoreError> {
+        let path = self.lane_dir(&held.lane).join("lane.json");
+        Ok(durable::write(&path, &encode("a lane", record)?)?)
+    }
+
+    /// Takes a lane's record away; its folder and lock stay.
+    pub fn forget_lane(&self, held: &LaneLock) -> Result<(), StoreError> {
+        let path = self.lane_dir(&held.lane).join("lane.json");
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &path, e).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every lane's record, in the order of their names, and what is wrong with those that cannot be read.
+    pub fn lanes(&self) -> Result<(Vec<LaneRecord>, Vec<StoreError>), StoreError> {
+        let mut records = Vec::new();
+        let mut damaged = Vec::new();
+        for name in names_in(&self.lanes_dir())? {
+            match read_lane(&self.lanes_dir().join(name).join("lane.json")) {
+                Ok(Some(record)) => records.push(record),
+                Ok(None) => {}
+                Err(error) => damaged.push(error),
+            }
+        }
+        records.sort_by(|a, b| a.lane.cmp(&b.lane));
+        Ok((records, damaged))
+    }
+
+    /// The lanes of one ticket.
+    pub fn lanes_of(&self, ticket: &TicketId) -> Result<Vec<LaneRecord>, StoreError> {
+        let (mut records, _) = self.lanes()?;
+        records.retain(|record| record.lane.ticket() == ticket);
+        Ok(records)
+    }
+
+    /// The sessions that live, or whose end no one has recorded yet. Grows with those only.
+    pub fn running(&self) -> Result<Vec<SessionId>, StoreError> {
+        ids_in(&self.running_dir())
+    }
+
+    /// The entry of a session in `running/`.
+    pub fn running_entry(&self, id: SessionId) -> Result<Option<RunningEntry>, StoreError> {
+        let path = self.running_dir().join(id.to_string());
+        let Some(bytes) = durable::read(&path, MAX_SMALL_FILE)? else { return Ok(None) };
+        decode(&path, &bytes).map(Some)
+    }
+
+    /// Every session there is a record of, oldest first.
+    pub fn sessions(&self) -> Result<Vec<SessionId>, StoreError> {
+        ids_in(&self.sessions_dir())
+    }
+
+    /// A session's manifest.
+    pub fn load(&self, id: SessionId) -> Result<Loaded, StoreError> {
+        let loaded = load_manifest(&self.session_dir(id).manifest())?;
+        match loaded {
+            Loaded::Manifest(manifest) if manifest.session_id != id => Ok(Loaded::Damaged {
+                path: self.session_dir(id).manifest(),
+                why: format!("it is the manifest of session {}", manifest.session_id),
+            }),
+            other => Ok(other),
+        }
+    }
+
+    /// Whether someone holds the session's lock: its supervisor, or who is preparing or settling it.
+    pub fn probe(&self, id: SessionId) -> Result<LockState, StoreError> {
+        Ok(durable::probe_lock(&self.session_dir(id).lock())?)
+    }
+
+    /// Waits until no one holds the session's lock.
+    pub fn wait_until_free(&self, id: SessionId) -> Result<(), StoreError> {
+        Ok(durable::wait_until_free(&self.session_dir(id).lock())?)
+    }
+
+    /// Leaves the wish that a session end; the first one stays.
+    pub fn request_stop(&self, id: SessionId, request: &StopRequest) -> Result<(), StoreError> {
+        let path = self.session_dir(id).stop_request();
+        if path.exists() {
+            return Ok(());
+        }
+        Ok(durable::write(&path, &encode("a stop request", request)?)?)
+    }
+}
+
+impl SessionDir {
+    /// The files of a session under a path that is known already.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> PathBuf {
+        self.path.join("manifest.json")
+    }
+
+    /// The lock that says that the session lives.
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// What a supervisor needs to start.
+    pub fn launch(&self) -> PathBuf {
+        self.path.join("launch.json")
+    }
+
+    /// The agent's standard output.
+    pub fn stdout(&self) -> PathBuf {
+        self.path.join("stdout")
+    }
+
+    /// The agent's standard error.
+    pub fn stderr(&self) -> PathBuf {
+        self.path.join("stderr")
+    }
+
+    /// pi's own record of the session.
+    pub fn pi_session(&self) -> PathBuf {
+        self.path.join("pi-session.jsonl")
+    }
+
+    /// Someone's wish that the session end.
+    pub fn stop_request(&self) -> PathBuf {
+        self.path.join("stop.json")
+    }
+
+    /// What the supervisor itself had to say.
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.path.join("supervisor.log")
+    }
+
+    pub(super) fn reserve(&self) -> PathBuf {
+        self.path.join(".reserve")
+    }
+
+    /// Whether someone has asked for the session to end.
+    pub fn stop_requested(&self) -> bool {
+        self.stop_request().exists()
+    }
+}
+
+/// Reads a manifest wherever it lies, trusting nothing in it.
+pub fn load_manifest(path: &Path) -> Result<Loaded, StoreError> {
+    let bytes = match durable::read(path, manifest::MAX_BYTES) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(Loaded::Missing),
+        Err(error @ FileError::TooLarge { .. }) => {
+            return Ok(Loaded::Damaged { path: path.to_owned(), why: error.to_string() });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(match manifest::parse(&bytes) {
+        Ok(Parsed::Current(manifest)) => Loaded::Manifest(manifest),
+        Ok(Parsed::Newer { schema_version, document }) => Loaded::Newer { schema_version, document },
+        Err(error) => Loaded::Damaged { path: path.to_owned(), why: error.to_string() },
+    })
+}
+
+fn read_lane(path: &Path) -> Result<Option<LaneRecord>, StoreError> {
+    #[derive(Deserialize)]
+    struct VersionOnly {
+        schema_version: u64,
+    }
+    let Some(bytes) = durable::read(path, MAX_SMALL_FILE)? else { return Ok(None) };
+    let version = decode::<VersionOnly>(path, &bytes)?.schema_version;
+    if version > u64::from(LANE_VERSION) {
+        return Err(StoreError::Newer { path: path.to_owned(), version });
+    }
+    decode(path, &bytes).map(Some)
+}
+
+pub(super) fn encode<T: Serialize>(what: &'static str, record: &T) -> Result<Vec<u8>, StoreError> {
+    let mut bytes =
+        serde_json::to_vec_pretty(record).map_err(|source| StoreError::Encode { what, source })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| StoreError::Damaged { path: path.to_owned(), why: e.to_string() })
+}
+
+/// The names in a directory that may not exist; hidden ones are somebody's unfinished work and left out.
+fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
+    let failed = |source| StoreError::List { path: directory.to_owned(), source };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        names.extend(name.to_str().filter(|n| !n.starts_with('.')).map(str::to_owned));
+    }
+    Ok(names)
+}
+
+fn ids_in(directory: &Path) -> Result<Vec<SessionId>, StoreError> {
+    let mut ids: Vec<SessionId> = names_in(directory)?.iter().filter_map(|name| name.parse().ok()).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}

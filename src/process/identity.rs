@@ -1,0 +1,109 @@
+//! Who a process is: pid and start time, on one boot of one machine, in one pid namespace.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A process, told apart from a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Its process id.
+    pub pid: i32,
+    /// Its start time in clock ticks since boot.
+    pub start_ticks: u64,
+}
+
+/// Where pids have their meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The machine's name.
+    pub host: String,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// The inode of this process's pid namespace.
+    pub pid_ns: u64,
+}
+
+/// What `/proc/<pid>/stat` says of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// The process.
+    pub identity: Identity,
+    /// Its parent.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Whether it has ended and only waits for its parent to notice.
+    pub is_zombie: bool,
+}
+
+impl Machine {
+    /// This machine, as it runs now.
+    pub fn this() -> io::Result<Self> {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        let pid_ns = fs::metadata("/proc/self/ns/pid")?.ino();
+        Ok(Self { host, boot_id, pid_ns })
+    }
+}
+
+/// A process's stat; `None` where there is no such process.
+pub fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    parse_stat(&text).filter(|stat| stat.identity.pid == pid)
+}
+
+/// This process.
+pub fn this_process() -> Option<Identity> {
+    stat(rustix::process::getpid().as_raw_nonzero().get()).map(|stat| stat.identity)
+}
+
+/// Whether this very process is still there; a zombie is not.
+pub fn is_alive(identity: Identity) -> bool {
+    stat(identity.pid).is_some_and(|stat| stat.identity == identity && !stat.is_zombie)
+}
+
+/// Reads a stat line. The name in it may hold anything, spaces and brackets too: it ends at the last `)`.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let close = text.iter().rposition(|b| *b == b')')?;
+    let open = text.iter().position(|b| *b == b'(')?;
+    let pid = std::str::from_utf8(text.get(..open)?).ok()?.trim().parse().ok()?;
+    let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // proc_pid_stat(5) counts from 1 with the pid; the fields behind the name start at 3.
+    let field = |number: usize| fields.get(number - 3).copied();
+    Some(Stat {
+        identity: Identity { pid, start_ticks: field(22)?.parse().ok()? },
+        parent: field(4)?.parse().ok()?,
+        group: field(5)?.parse().ok()?,
+        is_zombie: matches!(field(3)?, "Z" | "X"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
+        let line = b"42 (a b) c) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
+        let stat = parse_stat(line).unwrap();
+        assert_eq!(stat.identity, Identity { pid: 42, start_ticks: 98765 });
+        assert_eq!((stat.parent, stat.group, stat.is_zombie), (7, 42, false));
+    }
+
+    #[test]
+    fn nonsense_is_no_process() {
+        for text in [&b""[..], b"1", b"1 (x", b"1 (x)", b"1 (x) S", b") 1 (", b"x (y) S 1 1 1", &[0xff; 40]] {
+            assert_eq!(parse_stat(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_alive_and_one_with_another_start_time_is_not() {
+        let me = this_process().unwrap();
+        assert!(is_alive(me));
+        assert!(!is_alive(Identity { start_ticks: me.start_ticks + 1, ..me }));
+    }
+}

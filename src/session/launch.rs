@@ -1,0 +1,120 @@
+//! `launch.json`: all that a supervisor needs to start a session's agent, on this machine or another.
+//!
+//! Arguments that look like secrets are `***` here as everywhere; their values travel in the supervisor's environment
+//! (`RALPH_ARG_<position>`) and nowhere else.
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Limits;
+use super::store::{SessionDir, StoreError, encode};
+use crate::durable;
+use crate::id::{BranchName, SessionId, TicketId};
+
+/// The version of this format.
+pub const LAUNCH_VERSION: u32 = 1;
+
+const MAX_BYTES: u64 = 4 << 20;
+
+/// What a supervisor is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaunchSpec {
+    /// The version of this format.
+    pub schema_version: u32,
+    /// The session.
+    pub session_id: SessionId,
+    /// Its ticket.
+    pub ticket_id: TicketId,
+    /// The worktree: the agent's working directory.
+    pub worktree: String,
+    /// The worktree's own folder in the git directory, where its index is.
+    pub admin_dir: String,
+    /// The lane's branch.
+    pub branch: BranchName,
+    /// The lane's base.
+    pub base_commit: String,
+    /// The branch's commit at the start.
+    pub start_commit: String,
+    /// The program's absolute path.
+    pub program: String,
+    /// Its arguments; secret ones are `***`.
+    pub argv: Vec<String>,
+    /// The positions in `argv` of the secret ones.
+    pub secret_args: Vec<usize>,
+    /// Variables that bind to another repository and are not handed on.
+    pub removed_environment: Vec<String>,
+    /// What the agent's own account of the session is, if it keeps one.
+    pub account: AccountSource,
+    /// Where its output goes.
+    pub output: OutputMode,
+    /// How many bytes of each output file are kept; null: all.
+    pub output_cap: Option<u64>,
+    /// The limits.
+    pub limits: Limits,
+    /// Whether the manifest shows in the worktree.
+    pub view: ViewMode,
+    /// Paths below the worktree that ralph put there: they are no work of the agent's.
+    pub not_work: Vec<String>,
+}
+
+/// Where an agent's own account of a session is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum AccountSource {
+    /// In pi's session file, from this byte on: what is before belongs to an earlier session.
+    Pi {
+        /// The file.
+        session_file: String,
+        /// The first byte of this session.
+        from: u64,
+    },
+    /// Nowhere: exit status and git alone decide.
+    None,
+}
+
+/// Where an agent's output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputMode {
+    /// Into the session's folder.
+    File,
+    /// Nowhere.
+    Discard,
+}
+
+/// Whether the manifest shows in the worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewMode {
+    /// As `.ralph/manifest.json`.
+    Shown,
+    /// Not at all, since the repository tracks a path of that name.
+    Hidden,
+}
+
+/// The variable that carries the secret argument at `position` to the supervisor.
+pub fn secret_variable(position: usize) -> String {
+    format!("RALPH_ARG_{position}")
+}
+
+impl LaunchSpec {
+    /// Writes the spec into the session's folder.
+    pub fn write(&self, dir: &SessionDir) -> Result<(), StoreError> {
+        Ok(durable::write(&dir.launch(), &encode("a launch spec", self)?)?)
+    }
+
+    /// Reads the spec of a session; `None` where it was never written.
+    pub fn read(dir: &SessionDir) -> Result<Option<Self>, StoreError> {
+        let path = dir.launch();
+        let damaged = |why: String| StoreError::Damaged { path: path.clone(), why };
+        let Some(bytes) = durable::read(&path, MAX_BYTES)? else { return Ok(None) };
+        let spec: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+        if spec.schema_version != LAUNCH_VERSION {
+            let version = u64::from(spec.schema_version);
+            return Err(StoreError::Newer { path, version });
+        }
+        if spec.secret_args.iter().any(|position| *position >= spec.argv.len()) {
+            return Err(damaged("it names a secret argument that is not there".into()));
+        }
+        Ok(Some(spec))
+    }
+}
