@@ -1,1 +1,44 @@
-//! git
+//! Everything that ralph does with git: the repository where one stands, the worktree manager, the evidence that a
+//! worktree holds.
+//!
+//! Two engines stand behind one face. libgit2 reads and writes references, and it never runs a program that a
+//! repository configured. What it cannot do right (filters, sparse checkouts, partial clones, see [`Engine`]) and
+//! what git itself does best (looking at a worktree) goes through the `git` program, with hooks off, the
+//! environment cleaned and every answer bounded. No other room knows either of them.
+//!
+//! Not handled, and refused when a repository is opened: sha256 and reftable repositories.
+
+mod base;
+mod checkout;
+mod commit;
+mod config;
+mod create;
+mod engine;
+mod error;
+mod forward;
+mod hint;
+mod history;
+mod hold;
+mod program;
+mod refs;
+mod registry;
+mod repo;
+mod work;
+mod worktree;
+
+#[cfg(test)]
+mod tests;
+
+pub use base::{Base, UpstreamAhead};
+pub use checkout::{finish, write_files};
+pub use commit::CommitId;
+pub use create::{Created, Origin, create, undo};
+pub use engine::{Engine, WhyGitProgram};
+pub use error::{ErrorClass, GitError, Unsupported};
+pub use forward::{Forwarded, fast_forward};
+pub use hold::{LockOutcome, forget_missing, lock, unlock_if};
+pub use program::{GitProgram, LOCAL_ENV_VARS};
+pub use registry::Head;
+pub use repo::{Repo, RepoLock};
+pub use work::{Found, Look, Operation, Tree, look, pin};
+pub use worktree::{Files, Located, Missing, Site, Worktree, locate};

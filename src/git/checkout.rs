@@ -1,0 +1,81 @@
+//! Writing the files of a new worktree, outside the repository's lock.
+//!
+//! Until the last file is there the registration carries a mark, put there before anything else: a worktree that has
+//! it was never worked in, so that writing its files may start over. The mark goes, durably, before anyone is told
+//! that the worktree is complete; no worktree without it is ever written to here.
+
+use std::fs;
+use std::io;
+
+use git2::build::CheckoutBuilder;
+
+use super::create::{Created, make_tree};
+use super::program::{Call, Place};
+use super::registry::{self, UNFINISHED_FILE};
+use super::repo::{Repo, open_libgit2};
+use super::worktree::back_link;
+use super::{CommitId, Engine, GitError, Worktree};
+use crate::{durable, failpoint};
+
+/// Writes the files of a worktree that was just created; answers what wrote them.
+pub fn write_files(repo: &Repo, created: &Created) -> Result<Engine, GitError> {
+    complete(repo, &created.worktree, &created.start)
+}
+
+/// Completes a worktree whose creation was interrupted. Refused where the files were ever complete.
+pub fn finish(repo: &Repo, worktree: &Worktree) -> Result<Engine, GitError> {
+    let refused = || GitError::AlreadyComplete { path: worktree.path.clone() };
+    let entry = registry::entry(&worktree.admin_dir, worktree.id.clone())?.ok_or_else(refused)?;
+    let start: CommitId = match (&entry.unfinished, &worktree.tip) {
+        (Some(commit), _) => commit.parse()?,
+        // Registered by git, and interrupted before the mark: no index, and no file.
+        (None, Some(tip)) if worktree.files == super::Files::Unfinished => tip.clone(),
+        _ => return Err(refused()),
+    };
+    if worktree.tip.as_ref() != Some(&start) {
+        let what = "a commit was made in it, although its files were never complete".to_owned();
+        return Err(GitError::ChangedMeanwhile { path: worktree.path.clone(), what });
+    }
+    make_tree(&entry.tree, &entry.admin)?;
+    back_link(&entry)?;
+    // Nothing has ever run in this worktree: the lock is that of the checkout which was interrupted.
+    remove_if_there(&entry.admin.join("index.lock"))?;
+    complete(repo, worktree, &start)
+}
+
+fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId) -> Result<Engine, GitError> {
+    let engine = repo.engine_for(start)?;
+    match &engine {
+        Engine::Libgit2 => by_libgit2(worktree, start)?,
+        Engine::GitProgram(_) => by_program(repo, worktree, start)?,
+    }
+    failpoint::hit("git.checked_out");
+    remove_if_there(&worktree.admin_dir.join(UNFINISHED_FILE))?;
+    durable::sync_dir(&worktree.admin_dir)?;
+    Ok(engine)
+}
+
+fn by_libgit2(worktree: &Worktree, start: &CommitId) -> Result<(), GitError> {
+    let failed = |e| GitError::libgit2("write the files of", worktree.path.display(), e);
+    let repo = open_libgit2(&worktree.admin_dir)?;
+    let commit = repo.find_commit(start.oid()?).map_err(failed)?;
+    let mut how = CheckoutBuilder::new();
+    how.force();
+    repo.checkout_tree(commit.as_object(), Some(&mut how)).map_err(failed)
+}
+
+/// Exactly what `git worktree add` does once the worktree is registered.
+fn by_program(repo: &Repo, worktree: &Worktree, start: &CommitId) -> Result<(), GitError> {
+    let place = Place::Tree { admin: &worktree.admin_dir, top: &worktree.path };
+    Call::write(repo.program(), place)
+        .args(["reset", "--hard", "--quiet", "--no-recurse-submodules", start.as_str(), "--"])
+        .succeed()?;
+    Ok(())
+}
+
+fn remove_if_there(file: &std::path::Path) -> Result<(), GitError> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(GitError::io("remove", file, e)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,75 @@
+//! Bringing a lane that has nothing of its own up to its base.
+//!
+//! Only a branch whose every commit is in the base, in a worktree where nothing lies uncommitted, moves; whatever
+//! cannot be told counts as work. git moves it, and refuses by itself where a file would be overwritten.
+
+use super::program::{Call, Place};
+use super::repo::{Repo, RepoLock};
+use super::work::look_at_tree;
+use super::{Base, GitError, Head, Worktree};
+
+/// How a lane's branch stands to its base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forwarded {
+    /// It had nothing of its own and was moved on by so many commits.
+    Moved {
+        /// The commits it lacked.
+        by: usize,
+    },
+    /// There was nothing to bring in.
+    UpToDate,
+    /// It has work of its own, committed or not, and is continued as it is.
+    Continued {
+        /// Commits of the base that it lacks.
+        behind: usize,
+        /// Commits of its own.
+        ahead: usize,
+    },
+}
+
+/// Fast-forwards the lane's branch and worktree to the base, where nothing could be lost by it.
+pub fn fast_forward(
+    repo: &Repo,
+    _lock: &RepoLock,
+    worktree: &Worktree,
+    base: &Base,
+) -> Result<Forwarded, GitError> {
+    let Some(tip) = &worktree.tip else {
+        return Ok(Forwarded::Continued { behind: 0, ahead: 0 });
+    };
+    let distance = repo.distance(tip, &base.commit)?;
+    let (ahead, behind) = (distance.ahead, distance.behind);
+    if behind == 0 {
+        return Ok(Forwarded::UpToDate);
+    }
+    let continued = Ok(Forwarded::Continued { behind, ahead });
+    if ahead > 0 || !matches!(worktree.head, Head::Branch(_)) {
+        return continued;
+    }
+    // A look that fails counts as work.
+    let clean = look_at_tree(repo, worktree, tip, &[]).is_ok_and(|seen| seen.is_clean());
+    if !clean || super::work::operation(&worktree.admin_dir).map_or(true, |operation| operation.is_some()) {
+        return continued;
+    }
+    let place = Place::Tree { admin: &worktree.admin_dir, top: &worktree.path };
+    let mut call = Call::write(repo.program(), place);
+    for (key, value) in repo.filters_off_but_for(&base.commit)? {
+        call = call.setting(key, value);
+    }
+    let answer = call
+        .args([
+            "merge",
+            "--quiet",
+            "--ff-only",
+            "--no-autostash",
+            "--no-verify-signatures",
+            base.commit.as_str(),
+        ])
+        .run()?;
+    match answer.into_stdout() {
+        Ok(_) => Ok(Forwarded::Moved { by: behind }),
+        // git refuses where an ignored or a new file is in the way, and has then changed nothing.
+        Err(GitError::ProgramFailed { .. }) => continued,
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,77 @@
+//! What a person can do about an error.
+
+use std::path::Path;
+
+use super::GitError;
+
+impl GitError {
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotARepository { .. } => "stand in a repository, or name one with `--repo DIR`".to_owned(),
+            Self::Unsupported { .. } => {
+                "ralph works with repositories of sha1 objects and file references, git's defaults".to_owned()
+            }
+            Self::ForeignOwner { path } => format!(
+                "if you trust it, say so to git: `git config --global --add safe.directory {}`",
+                quoted(path)
+            ),
+            Self::NotUtf8 { .. } => "give the folder a name in UTF-8".to_owned(),
+            Self::Unborn { .. } => "make a first commit: `git commit --allow-empty -m 'Begin'`".to_owned(),
+            Self::NoSuchBase { nearest, .. } if nearest.is_empty() => "`git branch` lists the branches".to_owned(),
+            Self::NoSuchBase { nearest, .. } => format!("did you mean {}?", nearest.join(", ")),
+            Self::AmbiguousBase { .. } => "give more digits of the commit".to_owned(),
+            Self::NotACommit { .. } => "give a branch, a tag of a commit, or a commit".to_owned(),
+            Self::LockBusy { path, .. } => {
+                format!("try again; `fuser {}` shows the process that holds the lock", quoted(path))
+            }
+            Self::BranchInUse { path, .. } => format!(
+                "switch {} to another branch, or, where that folder is gone, run `git worktree prune`",
+                quoted(path)
+            ),
+            Self::BranchNameTaken { by, branch } => format!(
+                "rename what is in the way, `git branch -m {} <new name>`, or give the lane another branch than {} \
+                 with `--branch`",
+                by.trim_start_matches("refs/heads/"),
+                branch
+            ),
+            Self::MovedByHand { .. } => {
+                "if the worktree was moved, run `git worktree repair <where it is now>`; nothing there was touched"
+                    .to_owned()
+            }
+            Self::SymlinkInTheWay { path } => format!("move the link away: {}", quoted(path)),
+            Self::PathTaken { path } => format!(
+                "move it away; if it was a worktree whose registration is lost, move its work out of {} first",
+                quoted(path)
+            ),
+            Self::RootNotOurs { .. } | Self::RootUnwritable { .. } => {
+                "choose a folder of your own with the setting `worktree-root`".to_owned()
+            }
+            Self::RelativeFilter { filter, .. } => {
+                format!("set `filter.{filter}.*` to a program on PATH, or to an absolute path")
+            }
+            Self::ProgramMissing { .. } => "install git 2.38 or newer, and have it on PATH".to_owned(),
+            Self::LockedByUser { path, .. } => format!("`git worktree unlock {}`, if that no longer holds", quoted(path)),
+            Self::RegistryUnsteady { .. } => "stop what prunes worktrees in a loop, and try again".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// A path as it can be pasted into a shell, whatever it holds.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | ':' | '@');
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else if text.chars().any(char::is_control) {
+        let escape = |b: &u8| match char::from(*b) {
+            c if plain(c) => c.to_string(),
+            _ => format!("\\x{b:02x}"),
+        };
+        format!("$'{}'", text.as_bytes().iter().map(escape).collect::<String>())
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,90 @@
+//! Holding a worktree for a session, and letting go of a registration whose folder is gone.
+//!
+//! The lock is git's own (`git worktree lock`): it keeps `prune`, `worktree remove --force` and `branch -D` away
+//! from a session's work. Only a lock that ralph took is ever replaced or removed.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::refs::there;
+use super::registry::{self, LOCK_FILE, read_pointer};
+use super::repo::{Repo, RepoLock};
+use super::worktree::is_empty;
+use super::{GitError, Missing, Worktree};
+use crate::durable;
+
+/// What every reason of ralph's begins with.
+const OURS: &str = "ralph ";
+
+/// What came of locking a worktree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockOutcome {
+    /// It is locked for the reason given.
+    Locked,
+    /// The user had locked it, for this reason, and it stays so.
+    TheUsers(String),
+}
+
+/// Locks a worktree for `reason` (`ralph <session>`), in place of an earlier session's lock.
+pub fn lock(worktree: &Worktree, reason: &str) -> Result<LockOutcome, GitError> {
+    let file = worktree.admin_dir.join(LOCK_FILE);
+    let text = format!("{reason}\n");
+    let made = OpenOptions::new().write(true).create_new(true).open(&file);
+    match made.and_then(|mut file| file.write_all(text.as_bytes())) {
+        Ok(()) => return Ok(LockOutcome::Locked),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(GitError::io("lock the worktree with", &file, e)),
+    }
+    match reason_in(&file)? {
+        Some(theirs) if !theirs.starts_with(OURS) => Ok(LockOutcome::TheUsers(theirs)),
+        _ => {
+            durable::write(&file, text.as_bytes())?;
+            Ok(LockOutcome::Locked)
+        }
+    }
+}
+
+/// Unlocks a worktree that is locked for `reason`; any other lock stays.
+pub fn unlock_if(worktree: &Worktree, reason: &str) -> Result<(), GitError> {
+    let file = worktree.admin_dir.join(LOCK_FILE);
+    if reason_in(&file)?.as_deref() != Some(reason) {
+        return Ok(());
+    }
+    match fs::remove_file(&file) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(GitError::io("unlock the worktree with", &file, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes the registration of a worktree whose folder is gone out of the registry, into the folder `into`, where its
+/// index and HEAD stay. Answers where it is now. No other registration is touched.
+pub fn forget_missing(
+    repo: &Repo,
+    _lock: &RepoLock,
+    missing: &Missing,
+    into: &Path,
+) -> Result<PathBuf, GitError> {
+    let admin = registry::folder(repo.common_dir()).join(&missing.id);
+    let Some(entry) = registry::entry(&admin, missing.id.clone())? else {
+        let what = "its registration is gone too".to_owned();
+        return Err(GitError::ChangedMeanwhile { path: missing.path.clone(), what });
+    };
+    if there(&entry.tree)? && !is_empty(&entry.tree)? {
+        return Err(GitError::TreeNotGone { path: entry.tree });
+    }
+    // A folder on a disk that is not mounted now is locked like this.
+    if let Some(reason) = entry.locked.filter(|reason| !reason.starts_with(OURS)) {
+        return Err(GitError::LockedByUser { path: entry.tree, reason });
+    }
+    let kept = into.join(&missing.id);
+    fs::rename(&admin, &kept).map_err(|e| GitError::io("move the registration aside to", &kept, e))?;
+    durable::sync_dir(into)?;
+    Ok(kept)
+}
+
+fn reason_in(file: &Path) -> Result<Option<String>, GitError> {
+    Ok(read_pointer(file)?.map(|text| text.to_string_lossy().into_owned()))
+}

@@ -1,0 +1,373 @@
+//! Running the `git` program.
+//!
+//! Every call is bound to the repository it is about by explicit paths, never by the environment: all variables that
+//! bind git to a repository are removed. Hooks, the file system monitor, background maintenance and prompts are off.
+//! What git says is bounded, and so is the time of a call that only reads, because a repository's own settings may
+//! make git wait for ever. A call that only reads never fetches and writes no index.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::GitError;
+
+/// The variables that bind a git process to another repository: `git rev-parse --local-env-vars`, of all versions.
+pub const LOCAL_ENV_VARS: [&str; 16] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+];
+
+/// More variables that would change what a call of ours means or prints.
+const DISTURBING_ENV_VARS: [&str; 12] = [
+    "GIT_NAMESPACE",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DEFAULT_HASH",
+    "GIT_ATTR_SOURCE",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_DIFF_OPTS",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_TRACE",
+    "GIT_TRACE2",
+];
+
+const READ_PATIENCE: Duration = Duration::from_secs(300);
+/// How long is read what a process that git left behind keeps writing into git's output.
+const LEFTOVER_PATIENCE: Duration = Duration::from_secs(1);
+const STDOUT_LIMIT: usize = 64 << 20;
+const STDERR_LIMIT: usize = 64 << 10;
+
+/// The `git` program to run, and what its environment holds beyond the inherited one.
+#[derive(Debug, Clone)]
+pub struct GitProgram {
+    path: PathBuf,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl GitProgram {
+    /// The program at `path`; a plain name is looked for on PATH.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), env: Vec::new() }
+    }
+
+    /// The same program with one more variable in its environment.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// What `git --version` says, such as `2.47.3`.
+    pub fn version(&self) -> Result<String, GitError> {
+        let answer = Call::read(self, Place::Nowhere).arg("version").succeed()?;
+        let text = String::from_utf8_lossy(&answer);
+        Ok(text.trim().trim_start_matches("git version ").to_owned())
+    }
+}
+
+impl Default for GitProgram {
+    fn default() -> Self {
+        Self::new("git")
+    }
+}
+
+/// The repository that a call is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// None at all.
+    Nowhere,
+    /// The one that git itself finds from this folder.
+    From(&'a Path),
+    /// This git directory, without a working tree.
+    GitDir(&'a Path),
+    /// A worktree: its administrative directory and its top folder.
+    Tree { admin: &'a Path, top: &'a Path },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// One call of the program, being put together.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    program: &'a GitProgram,
+    place: Place<'a>,
+    access: Access,
+    settings: Vec<(OsString, OsString)>,
+    args: Vec<OsString>,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: ExitStatus,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    command: String,
+}
+
+impl Answer {
+    /// Standard output of a call that succeeded.
+    pub(super) fn into_stdout(self) -> Result<Vec<u8>, GitError> {
+        if self.status.success() { Ok(self.stdout) } else { Err(self.failure()) }
+    }
+
+    pub(super) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    pub(super) fn failure(&self) -> GitError {
+        GitError::program_failed(&self.command, self.status, &self.stderr)
+    }
+}
+
+impl<'a> Call<'a> {
+    /// A call that changes nothing: no index refresh, no fetch, bounded in time.
+    pub(super) fn read(program: &'a GitProgram, place: Place<'a>) -> Self {
+        Self::new(program, place, Access::Read)
+    }
+
+    /// A call that changes the repository or a worktree.
+    pub(super) fn write(program: &'a GitProgram, place: Place<'a>) -> Self {
+        Self::new(program, place, Access::Write)
+    }
+
+    fn new(program: &'a GitProgram, place: Place<'a>, access: Access) -> Self {
+        let settings = [
+            ("core.fsmonitor", "false"),
+            ("core.hooksPath", "/dev/null"),
+            ("gc.auto", "0"),
+            ("maintenance.auto", "false"),
+        ];
+        let settings = settings.map(|(k, v)| (k.into(), v.into())).to_vec();
+        Self { program, place, access, settings, args: Vec::new() }
+    }
+
+    pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    pub(super) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a configuration value for this call only.
+    pub(super) fn setting(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.settings.push((key.into(), value.into()));
+        self
+    }
+
+    /// Runs the call; its standard output, or an error where it did not succeed.
+    pub(super) fn succeed(&self) -> Result<Vec<u8>, GitError> {
+        self.run()?.into_stdout()
+    }
+
+    /// Runs the call and keeps its standard output, whatever its exit status.
+    pub(super) fn run(&self) -> Result<Answer, GitError> {
+        let mut stdout = Vec::new();
+        let mut answer = self.run_streaming(&mut |bytes| {
+            stdout.extend_from_slice(bytes);
+            stdout.len() <= STDOUT_LIMIT
+        })?;
+        answer.stdout = stdout;
+        Ok(answer)
+    }
+
+    /// Runs the call and hands its standard output over as it comes; `take` answers whether it wants more.
+    pub(super) fn run_streaming(&self, take: &mut dyn FnMut(&[u8]) -> bool) -> Result<Answer, GitError> {
+        let mut child = self.spawn()?;
+        let patience = (self.access == Access::Read).then_some(READ_PATIENCE);
+        let listened = listen(&mut child, patience, take);
+        if listened.is_err() {
+            // It may have ended meanwhile; either way it is reaped below.
+            drop(child.kill());
+        }
+        let status = child.wait().map_err(|e| self.io_error(e))?;
+        match listened {
+            Ok(stderr) => Ok(Answer { status, stdout: Vec::new(), stderr, command: self.to_string() }),
+            Err(Deaf::TooMuch) => Err(GitError::ProgramSaidTooMuch { command: self.to_string() }),
+            Err(Deaf::TooSlow(after)) => Err(GitError::ProgramTooSlow { command: self.to_string(), after }),
+            Err(Deaf::Io(source)) => Err(self.io_error(source)),
+        }
+    }
+
+    /// The call answered something that it never answers.
+    pub(super) fn unclear(&self) -> GitError {
+        GitError::ProgramUnclear { command: self.to_string() }
+    }
+
+    fn spawn(&self) -> Result<Child, GitError> {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().map_err(|e| self.io_error(e))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program.path);
+        for name in LOCAL_ENV_VARS.iter().chain(&DISTURBING_ENV_VARS) {
+            command.env_remove(name);
+        }
+        command.envs(self.program.env.iter().map(|(name, value)| (name, value)));
+        command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_PAGER", "cat");
+        if self.access == Access::Read {
+            command
+                .env("GIT_OPTIONAL_LOCKS", "0")
+                .env("GIT_NO_LAZY_FETCH", "1")
+                .env("GIT_ALLOW_PROTOCOL", "none");
+        }
+        command.env("GIT_CONFIG_COUNT", self.settings.len().to_string());
+        for (i, (key, value)) in self.settings.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{i}"), key).env(format!("GIT_CONFIG_VALUE_{i}"), value);
+        }
+        match self.place {
+            Place::Nowhere => {}
+            Place::From(folder) => {
+                command.arg("-C").arg(folder);
+            }
+            Place::GitDir(dir) => {
+                command.arg("--git-dir").arg(dir);
+            }
+            Place::Tree { admin, top } => {
+                command.arg("-C").arg(top).arg("--git-dir").arg(admin).arg("--work-tree").arg(top);
+            }
+        }
+        command.args(&self.args);
+        command
+    }
+
+    fn io_error(&self, source: io::Error) -> GitError {
+        match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                GitError::ProgramMissing { program: self.program.path.clone(), source }
+            }
+            _ => GitError::ProgramIo { command: self.to_string(), source },
+        }
+    }
+}
+
+impl std::fmt::Display for Call<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("git")?;
+        for arg in self.args.iter().take(8) {
+            write!(f, " {}", arg.to_string_lossy().escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
+enum Deaf {
+    TooMuch,
+    TooSlow(Duration),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Deaf {
+    fn from(e: io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+impl From<rustix::io::Errno> for Deaf {
+    fn from(e: rustix::io::Errno) -> Self {
+        Self::Io(e.into())
+    }
+}
+
+/// Reads both outputs until git has ended. What a process that git left behind still says is not waited for.
+fn listen(
+    child: &mut Child,
+    patience: Option<Duration>,
+    take: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<Vec<u8>, Deaf> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("the process id is out of range"))?;
+    let ended = pidfd_open(pid, PidfdFlags::empty())?;
+    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
+    let until = patience.map(|p| (p, Instant::now() + p));
+    let mut stderr = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut gone: Option<Instant> = None;
+    while out.is_some() || err.is_some() || gone.is_none() {
+        let timeout = match (gone, until) {
+            (Some(since), _) if since.elapsed() > LEFTOVER_PATIENCE => break,
+            (Some(_), _) => Some(Duration::ZERO),
+            (None, Some((patience, until))) => {
+                let left = until.checked_duration_since(Instant::now());
+                Some(left.ok_or(Deaf::TooSlow(patience))?)
+            }
+            (None, None) => None,
+        };
+        let [out_ready, err_ready, ended_ready] =
+            wait(out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd), ended.as_fd(), timeout)?;
+        if gone.is_some() && !out_ready && !err_ready {
+            break;
+        }
+        if ended_ready && gone.is_none() {
+            gone = Some(Instant::now());
+        }
+        if let Some(pipe) = out.as_mut().filter(|_| out_ready) {
+            match pipe.read(&mut buffer)? {
+                0 => out = None,
+                n if !take(&buffer[..n]) => return Err(Deaf::TooMuch),
+                _ => {}
+            }
+        }
+        if let Some(pipe) = err.as_mut().filter(|_| err_ready) {
+            match pipe.read(&mut buffer)? {
+                0 => err = None,
+                n => stderr.extend_from_slice(&buffer[..n.min(STDERR_LIMIT.saturating_sub(stderr.len()))]),
+            }
+        }
+    }
+    Ok(stderr)
+}
+
+/// Which of the three can be read, after at most `timeout`; none of them where it ran out.
+fn wait(
+    out: Option<std::os::fd::BorrowedFd<'_>>,
+    err: Option<std::os::fd::BorrowedFd<'_>>,
+    ended: std::os::fd::BorrowedFd<'_>,
+    timeout: Option<Duration>,
+) -> Result<[bool; 3], Deaf> {
+    let timeout = timeout.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+    let mut fds: Vec<PollFd<'_>> = [out, err, Some(ended)]
+        .into_iter()
+        .flatten()
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+        .collect();
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) => {}
+        Err(rustix::io::Errno::INTR) => return Ok([false; 3]),
+        Err(e) => return Err(e.into()),
+    }
+    let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+    let mut next = |there: bool| there && ready.next().unwrap_or(false);
+    Ok([next(out.is_some()), next(err.is_some()), next(true)])
+}

@@ -1,0 +1,219 @@
+//! References and the commits they lead to, through either engine.
+//!
+//! Names are always full (`refs/heads/…`): nothing here can be taken for an expression or an option. Writes compare
+//! first: a reference that is not what it was thought to be is not written.
+
+use std::path::Path;
+
+use git2::ErrorCode;
+
+use super::program::{Call, Place};
+use super::repo::{Backend, Repo};
+use super::{CommitId, GitError};
+
+/// How far two commits are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Distance {
+    /// Commits that only the first has.
+    pub(super) ahead: usize,
+    /// Commits that only the second has.
+    pub(super) behind: usize,
+}
+
+impl Repo {
+    /// The commit that a reference leads to, through tags and symbolic references; `None` where it is not there.
+    pub(super) fn commit_of(&self, full: &str) -> Result<Option<CommitId>, GitError> {
+        let repo = match self.backend() {
+            Backend::Libgit2(repo) => repo,
+            Backend::Program(_) => return self.rev_parse(full),
+        };
+        let reference = match repo.find_reference(full) {
+            Ok(reference) => reference,
+            Err(e) if matches!(e.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => return Ok(None),
+            Err(e) => return Err(GitError::libgit2("read the reference", full, e)),
+        };
+        let object = match reference.peel(git2::ObjectType::Any) {
+            Ok(object) => object,
+            // A symbolic reference to a branch that is not there.
+            Err(e) if e.code() == ErrorCode::NotFound => return Ok(None),
+            Err(e) => return Err(GitError::libgit2("follow the reference", full, e)),
+        };
+        match object.peel_to_commit() {
+            Ok(commit) => Ok(Some(commit.id().into())),
+            Err(_) => {
+                let kind = object.kind().map_or("object".to_owned(), |k| k.to_string());
+                Err(GitError::NotACommit { name: full.to_owned(), kind })
+            }
+        }
+    }
+
+    /// The one commit whose name begins with these hexadecimal digits.
+    pub(super) fn commit_by_prefix(&self, digits: &str) -> Result<Option<CommitId>, GitError> {
+        let repo = match self.backend() {
+            Backend::Libgit2(repo) => repo,
+            Backend::Program(_) => return self.rev_parse(digits),
+        };
+        match repo.find_commit_by_prefix(digits) {
+            Ok(commit) => Ok(Some(commit.id().into())),
+            Err(e) if e.code() == ErrorCode::Ambiguous => {
+                Err(GitError::AmbiguousBase { name: digits.to_owned() })
+            }
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(GitError::libgit2("find the commit", digits, e)),
+        }
+    }
+
+    fn rev_parse(&self, full: &str) -> Result<Option<CommitId>, GitError> {
+        let call = self.read().args(["rev-parse", "--verify", "--quiet"]).arg(format!("{full}^{{commit}}"));
+        let answer = call.run()?;
+        if answer.code() == Some(1) {
+            return Ok(None);
+        }
+        parse_line(&answer.into_stdout()?, &call)?.parse().map(Some)
+    }
+
+    /// The short names of the local branches.
+    pub(super) fn local_branches(&self) -> Result<Vec<String>, GitError> {
+        self.refs_below("refs/heads/").map(|names| {
+            names.iter().filter_map(|n| n.strip_prefix("refs/heads/")).map(str::to_owned).collect()
+        })
+    }
+
+    /// The full names of the references below `prefix`, which ends with `/`.
+    pub(super) fn refs_below(&self, prefix: &str) -> Result<Vec<String>, GitError> {
+        let repo = match self.backend() {
+            Backend::Libgit2(repo) => repo,
+            Backend::Program(_) => {
+                let out = self.read().args(["for-each-ref", "--format=%(refname)"]).arg(prefix).succeed()?;
+                return Ok(String::from_utf8_lossy(&out).lines().map(str::to_owned).collect());
+            }
+        };
+        let failed = |e| GitError::libgit2("list the references below", prefix, e);
+        let mut names = Vec::new();
+        for name in repo.references_glob(&format!("{}*", glob_escaped(prefix))).map_err(failed)?.names() {
+            names.push(name.map_err(failed)?.to_owned());
+        }
+        Ok(names)
+    }
+
+    /// The reference that a local branch follows, as its full name.
+    pub(super) fn upstream_of(&self, branch: &str) -> Result<Option<String>, GitError> {
+        let full = format!("refs/heads/{branch}");
+        match self.backend() {
+            Backend::Libgit2(repo) => match repo.branch_upstream_name(&full) {
+                Ok(name) => Ok(std::str::from_utf8(&name).ok().map(str::to_owned)),
+                Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+                Err(e) => Err(GitError::libgit2("read the upstream of", branch, e)),
+            },
+            Backend::Program(_) => {
+                let out = self.read().args(["for-each-ref", "--format=%(upstream)"]).arg(&full).succeed()?;
+                let text = String::from_utf8_lossy(&out);
+                Ok(text.lines().next().filter(|line| !line.is_empty()).map(str::to_owned))
+            }
+        }
+    }
+
+    /// How many commits each of the two has that the other has not.
+    pub(super) fn distance(&self, one: &CommitId, other: &CommitId) -> Result<Distance, GitError> {
+        match self.backend() {
+            Backend::Libgit2(repo) => repo
+                .graph_ahead_behind(one.oid()?, other.oid()?)
+                .map(|(ahead, behind)| Distance { ahead, behind })
+                .map_err(|e| GitError::libgit2("compare the commit", one, e)),
+            Backend::Program(_) => {
+                let call =
+                    self.read().args(["rev-list", "--left-right", "--count"]).arg(format!("{one}...{other}"));
+                let out = call.succeed()?;
+                let line = parse_line(&out, &call)?;
+                let counts =
+                    line.split_once('\t').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+                let (ahead, behind) = counts.ok_or_else(|| call.unclear())?;
+                Ok(Distance { ahead, behind })
+            }
+        }
+    }
+
+    /// Makes a reference that must not exist yet.
+    pub(super) fn create_ref(&self, full: &str, commit: &CommitId, log: &str) -> Result<(), GitError> {
+        match self.backend() {
+            Backend::Libgit2(repo) => match repo.reference(full, commit.oid()?, false, log) {
+                Ok(_) => Ok(()),
+                Err(e) if e.code() == ErrorCode::Exists => Err(GitError::RefMoved { name: full.to_owned() }),
+                Err(e) => Err(GitError::libgit2("create the reference", full, e)),
+            },
+            Backend::Program(_) => self.update_ref(&["-m", log, full, commit.as_str(), ZERO]),
+        }
+    }
+
+    /// Points a reference at `commit`, wherever it pointed before.
+    pub(super) fn set_ref(&self, full: &str, commit: &CommitId, log: &str) -> Result<(), GitError> {
+        match self.backend() {
+            Backend::Libgit2(repo) => repo
+                .reference(full, commit.oid()?, true, log)
+                .map(|_| ())
+                .map_err(|e| GitError::libgit2("write the reference", full, e)),
+            Backend::Program(_) => self.update_ref(&["-m", log, full, commit.as_str()]),
+        }
+    }
+
+    /// Deletes a reference that still points at `expected`.
+    pub(super) fn delete_ref(&self, full: &str, expected: &CommitId) -> Result<(), GitError> {
+        let moved = || GitError::RefMoved { name: full.to_owned() };
+        match self.backend() {
+            Backend::Libgit2(repo) => {
+                let mut reference = repo
+                    .find_reference(full)
+                    .map_err(|e| GitError::libgit2("read the reference", full, e))?;
+                if reference.target().map(CommitId::from).as_ref() != Some(expected) {
+                    return Err(moved());
+                }
+                // libgit2 compares once more, under the reference's own lock.
+                reference.delete().map_err(|e| GitError::libgit2("delete the reference", full, e))
+            }
+            Backend::Program(_) => self.update_ref(&["-d", full, expected.as_str()]),
+        }
+    }
+
+    fn update_ref(&self, args: &[&str]) -> Result<(), GitError> {
+        Call::write(self.program(), Place::GitDir(self.common_dir()))
+            .arg("update-ref")
+            .args(args)
+            .succeed()?;
+        Ok(())
+    }
+
+    /// A call that reads this repository, seen from where one stands.
+    pub(super) fn read(&self) -> Call<'_> {
+        Call::read(self.program(), Place::GitDir(self.git_dir()))
+    }
+
+    /// A call that may fetch what a partial clone lacks.
+    pub(super) fn fetching(&self) -> Call<'_> {
+        Call::write(self.program(), Place::GitDir(self.git_dir()))
+    }
+}
+
+/// The old value of a reference that is not there.
+const ZERO: &str = "0000000000000000000000000000000000000000";
+
+fn parse_line(out: &[u8], call: &Call<'_>) -> Result<String, GitError> {
+    let text = std::str::from_utf8(out).map_err(|_| call.unclear())?;
+    text.lines().next().map(str::to_owned).ok_or_else(|| call.unclear())
+}
+
+/// Reference names may not hold `*`, `?`, `[` or `\`, so that a checked name needs no escape at all; what came from
+/// elsewhere gets one.
+fn glob_escaped(prefix: &str) -> String {
+    prefix.chars().filter(|c| !matches!(c, '*' | '?' | '[' | '\\')).collect()
+}
+
+/// Whether something stands where `path` says, without following a link there.
+pub(super) fn there(path: &Path) -> Result<bool, GitError> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(e) => Err(GitError::io("look at", path, e)),
+    }
+}

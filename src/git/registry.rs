@@ -1,0 +1,153 @@
+//! The registry of worktrees: `<common dir>/worktrees/<id>/`, read as plain files.
+//!
+//! libgit2 and git both stumble over entries that are half there; here a broken entry is simply told apart. All
+//! reads are bounded. An entry carries two files of ralph's own: which lane it belongs to, and, until its files are
+//! complete, that no agent has ever run in it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use super::{CommitId, GitError};
+use crate::durable;
+
+/// Names the lane's slug in its worktree's administrative directory.
+pub(super) const LANE_FILE: &str = "ralph-lane";
+/// Stands in the administrative directory until the worktree's files are complete; holds the commit to check out.
+pub(super) const UNFINISHED_FILE: &str = "ralph-unfinished";
+/// git's own file that protects a worktree from being pruned and removed.
+pub(super) const LOCK_FILE: &str = "locked";
+
+const POINTER_LIMIT: u64 = 16 << 10;
+
+/// What is checked out in a worktree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Head {
+    /// A branch, by its short name; it need not exist.
+    Branch(String),
+    /// A commit, and no branch.
+    Detached(CommitId),
+    /// Something that cannot be read as either.
+    Unclear,
+}
+
+/// A registered worktree.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) id: String,
+    pub(super) admin: PathBuf,
+    /// Where the worktree's folder is, as registered.
+    pub(super) tree: PathBuf,
+    pub(super) head: Head,
+    pub(super) locked: Option<String>,
+    /// The slug of the lane that ralph made it for.
+    pub(super) lane: Option<String>,
+    /// The commit whose files were still being written when someone last worked on it.
+    pub(super) unfinished: Option<String>,
+}
+
+/// How a branch is used by a worktree, as a message says it.
+pub(super) type Use = &'static str;
+
+/// The folder of the registrations.
+pub(super) fn folder(common: &Path) -> PathBuf {
+    common.join("worktrees")
+}
+
+/// All entries that are whole. Broken ones (no `gitdir`, no `HEAD`) are left out: git does not know them either.
+pub(super) fn entries(common: &Path) -> Result<Vec<Entry>, GitError> {
+    let folder = folder(common);
+    let listing = match fs::read_dir(&folder) {
+        Ok(listing) => listing,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(GitError::io("list", &folder, e)),
+    };
+    let mut found = Vec::new();
+    for item in listing {
+        let item = item.map_err(|e| GitError::io("list", &folder, e))?;
+        // A name that is not UTF-8 is none of ours; its branch still counts.
+        let id = item.file_name().to_string_lossy().into_owned();
+        found.extend(entry(&item.path(), id)?);
+    }
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(found)
+}
+
+/// The entry in the administrative directory `admin`, where it is whole.
+pub(super) fn entry(admin: &Path, id: String) -> Result<Option<Entry>, GitError> {
+    // Entries come and go while they are read; one that goes is one that is not there.
+    let Some(link) = read_pointer(&admin.join("gitdir"))? else { return Ok(None) };
+    let Some(head) = read_pointer(&admin.join("HEAD"))? else { return Ok(None) };
+    if link.is_empty() || head.is_empty() {
+        return Ok(None);
+    }
+    let Some(tree) = admin.join(link).parent().map(Path::to_owned) else { return Ok(None) };
+    let text = |name: &str| -> Result<Option<String>, GitError> {
+        let text = read_pointer(&admin.join(name))?;
+        Ok(text.map(|t| t.to_string_lossy().into_owned()))
+    };
+    Ok(Some(Entry {
+        id,
+        tree,
+        head: parse_head(&head),
+        locked: text(LOCK_FILE)?,
+        lane: text(LANE_FILE)?,
+        unfinished: text(UNFINISHED_FILE)?,
+        admin: admin.to_owned(),
+    }))
+}
+
+/// The HEAD of a git directory; `None` where there is none.
+pub(super) fn head_of(git_dir: &Path) -> Result<Option<Head>, GitError> {
+    Ok(read_pointer(&git_dir.join("HEAD"))?.map(|text| parse_head(&text)))
+}
+
+fn parse_head(text: &OsStr) -> Head {
+    let Some(text) = text.to_str() else { return Head::Unclear };
+    match text.strip_prefix("ref:") {
+        Some(name) => name
+            .trim()
+            .strip_prefix("refs/heads/")
+            .map_or(Head::Unclear, |name| Head::Branch(name.to_owned())),
+        None => text.parse().map_or(Head::Unclear, Head::Detached),
+    }
+}
+
+/// How the worktree of `git_dir` uses the branch with this full name, beyond what its HEAD says: git keeps a branch
+/// that is rebased or bisected from being used elsewhere.
+pub(super) fn use_of(git_dir: &Path, head: &Head, full: &str) -> Result<Option<Use>, GitError> {
+    let short = full.strip_prefix("refs/heads/").unwrap_or(full);
+    if matches!(head, Head::Branch(name) if name == short) {
+        return Ok(Some("checked out"));
+    }
+    for (file, means) in [
+        ("rebase-merge/head-name", "being rebased"),
+        ("rebase-apply/head-name", "being rebased"),
+        ("BISECT_START", "being bisected"),
+    ] {
+        let text = read_pointer(&git_dir.join(file))?;
+        if text.is_some_and(|text| text == full || text == short) {
+            return Ok(Some(means));
+        }
+    }
+    // Branches that a running rebase will move when it ends: triples of name, old and new commit.
+    let moved = durable::read(&git_dir.join("rebase-merge/update-refs"), 1 << 20)?.unwrap_or_default();
+    let moves = String::from_utf8_lossy(&moved).lines().step_by(3).any(|line| line == full);
+    Ok(moves.then_some("being rebased"))
+}
+
+/// The content of a small file of one line, without the line end; `None` where there is no such file.
+pub(super) fn read_pointer(path: &Path) -> Result<Option<OsString>, GitError> {
+    match durable::read(path, POINTER_LIMIT) {
+        Ok(content) => Ok(content.map(|mut bytes| {
+            while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+                bytes.pop();
+            }
+            OsString::from_vec(bytes)
+        })),
+        Err(e) if e.kind() == Some(io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
