@@ -1,1 +1,10 @@
-//! The tests of the whole program.
+//! The tests of the whole program: one binary, one module a subject.
+//!
+//! Every test works in a `helpers::Sandbox` of its own: its own HOME, PATH, settings and temp directory, the real
+//! git, scripted agents. It waits for events, never for time, and leaves no process behind.
+
+#[cfg(test)]
+mod helpers;
+
+#[cfg(test)]
+mod harness;

@@ -1,0 +1,16 @@
+//! What the tests stand on: a closed world to run the program in, repositories, agents that do as they are told,
+//! and a way to see every process that came out of it.
+
+pub mod agents;
+pub mod command;
+pub mod process;
+pub mod redact;
+pub mod repo;
+pub mod sandbox;
+pub mod tree;
+pub mod wait;
+
+pub use agents::ScriptedPi;
+pub use command::{Finished, Running};
+pub use repo::Repo;
+pub use sandbox::Sandbox;
