@@ -8,3 +8,5 @@ mod helpers;
 
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod model_server;

@@ -3,6 +3,7 @@
 
 pub mod agents;
 pub mod command;
+pub mod model_server;
 pub mod process;
 pub mod redact;
 pub mod repo;
@@ -12,5 +13,6 @@ pub mod wait;
 
 pub use agents::ScriptedPi;
 pub use command::{Finished, Running};
+pub use model_server::{ModelServer, Turn};
 pub use repo::Repo;
 pub use sandbox::Sandbox;
