@@ -10,3 +10,5 @@ mod helpers;
 mod harness;
 #[cfg(test)]
 mod model_server;
+#[cfg(test)]
+mod real_pi;
