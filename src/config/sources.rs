@@ -288,10 +288,8 @@ fn said(value: &DeValue<'_>) -> Said {
     }
 }
 
-/// What ralph gives to agents, and what its tests use: `RALPH_…` too, but no settings.
-const NOT_SETTINGS: [&str; 5] =
-    ["RALPH_SESSION_ID", "RALPH_TICKET_ID", "RALPH_WORKTREE", "RALPH_BASE_COMMIT", "RALPH_FAILPOINT"];
-
+/// Variables that are named like a setting are settings. Others may be anyone's (ralph itself gives some to agents),
+/// so they are passed over, unless one looks like a slip.
 fn from_variables(
     variables: &BTreeMap<String, String>,
     notices: &mut Vec<Notice>,
@@ -299,9 +297,6 @@ fn from_variables(
     let names: Vec<(String, Key)> = Key::ALL.iter().map(|key| (key.variable(), *key)).collect();
     let mut layer = Layer::default();
     for (name, value) in variables.range("RALPH_".to_owned()..).take_while(|(n, _)| n.starts_with("RALPH_")) {
-        if NOT_SETTINGS.contains(&name.as_str()) || name.starts_with("RALPH_ARG_") {
-            continue;
-        }
         if let Some((_, key)) = names.iter().find(|(known, _)| known == name) {
             layer.set(*key, &Said::Text(value.clone())).map_err(|why| ConfigError::Value {
                 place: Place::Variable(name.clone()),

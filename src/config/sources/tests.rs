@@ -241,7 +241,17 @@ fn approvals_that_cannot_be_read_matter_only_where_one_is_asked_for() {
 #[test]
 fn what_ralph_gives_to_agents_is_no_setting_and_a_slip_is_said() {
     let mut stage = Stage::new();
-    for name in NOT_SETTINGS.iter().chain(&["RALPH_ARG_1", "RALPH_SOMETHING_ELSE", "RALPH_", "RALPHX"]) {
+    for name in [
+        "RALPH_SESSION_ID",
+        "RALPH_TICKET_ID",
+        "RALPH_WORKTREE",
+        "RALPH_BASE_COMMIT",
+        "RALPH_FAILPOINT",
+        "RALPH_ARG_1",
+        "RALPH_OUTPUT_DIR",
+        "RALPH_",
+        "RALPHX",
+    ] {
         stage = stage.variable(name, "x");
     }
     let resolution = stage.load().unwrap();
