@@ -1,0 +1,293 @@
+//! Arguments that look like secrets, before they are written down.
+//!
+//! A manifest records what was run; a key that was given on the command line must not be in it. What is recognised:
+//! the value of an option, a header or an assignment whose name says that it is a secret, the well-known shapes of
+//! tokens, `Bearer` values, and the password in a URL. An argument that is itself several words (a prompt) is looked
+//! at word by word, so that only the secret goes.
+//!
+//! A heuristic: it errs towards `***` for named values and towards keeping ordinary words, commit ids, UUIDs and paths.
+
+/// What stands where a secret stood.
+pub const REDACTED: &str = "***";
+
+/// The arguments, with what looks like a secret replaced by `***`.
+pub fn redacted(args: &[String]) -> Vec<String> {
+    let mut previous: Option<&str> = None;
+    let mut result = Vec::with_capacity(args.len());
+    for arg in args {
+        let is_value = previous.is_some_and(is_secret_option) && !arg.starts_with("--");
+        result.push(if is_value && !is_count(arg) { REDACTED.to_owned() } else { redacted_argument(arg) });
+        previous = Some(arg);
+    }
+    result
+}
+
+/// The positions of the arguments that hold something that looks like a secret.
+pub fn secret_positions(args: &[String]) -> Vec<usize> {
+    let safe = redacted(args);
+    (0..args.len()).filter(|at| args.get(*at) != safe.get(*at)).collect()
+}
+
+fn redacted_argument(arg: &str) -> String {
+    // `Name: value`, as an HTTP header is given: all of the value is the secret.
+    if let Some((name, value)) = arg.split_once(':')
+        && is_name(name)
+        && is_secret_name(name)
+        && !value.trim().is_empty()
+    {
+        return format!("{name}: {REDACTED}");
+    }
+    if !arg.contains(char::is_whitespace) {
+        return redacted_word(arg);
+    }
+    let mut result = String::with_capacity(arg.len());
+    let mut previous = "";
+    for piece in arg.split_inclusive(char::is_whitespace) {
+        let word = piece.trim_end_matches(char::is_whitespace);
+        let space = piece.get(word.len()..).unwrap_or_default();
+        let named = is_secret_option(previous) || previous.eq_ignore_ascii_case("bearer");
+        // In running text the word after `--token` or `bearer` is a secret only if it reads like one.
+        let safe = if named && looks_random(word) { REDACTED.to_owned() } else { redacted_word(word) };
+        result.push_str(&safe);
+        result.push_str(space);
+        if !word.is_empty() {
+            previous = word;
+        }
+    }
+    result
+}
+
+fn redacted_word(word: &str) -> String {
+    if let Some((name, value)) = word.split_once('=')
+        && is_name(name.trim_start_matches('-'))
+        && is_secret_name(name)
+        && !value.is_empty()
+        && !is_count(value)
+    {
+        return format!("{name}={REDACTED}");
+    }
+    without_tokens(&without_url_password(word))
+}
+
+fn is_secret_option(arg: &str) -> bool {
+    arg.starts_with('-') && !arg.contains('=') && is_name(arg.trim_start_matches('-')) && is_secret_name(arg)
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
+fn is_secret_name(name: &str) -> bool {
+    const PARTS: &[&str] = &[
+        "token",
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "apikey",
+        "api-key",
+        "access-key",
+        "private-key",
+        "credential",
+        "authorization",
+    ];
+    let name = name.trim_start_matches('-').to_ascii_lowercase().replace(['_', '.'], "-");
+    // `OPENAI_KEY=…`; but not `--key`, which is an ordinary word.
+    PARTS.iter().any(|part| name.contains(part)) || name.ends_with("-key")
+}
+
+/// `--max-tokens 4096` names a number, not a secret.
+fn is_count(value: &str) -> bool {
+    value.len() <= 9 && value.chars().all(|c| c.is_ascii_digit())
+}
+
+fn looks_random(word: &str) -> bool {
+    word.len() >= 8
+        && word.chars().any(|c| c.is_ascii_digit())
+        && word.chars().any(|c| c.is_ascii_alphabetic())
+}
+
+/// `https://user:password@host` → `https://user:***@host`.
+fn without_url_password(word: &str) -> String {
+    let found = word.find("://").and_then(|scheme| {
+        let after = scheme + 3;
+        let authority = word.get(after..)?.split(['/', '?', '#']).next()?;
+        let (user, _) = authority.rsplit_once('@')?;
+        let colon = user.find(':')?;
+        (colon + 1 < user.len()).then_some((after + colon + 1, after + user.len()))
+    });
+    match found {
+        Some((from, to)) => {
+            format!("{}{REDACTED}{}", word.get(..from).unwrap_or(""), word.get(to..).unwrap_or(""))
+        }
+        None => word.to_owned(),
+    }
+}
+
+/// A well-known shape: how it begins, and how long what follows must at least be.
+const SHAPES: &[(&str, usize)] = &[
+    ("sk-", 16),
+    ("sk_live_", 16),
+    ("sk_test_", 16),
+    ("ghp_", 20),
+    ("gho_", 20),
+    ("ghu_", 20),
+    ("ghs_", 20),
+    ("ghr_", 20),
+    ("github_pat_", 20),
+    ("glpat-", 16),
+    ("xoxa-", 10),
+    ("xoxb-", 10),
+    ("xoxe-", 10),
+    ("xoxp-", 10),
+    ("xoxr-", 10),
+    ("xoxs-", 10),
+    ("xapp-", 10),
+    ("AKIA", 16),
+    ("ASIA", 16),
+    ("AIza", 30),
+    ("npm_", 30),
+    ("hf_", 20),
+    ("gsk_", 20),
+    ("xai-", 20),
+    ("pypi-", 20),
+];
+
+/// Replaces every token of a known shape that begins where a word begins.
+fn without_tokens(word: &str) -> String {
+    let mut result = String::with_capacity(word.len());
+    let mut rest = word;
+    let mut inside = false;
+    while let Some(first) = rest.chars().next() {
+        let length = if inside { None } else { token_length(rest) };
+        let step = match length {
+            Some(length) => {
+                result.push_str(REDACTED);
+                length
+            }
+            None => {
+                result.push(first);
+                first.len_utf8()
+            }
+        };
+        inside = length.is_some() || is_token_char(first);
+        rest = rest.get(step..).unwrap_or_default();
+    }
+    result
+}
+
+fn token_length(text: &str) -> Option<usize> {
+    let run = |text: &str| text.find(|c: char| !is_token_char(c)).unwrap_or(text.len());
+    let shaped = SHAPES.iter().find_map(|(prefix, least)| {
+        let length = run(text.strip_prefix(prefix)?);
+        // A long hyphenated word such as `sk-learn-compatible-models` is no key: keys hold digits.
+        let body = text.get(prefix.len()..prefix.len() + length)?;
+        (length >= *least && body.contains(|c: char| c.is_ascii_digit())).then_some(prefix.len() + length)
+    });
+    shaped.or_else(|| {
+        // A JSON web token: three parts, the first of which is `{"` in base64.
+        let length = text.find(|c: char| !is_token_char(c) && c != '.').unwrap_or(text.len());
+        let token = text.get(..length)?;
+        let parts: Vec<&str> = token.split('.').collect();
+        (token.starts_with("eyJ") && parts.len() == 3 && parts.iter().take(2).all(|part| part.len() >= 10))
+            .then_some(length)
+    })
+}
+
+fn is_token_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn redacted_of(args: &[&str]) -> Vec<String> {
+        redacted(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn named_values_are_taken_out() {
+        let cases: &[(&[&str], &[&str])] = &[
+            (&["--api-key", "abc"], &["--api-key", "***"]),
+            (&["--api-key=abc"], &["--api-key=***"]),
+            (&["--github-token", "-abc"], &["--github-token", "***"]),
+            (&["--db_password=x y"], &["--db_password=***"]),
+            (&["-e", "OPENAI_API_KEY=abc"], &["-e", "OPENAI_API_KEY=***"]),
+            (&["MY_SECRET=abc", "HOME=/root"], &["MY_SECRET=***", "HOME=/root"]),
+            (&["DEPLOY_KEY=abc"], &["DEPLOY_KEY=***"]),
+            (&["-H", "Authorization: Basic abc"], &["-H", "Authorization: ***"]),
+            (&["-H", "x-api-key: abc"], &["-H", "x-api-key: ***"]),
+            (&["--token", "--model", "x"], &["--token", "--model", "x"]),
+            (&["--max-tokens", "4096", "--token-limit=100"], &["--max-tokens", "4096", "--token-limit=100"]),
+        ];
+        for (given, wanted) in cases {
+            assert_eq!(redacted_of(given), *wanted, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_a_known_shape_are_taken_out_wherever_they_stand() {
+        let digits = "0123456789abcdefghijABCDEFGHIJ0123456789";
+        for prefix in
+            ["sk-", "sk-ant-api03-", "ghp_", "gho_", "github_pat_11", "xoxb-", "glpat-", "AIza", "hf_"]
+        {
+            let secret = format!("{prefix}{digits}");
+            assert_eq!(redacted_of(&[&secret]), ["***"], "{secret}");
+            let prompt = format!("use {secret}, please");
+            assert_eq!(redacted_of(&[&prompt]), ["use ***, please"]);
+            assert_eq!(redacted_of(&[&format!("--x={secret}")]), ["--x=***"]);
+        }
+        assert_eq!(redacted_of(&["AKIAIOSFODNN7EXAMPLE"]), ["***"]);
+        let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl";
+        assert_eq!(redacted_of(&[jwt]), ["***"]);
+        assert_eq!(redacted_of(&["curl -H 'Auth: Bearer abc123def'"]), ["curl -H 'Auth: Bearer ***"]);
+        assert_eq!(redacted_of(&["https://me:hunter2@host/x?y"]), ["https://me:***@host/x?y"]);
+    }
+
+    #[test]
+    fn ordinary_words_stay() {
+        for word in [
+            "/tf T-1 --auto",
+            "rotate the --token flag, a secret: keep it; the bearer of news; password reset",
+            "0123456789abcdef0123456789abcdef01234567",
+            "01a2046c-4369-79c9-9f34-22141d69d200",
+            "/home/me/project.ralph/t-1-ab12cd34/task-risk-sk-1",
+            "sk-learn-compatible-models",
+            "--session",
+            "--model=anthropic/claude-sonnet-4-5:high",
+            "git@github.com:me/repo.git",
+            "https://host:8080/path@v1",
+            "PATH=/usr/bin",
+            "key",
+            "eyJx.y.z",
+            "",
+        ] {
+            assert_eq!(redacted_of(&[word]), [word]);
+        }
+        let session =
+            ["--session", "/r/.git/ralph/sessions/01a2046c-4369-79c9-9f34-22141d69d200/pi-session.jsonl"];
+        assert_eq!(redacted_of(&session), session);
+    }
+
+    #[test]
+    fn the_positions_are_those_of_the_changed_arguments() {
+        let args: Vec<String> = ["-p", "--api-key", "abc", "x"].map(str::to_owned).to_vec();
+        assert_eq!(secret_positions(&args), [2]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_keeps_the_count(args: Vec<String>) {
+            prop_assert_eq!(redacted(&args).len(), args.len());
+        }
+
+        #[test]
+        fn a_second_pass_changes_nothing(args in proptest::collection::vec("[-a-zA-Z0-9_=:/@. ]{0,40}", 0..4)) {
+            let once = redacted(&args);
+            prop_assert_eq!(redacted(&once), once);
+        }
+    }
+}
