@@ -9,11 +9,16 @@
 compile_error!("ralph supervises processes with pidfds, a child subreaper and /proc: it runs on Linux only");
 
 pub mod agent;
+pub mod cli;
 pub mod config;
+pub mod dispatch;
 pub mod durable;
 pub mod failpoint;
 pub mod git;
 pub mod id;
+pub mod launch;
 pub mod process;
+pub mod recover;
 pub mod session;
+pub mod supervisor;
 pub mod ticket;

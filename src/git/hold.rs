@@ -45,9 +45,9 @@ pub fn lock(worktree: &Worktree, reason: &str) -> Result<LockOutcome, GitError> 
     }
 }
 
-/// Unlocks a worktree that is locked for `reason`; any other lock stays.
-pub fn unlock_if(worktree: &Worktree, reason: &str) -> Result<(), GitError> {
-    let file = worktree.admin_dir.join(LOCK_FILE);
+/// Unlocks the worktree with this administrative directory if it is locked for `reason`; any other lock stays.
+pub fn unlock_if(admin_dir: &Path, reason: &str) -> Result<(), GitError> {
+    let file = admin_dir.join(LOCK_FILE);
     if reason_in(&file)?.as_deref() != Some(reason) {
         return Ok(());
     }

@@ -23,6 +23,7 @@ mod program;
 mod refs;
 mod registry;
 mod repo;
+mod tree;
 mod work;
 mod worktree;
 

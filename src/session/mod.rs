@@ -3,6 +3,7 @@
 //! `manifest` is the published format, `state` and `outcome` are pure decisions, `store` is the only code that reads
 //! or writes the records. This room knows neither git nor pi: what they found arrives as plain [`outcome::Evidence`].
 
+pub mod choose;
 pub mod lane;
 pub mod launch;
 pub mod manifest;

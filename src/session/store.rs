@@ -159,6 +159,11 @@ impl Store {
         Self { root: common_dir.join("ralph") }
     }
 
+    /// The repository's common dir.
+    pub fn common_dir(&self) -> &Path {
+        self.root.parent().unwrap_or(&self.root)
+    }
+
     /// The store's own directory.
     pub fn root(&self) -> &Path {
         &self.root

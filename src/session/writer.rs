@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::launch::{LaunchSpec, ViewMode};
 use super::manifest::Manifest;
 use super::state::{Event, step};
 use super::store::{LaneLock, Loaded, RunningEntry, SessionDir, Store, StoreError, encode, load_manifest};
@@ -41,6 +42,16 @@ pub enum ViewPlace {
     Nowhere,
     /// Into this worktree.
     Worktree(PathBuf),
+}
+
+impl ViewPlace {
+    /// Where a launch says that it goes.
+    pub fn of(spec: &LaunchSpec) -> Self {
+        match spec.view {
+            ViewMode::Shown => Self::Worktree(spec.worktree.clone().into()),
+            ViewMode::Hidden => Self::Nowhere,
+        }
+    }
 }
 
 /// Whether a transition's view could be written too. It may fail: the original is what counts.
@@ -100,6 +111,11 @@ impl SessionWriter {
     /// The manifest as it was last written.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The store it is in.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The session's files.
@@ -170,6 +186,20 @@ pub fn discard_unfinished(store: &Store, _lane: &LaneLock, id: SessionId) -> Res
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &hidden, e).into()),
         _ => remove_running_entry(store, id),
     }
+}
+
+/// Puts a good manifest in the place of a damaged one, which is kept beside it. Only where no one holds the session.
+pub fn replace_damaged(store: &Store, manifest: &Manifest) -> Result<(), StoreError> {
+    let dir = store.session_dir(manifest.session_id);
+    let path = dir.manifest();
+    let Some(_held) = HeldLock::try_take(&dir.lock())? else {
+        return Err(StoreError::Damaged { path, why: "and its session lives".to_owned() });
+    };
+    if path.exists() {
+        let kept = dir.path().join(format!("manifest.json.corrupt-{}", Timestamp::now().as_millisecond()));
+        fs::rename(&path, &kept).map_err(|e| FileError::io("keep the damaged", &path, e))?;
+    }
+    Ok(durable::write(&path, &to_bytes(manifest)?)?)
 }
 
 fn unfinished(store: &Store, id: SessionId) -> PathBuf {

@@ -3,8 +3,12 @@
 //! `boot` starts the agent, `watch` waits for its end, a deadline or a request, `conclude` finds out what was done and
 //! records it. A supervisor that waits costs nothing: without an idle timeout or an output cap it does not wake up.
 
-pub mod boot;
-pub mod cap;
-pub mod conclude;
-pub mod idle;
+mod boot;
+mod cap;
+mod conclude;
+mod idle;
 mod watch;
+
+pub use boot::{Inherited, SupervisorError, agent_environment, supervise};
+pub use conclude::conclude;
+pub use watch::{Ended, MARK_VARIABLE, Signalled};

@@ -1,0 +1,64 @@
+//! The exit statuses: one table, here and nowhere else.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done; with `--wait` and for `wait`: the session succeeded.
+    Done,
+    /// A session ended otherwise than with success.
+    NotSucceeded,
+    /// The command was not understood, or names more than one thing.
+    Usage,
+    /// No such ticket, session or worktree.
+    NotFound,
+    /// Refused: busy, in conflict, or something would be lost.
+    Refused,
+    /// The agent could not be launched.
+    NotLaunched,
+    /// This repository or machine cannot do that.
+    CannotDo,
+    /// A bug in ralph.
+    Bug,
+    /// Interrupted.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NotSucceeded => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Refused => 4,
+            Self::NotLaunched => 5,
+            Self::CannotDo => 6,
+            Self::Bug => 70,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The word for it in the JSON form of an error.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::NotSucceeded => "not_succeeded",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+            Self::NotLaunched => "launch_failed",
+            Self::CannotDo => "cannot_do",
+            Self::Bug => "bug",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.status())
+    }
+}

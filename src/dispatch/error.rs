@@ -1,0 +1,97 @@
+//! Why a dispatch did not come to a running session.
+
+use std::path::PathBuf;
+
+use crate::agent::AgentError;
+use crate::git::GitError;
+use crate::id::{SessionId, TicketId};
+use crate::launch::LaunchError;
+use crate::session::lane::LaneRecord;
+use crate::session::manifest::Manifest;
+use crate::session::store::StoreError;
+
+/// A dispatch, or a part of one, that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The repository or the worktree did not allow it.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] crate::durable::FileError),
+    /// The lane is busy.
+    #[error("{lane} is already running, session {session}")]
+    Busy {
+        /// The lane.
+        lane: String,
+        /// Its session.
+        session: SessionId,
+    },
+    /// Another command has the lane, and has not begun a session.
+    #[error("{lane} is being worked on by another ralph command")]
+    Contended {
+        /// The lane.
+        lane: String,
+    },
+    /// The ticket has several lanes.
+    #[error("{ticket} has {} lanes", lanes.len())]
+    SeveralLanes {
+        /// The ticket.
+        ticket: TicketId,
+        /// Its lanes.
+        lanes: Vec<LaneRecord>,
+    },
+    /// The lane's last session was not settled.
+    #[error("{lane}'s session {session} has no supervisor and has not been settled")]
+    Unsettled {
+        /// The lane.
+        lane: String,
+        /// Its session.
+        session: SessionId,
+    },
+    /// Another branch was asked for than the lane has.
+    #[error("{lane} works on branch {has}, not on {asked}")]
+    OtherBranch {
+        /// The lane.
+        lane: String,
+        /// Its branch.
+        has: String,
+        /// The branch that was asked for.
+        asked: String,
+    },
+    /// The command line for the agent could not be made.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The agent cannot be started.
+    #[error(transparent)]
+    NotReady(#[from] super::preflight::NotReady),
+    /// The agent was not launched; a manifest says so.
+    #[error("{}", reason(manifest))]
+    NotLaunched {
+        /// The session, which has ended.
+        manifest: Box<Manifest>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The supervisor could not be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// A path cannot be written down.
+    #[error("the path {} is not UTF-8, and a manifest could not record it", .0.display())]
+    NotUtf8(PathBuf),
+    /// The ticket's file could not be brought into the worktree.
+    #[error("could not copy the ticket's file {}: {source}", path.display())]
+    TicketFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn reason(manifest: &Manifest) -> String {
+    manifest.reason.clone().unwrap_or_else(|| "the agent was not launched".to_owned())
+}

@@ -1,0 +1,163 @@
+//! The worktree of a lane, made or found, and made ready for a session.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use super::error::DispatchError;
+use super::plan::LanePlan;
+use super::{Context, REPO_PATIENCE};
+use crate::failpoint;
+use crate::git::{
+    CommitId, Files, Forwarded, GitError, Head, Located, LockOutcome, Worktree, create, fast_forward, finish,
+    forget_missing, lock as lock_worktree, write_files,
+};
+use crate::session::lane::{LANE_VERSION, LaneRecord};
+
+/// A worktree that is complete and locked for its session.
+#[derive(Debug)]
+pub struct Ready {
+    /// The worktree.
+    pub worktree: Worktree,
+    /// The commit that is checked out.
+    pub start: CommitId,
+    /// The commit that the lane's work is counted from.
+    pub base_commit: String,
+    /// What there is to say about it.
+    pub notes: Vec<String>,
+}
+
+/// Makes or finds the lane's worktree and locks it for `reason`. Only registry and references are written under the
+/// repository's lock; files are written outside it.
+pub fn make_ready(context: &Context, plan: &LanePlan, reason: &str) -> Result<Ready, DispatchError> {
+    let repo = &context.repo;
+    match &plan.located {
+        Located::Present(worktree) => locate_present(context, plan, worktree, reason),
+        Located::Missing(missing) => {
+            let aside = plan.site.path.with_file_name(".trash");
+            crate::durable::create_private_dir(&aside)?;
+            let lock = repo.lock(REPO_PATIENCE)?;
+            forget_missing(repo, &lock, missing, &kept_registration(&aside)?)?;
+            drop(lock);
+            make(context, plan, reason)
+        }
+        Located::New | Located::BranchOnly { .. } => make(context, plan, reason),
+    }
+}
+
+/// A folder of its own for each registration that is kept: two of one lane have the same name.
+fn kept_registration(trash: &Path) -> Result<PathBuf, DispatchError> {
+    let folder = trash.join(format!("registration-{}", uuid::Uuid::now_v7().simple()));
+    crate::durable::create_private_dir(&folder)?;
+    Ok(folder)
+}
+
+fn make(context: &Context, plan: &LanePlan, reason: &str) -> Result<Ready, DispatchError> {
+    let lock = context.repo.lock(REPO_PATIENCE)?;
+    let created = create(&context.repo, &lock, &plan.site, &plan.base, reason)?;
+    drop(lock);
+    failpoint::hit("prepare.registered");
+    write_files(&context.repo, &created)?;
+    failpoint::hit("prepare.files");
+    let base_commit = plan.base_commit();
+    Ok(Ready { worktree: created.worktree, start: created.start, base_commit, notes: Vec::new() })
+}
+
+fn locate_present(
+    context: &Context,
+    plan: &LanePlan,
+    worktree: &Worktree,
+    reason: &str,
+) -> Result<Ready, DispatchError> {
+    let repo = &context.repo;
+    let mut notes = Vec::new();
+    if let LockOutcome::TheUsers(theirs) = lock_worktree(worktree, reason)? {
+        notes.push(format!("the worktree is locked by you ({theirs:?}) and stays so"));
+    }
+    if worktree.files == Files::Unfinished {
+        notes.push("its files were not complete and have been written again".to_owned());
+        finish(repo, worktree)?;
+    }
+    let tip = || worktree.tip.clone().ok_or_else(|| gone(plan));
+    let lock = repo.lock(REPO_PATIENCE)?;
+    let forwarded = fast_forward(repo, &lock, worktree, &plan.base)?;
+    drop(lock);
+    let base = &plan.base.name;
+    let (start, base_commit) = match forwarded {
+        Forwarded::Moved { by } => {
+            notes.push(format!("its branch had nothing of its own and was moved on by {by} to {base}"));
+            (plan.base.commit.clone(), plan.base.commit.to_string())
+        }
+        Forwarded::UpToDate => (tip()?, plan.base_commit()),
+        Forwarded::Continued { behind, ahead: _ } => {
+            notes.push(format!("its branch is continued; it is {behind} behind {base}"));
+            (tip()?, plan.base_commit())
+        }
+    };
+    match &worktree.head {
+        Head::Branch(name) if *name == plan.site.branch.to_string() => {}
+        other => notes.push(format!("{} is checked out in it, not {}", spoken(other), plan.site.branch)),
+    }
+    Ok(Ready { worktree: worktree.clone(), start, base_commit, notes })
+}
+
+fn gone(plan: &LanePlan) -> DispatchError {
+    GitError::ChangedMeanwhile {
+        path: plan.path().to_owned(),
+        what: format!("its branch {} has gone", plan.site.branch),
+    }
+    .into()
+}
+
+fn spoken(head: &Head) -> String {
+    match head {
+        Head::Branch(name) => format!("branch {name}"),
+        Head::Detached(commit) => format!("the detached commit {}", commit.short()),
+        Head::Unclear => "nothing that can be read".to_owned(),
+    }
+}
+
+/// The record of the lane as it stands now, without a session.
+pub fn lane_record(plan: &LanePlan, ready: &Ready, now: Timestamp) -> LaneRecord {
+    let known = plan.record.clone();
+    LaneRecord {
+        schema_version: LANE_VERSION,
+        lane: plan.lane.clone(),
+        base_ref: known.as_ref().map_or_else(|| plan.base.name.clone(), |record| record.base_ref.clone()),
+        base_commit: ready.base_commit.clone(),
+        branch: plan.site.branch.clone(),
+        worktree_id: ready.worktree.id.clone(),
+        worktree: ready.worktree.path.to_string_lossy().into_owned(),
+        current_session: known.as_ref().and_then(|record| record.current_session),
+        attempts: known.as_ref().map_or(0, |record| record.attempts),
+        created_at: known.as_ref().map_or(now, |record| record.created_at),
+        extra: known.map(|record| record.extra).unwrap_or_default(),
+    }
+}
+
+/// Brings a ticket's file into the worktree where the branch does not have it. Answers its path there, which is no
+/// work of the agent's, or `None` where nothing was copied. Never through a link that the branch holds.
+pub fn copy_ticket(file: &Path, worktree: &Path) -> Result<Option<PathBuf>, DispatchError> {
+    let failed = |source: io::Error| DispatchError::TicketFile { path: file.to_owned(), source };
+    let Some(name) = file.file_name() else { return Ok(None) };
+    let inside = Path::new(".tickets").join(name);
+    if fs::symlink_metadata(worktree.join(&inside)).is_ok() {
+        return Ok(None);
+    }
+    let Some(content) = crate::durable::read(file, 1 << 20)? else { return Ok(None) };
+    let tree = rustix::fs::open(worktree, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| failed(e.into()))?;
+    match rustix::fs::mkdirat(&tree, ".tickets", Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(e) => return Err(failed(e.into())),
+    }
+    let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let copy = rustix::fs::openat2(&tree, &inside, new, Mode::from_raw_mode(0o644), beneath)
+        .map_err(|e| failed(e.into()))?;
+    fs::File::from(copy).write_all(&content).map_err(failed)?;
+    Ok(Some(inside))
+}

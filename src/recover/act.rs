@@ -1,0 +1,296 @@
+//! Doing what was decided, one session at a time, under its lane's lock and its own.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::decide::{Decision, Known, Leftovers, Origin, WhyLeft, decide};
+use super::mend::mend;
+use crate::durable::LockState;
+use crate::failpoint;
+use crate::git::unlock_if;
+use crate::id::{Lane, SessionId};
+use crate::launch::{Probe, local};
+use crate::process::descendants::{Kin, Mark};
+use crate::process::ending::{SweepError, sweep};
+use crate::process::identity::Machine;
+use crate::session::launch::LaunchSpec;
+use crate::session::manifest::{Manifest, Outcome};
+use crate::session::outcome::{End, Evidence, WorkFound};
+use crate::session::state::Event;
+use crate::session::store::{LaneClaim, Loaded, Store, StoreError};
+use crate::session::view;
+use crate::session::writer::{SessionWriter, ViewPlace, discard_unfinished, remove_running_entry};
+use crate::supervisor::{Ended, MARK_VARIABLE, Signalled, conclude};
+
+/// How long what was left running has to end by itself.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A recovery that could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] crate::durable::FileError),
+}
+
+/// How far a recovery looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Sessions on record as living: cheap, and run before every command that changes something.
+    Living,
+    /// Every lane's current session too, in case that record itself was lost.
+    Everything,
+}
+
+/// What became of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settled {
+    /// It lives.
+    Alive,
+    /// It ended, and is now on record as such.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Why.
+        reason: Option<String>,
+        /// Whether its manifest had to be made good, and from what.
+        mended: Option<String>,
+    },
+    /// It had never come into place, and nothing of it is left.
+    Discarded,
+    /// Its end was on record already.
+    Retired,
+    /// It was left as it is: why.
+    Left(String),
+}
+
+/// One session's recovery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovered {
+    /// The session.
+    pub session: SessionId,
+    /// Its lane, where known.
+    pub lane: Option<Lane>,
+    /// What became of it.
+    pub settled: Settled,
+}
+
+/// Settles every session in scope. A session that cannot be settled does not keep others from being settled.
+pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Vec<Recovered>, RecoverError> {
+    let mut recovered = Vec::new();
+    for session in store.running()? {
+        let lane = match store.running_entry(session) {
+            Ok(Some(entry)) => Some(entry.lane),
+            Ok(None) => continue,
+            Err(_) => lane_of(store, session)?,
+        };
+        recovered.push(recover_one(store, here, session, lane));
+    }
+    if scope == Scope::Everything {
+        let done: Vec<SessionId> = recovered.iter().map(|r| r.session).collect();
+        for record in store.lanes()?.0 {
+            let Some(session) = record.current_session.filter(|id| !done.contains(id)) else { continue };
+            let settled = !matches!(store.load(session)?, Loaded::Manifest(m) if !m.is_ended());
+            if settled && !matches!(store.load(session)?, Loaded::Damaged { .. } | Loaded::Missing) {
+                continue;
+            }
+            recovered.push(recover_one(store, here, session, Some(record.lane)));
+        }
+    }
+    Ok(recovered)
+}
+
+/// The lane of a session whose entry among the living cannot be read.
+fn lane_of(store: &Store, session: SessionId) -> Result<Option<Lane>, StoreError> {
+    if let Loaded::Manifest(manifest) = store.load(session)? {
+        return Ok(Some(manifest.lane));
+    }
+    let (lanes, _) = store.lanes()?;
+    Ok(lanes.into_iter().find(|record| record.current_session == Some(session)).map(|record| record.lane))
+}
+
+fn recover_one(store: &Store, here: &Machine, session: SessionId, lane: Option<Lane>) -> Recovered {
+    let settled = match &lane {
+        Some(lane) => settle(store, here, session, lane),
+        None => Ok(Settled::Left("its lane is not known: its records are damaged".to_owned())),
+    };
+    let settled = settled.unwrap_or_else(|error| Settled::Left(error.to_string()));
+    Recovered { session, lane, settled }
+}
+
+fn settle(store: &Store, here: &Machine, session: SessionId, lane: &Lane) -> Result<Settled, RecoverError> {
+    // A quick look first: whoever lives is not worth a lock.
+    let (probe, known) = observe(store, here, session)?;
+    if let Decision::Leave(why) = decide(probe, &known) {
+        return Ok(left(why));
+    }
+    let claim = match store.claim_lane(lane, Duration::ZERO)? {
+        LaneClaim::Claimed(claim) => claim,
+        LaneClaim::Busy(_) => return Ok(Settled::Left("its lane is being worked on".to_owned())),
+    };
+    let (probe, known) = observe(store, here, session)?;
+    failpoint::hit("recover.claimed");
+    match decide(probe, &known) {
+        Decision::Leave(why) => Ok(left(why)),
+        Decision::Retire => {
+            remove_running_entry(store, session)?;
+            Ok(Settled::Retired)
+        }
+        Decision::Discard => {
+            discard_unfinished(store, &claim, session)?;
+            Ok(Settled::Discarded)
+        }
+        Decision::NeverStarted => {
+            let end = End::NeverStarted("its dispatcher was ended before the agent was started".to_owned());
+            finish(store, session, end, Leftovers::Ignore, None)
+        }
+        Decision::Lost(leftovers) => finish(store, session, End::Unseen(unseen(&known)), leftovers, None),
+        Decision::Mend => {
+            let source = mend(store, here, lane, session)?;
+            match observe(store, here, session)?.1 {
+                Known::Manifest { state: crate::session::manifest::State::Ended, .. } => {
+                    remove_running_entry(store, session)?;
+                    Ok(ended(store, session, Some(source))?)
+                }
+                known => {
+                    let end = End::Unseen(format!("{}; its manifest was damaged", unseen(&known)));
+                    finish(store, session, end, Leftovers::End, Some(source))
+                }
+            }
+        }
+    }
+}
+
+fn left(why: WhyLeft) -> Settled {
+    match why {
+        WhyLeft::Alive => Settled::Alive,
+        WhyLeft::Unknown => Settled::Left(
+            "it ran on another machine, and whether it still does cannot be told from here".into(),
+        ),
+        WhyLeft::Newer => Settled::Left("its manifest was written by a newer ralph".into()),
+    }
+}
+
+fn unseen(known: &Known) -> String {
+    match known {
+        Known::Manifest { origin: Origin::EarlierBoot, .. } => {
+            "the machine was started again while it ran".to_owned()
+        }
+        _ => "its supervisor was killed".to_owned(),
+    }
+}
+
+fn observe(store: &Store, here: &Machine, session: SessionId) -> Result<(Probe, Known), StoreError> {
+    let gone_or_alive = || -> Result<Probe, StoreError> {
+        Ok(match store.probe(session)? {
+            LockState::Held => Probe::Alive,
+            LockState::Free => Probe::Gone,
+        })
+    };
+    if !store.session_dir(session).path().exists() {
+        return Ok((Probe::Gone, Known::NeverInPlace));
+    }
+    Ok(match store.load(session)? {
+        Loaded::Manifest(manifest) => {
+            let origin = origin(&manifest, here);
+            (local::probe(store, &manifest, here)?, Known::Manifest { state: manifest.state, origin })
+        }
+        Loaded::Newer { .. } => (gone_or_alive()?, Known::Newer),
+        Loaded::Damaged { .. } | Loaded::Missing => (gone_or_alive()?, Known::Damaged),
+    })
+}
+
+fn origin(manifest: &Manifest, here: &Machine) -> Origin {
+    let process = &manifest.process;
+    if process.host != here.host {
+        Origin::Elsewhere
+    } else if process.boot_id != here.boot_id {
+        Origin::EarlierBoot
+    } else if process.pid_ns != here.pid_ns {
+        Origin::OtherNamespace
+    } else {
+        Origin::Here
+    }
+}
+
+/// Records the end of a session that no one else can record any more.
+fn finish(
+    store: &Store,
+    session: SessionId,
+    end: End,
+    leftovers: Leftovers,
+    mended: Option<String>,
+) -> Result<Settled, RecoverError> {
+    let Some(mut writer) = SessionWriter::take_over(store, session)? else { return Ok(Settled::Alive) };
+    let mut notes = Vec::new();
+    let mut signalled = Signalled::No;
+    if leftovers == Leftovers::End {
+        match sweep(&kin(writer.manifest()), GRACE, || Ok(())) {
+            Ok(swept) if swept.asked + swept.killed == 0 => {}
+            Ok(swept) => {
+                signalled = Signalled::Yes;
+                notes.push(format!("what it left running was ended ({} processes)", swept.asked.max(1)));
+            }
+            Err(error @ (SweepError::Look(_) | SweepError::Signal { .. } | SweepError::Unkillable(_))) => {
+                notes.push(error.to_string());
+            }
+        }
+    }
+    failpoint::hit("recover.swept");
+    match LaunchSpec::read(writer.dir()) {
+        Ok(Some(spec)) => {
+            writer.show_in(ViewPlace::of(&spec));
+            conclude(&mut writer, &spec, Ended { end, signalled, truncated_bytes: 0, notes })?;
+        }
+        Ok(None) | Err(_) => conclude_without_spec(store, &mut writer, end, notes)?,
+    }
+    drop(writer);
+    ended(store, session, mended)
+}
+
+/// A session that was ended before what to launch was on record: there is nothing to look at.
+fn conclude_without_spec(
+    store: &Store,
+    writer: &mut SessionWriter,
+    end: End,
+    notes: Vec<String>,
+) -> Result<(), StoreError> {
+    let (id, lane) = (writer.manifest().session_id, writer.manifest().lane.clone());
+    let record = store.lane(&lane)?;
+    let tree = record.as_ref().map(|record| std::path::PathBuf::from(&record.worktree));
+    // Only where its view already is: nothing is put into a worktree that may not be ready for it.
+    if let Some(tree) = tree.filter(|tree| view::path_in(tree).exists()) {
+        writer.show_in(ViewPlace::Worktree(tree));
+    }
+    let evidence = Evidence { end, account: None, work: WorkFound::NotLooked, usage: None, notes };
+    let event = Event::Ended { evidence: Box::new(evidence), head_commit: None, truncated_bytes: 0 };
+    let _view = writer.step(event, Timestamp::now())?;
+    if let Some(record) = record {
+        let admin = store.common_dir().join("worktrees").join(&record.worktree_id);
+        // Best effort: a lock that stays names a session that has ended, and the next dispatch takes it over.
+        drop(unlock_if(&admin, &format!("ralph {id}")));
+    }
+    Ok(())
+}
+
+fn kin(manifest: &Manifest) -> Kin {
+    let mark = Mark::new(MARK_VARIABLE, &manifest.session_id.to_string());
+    let process = &manifest.process;
+    let since = process.supervisor.as_ref().map(|s| s.start_ticks);
+    Kin::Marked { mark, since_ticks: since.unwrap_or(0) }
+}
+
+fn ended(store: &Store, session: SessionId, mended: Option<String>) -> Result<Settled, RecoverError> {
+    Ok(match store.load(session)? {
+        Loaded::Manifest(manifest) => Settled::Ended {
+            outcome: manifest.outcome.unwrap_or(Outcome::Lost),
+            reason: manifest.reason,
+            mended,
+        },
+        _ => Settled::Left("its manifest cannot be read".to_owned()),
+    })
+}

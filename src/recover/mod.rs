@@ -1,0 +1,11 @@
+//! Settling what a crash, a kill or a reboot left: every session without a supervisor ends, what it left running is
+//! ended where its identity is certain, and its work stays.
+//!
+//! `decide` says what should be done and is pure; `act` does it. Doing it twice, or at the same moment as someone
+//! else, changes nothing more: the lane's lock and the session's lock see to that.
+
+mod act;
+pub mod decide;
+mod mend;
+
+pub use act::{RecoverError, Recovered, Scope, Settled, recover};

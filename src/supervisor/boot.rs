@@ -1,0 +1,211 @@
+//! From `ralph __supervise` to a running agent.
+//!
+//! The order matters: descriptors first, so that no child can inherit the lock and no caller's pipe is kept open; then
+//! the signals, so that none is lost; then the agent; then its record; and only then the word to the dispatcher.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::conclude::conclude;
+use super::watch::{Ended, MARK_VARIABLE, Signalled, Watch, WatchError};
+use crate::failpoint;
+use crate::id::{NameError, SessionId};
+use crate::process::detach::{Handed, detach};
+use crate::process::identity::{Machine, this_process};
+use crate::process::signal::Handle;
+use crate::process::spawn::{Program, spawn};
+use crate::process::wait::Listener;
+use crate::session::launch::{LaunchSpec, OutputMode, secret_variable};
+use crate::session::manifest::{AgentProcess, ProcessRecord, RecordedPid, SupervisorProcess};
+use crate::session::outcome::End;
+use crate::session::state::{Event, supervised_by};
+use crate::session::store::{Store, StoreError};
+use crate::session::writer::{SessionWriter, ViewPlace};
+
+/// A supervisor that could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// It was not started by a dispatcher.
+    #[error("{} is not a session's folder in a repository's store", .0.display())]
+    NotASession(PathBuf),
+    /// The folder's name is not an id.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// It could not leave its caller.
+    #[error("could not detach: {0}")]
+    Detach(#[source] io::Error),
+    /// It does not know itself.
+    #[error("could not read this process's identity from /proc")]
+    Identity,
+    /// The system refused something.
+    #[error("could not {0}: {1}")]
+    System(&'static str, #[source] io::Error),
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is nothing to launch.
+    #[error("session {0} has no launch.json")]
+    NoSpec(SessionId),
+    /// The agent could not be waited for.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+}
+
+/// Looks a variable up in the environment that the supervisor was started with.
+pub type Inherited<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Runs the session whose folder is `session_dir` to its recorded end. Its lock comes as standard input; standard
+/// output takes one byte as soon as the agent runs.
+pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), SupervisorError> {
+    let handed = detach().map_err(SupervisorError::Detach)?;
+    let (store, id) = place(session_dir)?;
+    let Handed { lock, readiness } = handed;
+    let mut writer = SessionWriter::adopt(store, id, lock)?;
+    let spec = LaunchSpec::read(writer.dir())?.ok_or(SupervisorError::NoSpec(id))?;
+    writer.show_in(ViewPlace::of(&spec));
+    let mut listener = Listener::start().map_err(|e| SupervisorError::System("listen for signals", e))?;
+    failpoint::hit("supervise.before-spawn");
+    let ended = match start(&mut writer, &spec, inherited) {
+        Ok((agent, started)) => {
+            tell_ready(readiness);
+            failpoint::hit("supervise.running");
+            Watch::over(&mut writer, &mut listener, agent, &spec, started).until_over()?
+        }
+        Err(StartError::NotStarted(why)) => {
+            let ended = Ended {
+                end: End::NeverStarted(why),
+                signalled: Signalled::No,
+                truncated_bytes: 0,
+                notes: Vec::new(),
+            };
+            conclude(&mut writer, &spec, ended)?;
+            // Closed without a byte: the dispatcher reads why in the manifest.
+            drop(readiness);
+            return Ok(());
+        }
+        Err(StartError::Supervisor(error)) => return Err(error),
+    };
+    failpoint::hit("supervise.agent-ended");
+    Ok(conclude(&mut writer, &spec, ended)?)
+}
+
+enum StartError {
+    NotStarted(String),
+    Supervisor(SupervisorError),
+}
+
+impl<E: Into<SupervisorError>> From<E> for StartError {
+    fn from(error: E) -> Self {
+        Self::Supervisor(error.into())
+    }
+}
+
+fn start(
+    writer: &mut SessionWriter,
+    spec: &LaunchSpec,
+    inherited: Inherited<'_>,
+) -> Result<(Handle, Instant), StartError> {
+    let program = program(writer, spec, inherited)?;
+    let started = Instant::now();
+    let agent = spawn(program).map_err(|error| StartError::NotStarted(not_started(&spec.program, &error)))?;
+    failpoint::hit("supervise.spawned");
+    let identity = agent.identity();
+    let pid = recorded(identity.pid)?;
+    let extra = serde_json::Map::new();
+    let record = AgentProcess { pid, pgid: pid, start_ticks: identity.start_ticks, extra };
+    // That the view could not be written shows in the worktree; the original is what counts.
+    let _view =
+        writer.step(Event::Started { process: process_record()?, agent: record }, Timestamp::now())?;
+    Ok((agent, started))
+}
+
+fn not_started(program: &str, error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(errno) => format!("could not start {program}: {error} (errno {errno})"),
+        None => format!("could not start {program}: {error}"),
+    }
+}
+
+/// This supervisor, on this machine.
+fn process_record() -> Result<ProcessRecord, SupervisorError> {
+    let machine = Machine::this().map_err(|e| SupervisorError::System("read this machine's identity", e))?;
+    let me = this_process().ok_or(SupervisorError::Identity)?;
+    let extra = serde_json::Map::new();
+    let Machine { host, boot_id, pid_ns } = machine;
+    let nobody = ProcessRecord { host, boot_id, pid_ns, supervisor: None, agent: None, extra: extra.clone() };
+    let supervisor = SupervisorProcess { pid: recorded(me.pid)?, start_ticks: me.start_ticks, extra };
+    Ok(supervised_by(&nobody, supervisor))
+}
+
+fn recorded(pid: i32) -> Result<RecordedPid, SupervisorError> {
+    RecordedPid::try_from(i64::from(pid)).map_err(|_| SupervisorError::Identity)
+}
+
+fn program(
+    writer: &SessionWriter,
+    spec: &LaunchSpec,
+    inherited: Inherited<'_>,
+) -> Result<Program, SupervisorError> {
+    let (stdout, stderr) = match spec.output {
+        OutputMode::Discard => (None, None),
+        OutputMode::File => (Some(output(&writer.dir().stdout())?), Some(output(&writer.dir().stderr())?)),
+    };
+    let mut arguments: Vec<OsString> = spec.argv.iter().map(OsString::from).collect();
+    let mut removed: Vec<OsString> = spec.removed_environment.iter().map(OsString::from).collect();
+    for position in &spec.secret_args {
+        let name = secret_variable(*position);
+        if let (Some(value), Some(argument)) = (inherited(&name), arguments.get_mut(*position)) {
+            *argument = value;
+        }
+        removed.push(name.into());
+    }
+    Ok(Program {
+        path: PathBuf::from(&spec.program),
+        arguments,
+        directory: PathBuf::from(&spec.worktree),
+        added_environment: agent_environment(spec),
+        removed_environment: removed,
+        stdout,
+        stderr,
+    })
+}
+
+/// What the agent's environment has beside what it inherits.
+pub fn agent_environment(spec: &LaunchSpec) -> BTreeMap<String, OsString> {
+    BTreeMap::from([
+        (MARK_VARIABLE.to_owned(), spec.session_id.to_string().into()),
+        ("RALPH_TICKET_ID".to_owned(), spec.ticket_id.as_str().into()),
+        ("RALPH_WORKTREE".to_owned(), spec.worktree.clone().into()),
+        ("RALPH_BASE_COMMIT".to_owned(), spec.base_commit.clone().into()),
+    ])
+}
+
+fn output(path: &Path) -> Result<File, SupervisorError> {
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    opened.map_err(|e| SupervisorError::System("open an output file", e))
+}
+
+/// The dispatcher may be gone already: then no one needs to be told.
+fn tell_ready(readiness: OwnedFd) {
+    _ = rustix::io::write(&readiness, b"R");
+    drop(readiness);
+}
+
+fn place(session_dir: &Path) -> Result<(Store, SessionId), SupervisorError> {
+    let not_a_session = || SupervisorError::NotASession(session_dir.to_owned());
+    let id = session_dir.file_name().and_then(|name| name.to_str()).ok_or_else(not_a_session)?.parse()?;
+    let common_dir = session_dir.ancestors().nth(3).ok_or_else(not_a_session)?;
+    let store = Store::at(common_dir);
+    if store.session_dir(id).path() != session_dir {
+        return Err(not_a_session());
+    }
+    Ok((store, id))
+}

@@ -1,0 +1,172 @@
+//! Finding out what a session did, and recording its end. The supervisor does it, and `recover` where there is none.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::watch::{Ended, Signalled};
+use crate::agent::pi::session_file;
+use crate::failpoint;
+use crate::git::{CommitId, Found, GitError, Head, Look, Repo, Tree, look, pin, unlock_if};
+use crate::session::launch::{AccountSource, LaunchSpec};
+use crate::session::manifest::{Usage, Work};
+use crate::session::outcome::{Account, End, Evidence, WorkFound};
+use crate::session::state::Event;
+use crate::session::store::{SessionDir, StoreError};
+use crate::session::writer::SessionWriter;
+
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why git has the worktree of a live session locked.
+pub fn lock_reason(spec: &LaunchSpec) -> String {
+    format!("ralph {}", spec.session_id)
+}
+
+/// Records the session's end with all that can be found out, and lets its worktree go.
+pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> Result<(), StoreError> {
+    let Ended { end, signalled, truncated_bytes, mut notes } = ended;
+    notes.extend(stale_index_lock(writer.dir(), spec, signalled));
+    let repo = Repo::open(writer.store().common_dir());
+    let (evidence, head_commit) = match (&end, &repo) {
+        (End::NeverStarted(_), _) => {
+            (Evidence { end, account: None, work: WorkFound::NotLooked, usage: None, notes }, None)
+        }
+        (_, Ok(repo)) => {
+            let found = examine(repo, spec);
+            if let Ok(found) = &found {
+                notes.extend(pin_what_could_dangle(repo, spec, found));
+            }
+            let head_commit =
+                found.as_ref().ok().and_then(|f| f.head_commit.as_ref().map(CommitId::to_string));
+            (evidence(spec, end, found, notes), head_commit)
+        }
+        (_, Err(error)) => {
+            let work = WorkFound::Unreadable(error.to_string());
+            let (account, usage) = account(&spec.account, &mut notes);
+            (Evidence { end, account, work, usage, notes }, None)
+        }
+    };
+    failpoint::hit("conclude.judged");
+    let event = Event::Ended { evidence: Box::new(evidence), head_commit, truncated_bytes };
+    // The view may be in a tree that the agent removed; the original is what counts.
+    let _view = writer.step(event, Timestamp::now())?;
+    failpoint::hit("conclude.recorded");
+    // Best effort: a lock that stays names a session that has ended, and the next dispatch takes it over.
+    drop(unlock_if(Path::new(&spec.admin_dir), &lock_reason(spec)));
+    Ok(())
+}
+
+fn examine(repo: &Repo, spec: &LaunchSpec) -> Result<Found, GitError> {
+    let start = spec.start_commit.parse()?;
+    let ignore: Vec<PathBuf> = spec.not_work.iter().map(PathBuf::from).collect();
+    let worktree = Path::new(&spec.worktree);
+    look(repo, &Look { worktree, branch: &spec.branch, start: &start, ignore: &ignore })
+}
+
+fn evidence(spec: &LaunchSpec, end: End, found: Result<Found, GitError>, mut notes: Vec<String>) -> Evidence {
+    let (account, usage) = account(&spec.account, &mut notes);
+    let work = match found {
+        Err(error) => WorkFound::Unreadable(error.to_string()),
+        Ok(found) => {
+            let work = work(&found, spec);
+            match found.tree {
+                Tree::Present => WorkFound::Read(work),
+                Tree::Missing => WorkFound::TreeGone(work),
+                Tree::Unclear { why } => WorkFound::Unreadable(why),
+            }
+        }
+    };
+    Evidence { end, account, work, usage, notes }
+}
+
+fn work(found: &Found, spec: &LaunchSpec) -> Work {
+    let operation = match (&found.operation, &found.head) {
+        (Some(operation), _) => Some(operation.as_str().to_owned()),
+        (None, Head::Detached(_)) => Some("detached".to_owned()),
+        (None, Head::Branch(branch)) if *branch != spec.branch.as_str() => Some("other-branch".to_owned()),
+        (None, _) => None,
+    };
+    Work {
+        commits: count(found.commits),
+        files_changed: count(found.files_changed),
+        insertions: count(found.insertions),
+        deletions: count(found.deletions),
+        uncommitted: count(found.uncommitted),
+        untracked: count(found.untracked),
+        operation,
+        extra: serde_json::Map::new(),
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// The agent's own account of the session, and what it used.
+fn account(source: &AccountSource, notes: &mut Vec<String>) -> (Option<Account>, Option<Usage>) {
+    let AccountSource::Pi { session_file, from } = source else { return (None, None) };
+    let read = match session_file::read(Path::new(session_file), *from) {
+        Ok(read) => read,
+        Err(error) => {
+            notes.push(format!("the agent's session file could not be read: {error}"));
+            return (Some(Account { stop_reason: None, error: None }), None);
+        }
+    };
+    let account = Account {
+        stop_reason: read.last_stop_reason.as_ref().map(ToString::to_string),
+        error: read.last_error,
+    };
+    let usage = (read.assistant_messages > 0).then(|| Usage {
+        input_tokens: read.usage.input,
+        output_tokens: read.usage.output,
+        cost_usd: read.usage.cost,
+        model: read.model,
+        extra: serde_json::Map::new(),
+    });
+    (Some(account), usage)
+}
+
+/// A lock that git left in the worktree's own folder. It is stale only if we signalled who held it and nothing of the
+/// session lives; then it moves into the session's folder. Else it is told.
+fn stale_index_lock(dir: &SessionDir, spec: &LaunchSpec, signalled: Signalled) -> Option<String> {
+    let lock = Path::new(&spec.admin_dir).join("index.lock");
+    if !lock.exists() {
+        return None;
+    }
+    let kept: PathBuf = dir.path().join("index.lock");
+    Some(match signalled {
+        Signalled::No => format!("git's lock {} was left behind", lock.display()),
+        Signalled::Yes => match fs::rename(&lock, &kept) {
+            Ok(()) => format!("git's stale index.lock was moved to {}", kept.display()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+            Err(e) => format!("git's stale lock {} could not be moved away: {e}", lock.display()),
+        },
+    })
+}
+
+/// Commits that only the worktree's HEAD, or nothing at all any more, leads to are given a name of their own.
+fn pin_what_could_dangle(repo: &Repo, spec: &LaunchSpec, found: &Found) -> Vec<String> {
+    let start = spec.start_commit.parse::<CommitId>().ok().filter(|_| !found.start_reachable);
+    let start_lost = start.as_ref().map(|commit| (commit, "start"));
+    let elsewhere = !matches!(&found.head, Head::Branch(branch) if *branch == spec.branch.as_str());
+    let head = found.head_commit.as_ref().filter(|_| elsewhere).map(|commit| (commit, "head"));
+    let wanted: Vec<_> = start_lost.into_iter().chain(head).collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let lock = match repo.lock(LOCK_PATIENCE) {
+        Ok(lock) => lock,
+        Err(error) => return vec![format!("commits could not be pinned: {error}")],
+    };
+    let keep = |(commit, what): (&CommitId, &str)| {
+        let name = format!("sessions/{}/{what}", spec.session_id);
+        match pin(repo, &lock, &name, commit) {
+            Ok(()) => format!("{commit} is kept as refs/ralph/{name}"),
+            Err(error) => format!("{commit} could not be pinned: {error}"),
+        }
+    };
+    wanted.into_iter().map(keep).collect()
+}

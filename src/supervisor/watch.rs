@@ -1,0 +1,286 @@
+//! The wait loop: from the agent's start to the moment when nothing of it is left.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use rustix::process::{Signal, WaitStatus};
+
+use super::cap::{self, CappedFile};
+use super::idle::{IdleWatch, Verdict};
+use crate::process::descendants::{Kin, Mark};
+use crate::process::ending::{SweepError, sweep};
+use crate::process::signal::Handle;
+use crate::process::wait::{Listener, Remaining, Wake, reap};
+use crate::session::launch::{AccountSource, LaunchSpec, OutputMode};
+use crate::session::manifest::EndedBy;
+use crate::session::outcome::{End, Status};
+use crate::session::state::Event;
+use crate::session::store::StoreError;
+use crate::session::writer::SessionWriter;
+
+/// The variable that everything a session starts bears in its environment.
+pub const MARK_VARIABLE: &str = "RALPH_SESSION_ID";
+
+/// How long what an agent left running has between being asked to end and being killed, at most.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+
+/// So many requests to end mean: at once.
+const AT_ONCE: u32 = 2;
+
+/// How the agent's time ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How its process ended.
+    pub end: End,
+    /// Whether ralph signalled anything of the session's: then a lock file may be stale.
+    pub signalled: Signalled,
+    /// Bytes of output given back because of the cap.
+    pub truncated_bytes: u64,
+    /// What went wrong on the way and is worth telling.
+    pub notes: Vec<String>,
+}
+
+/// Whether ralph signalled a process of the session's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signalled {
+    /// It did.
+    Yes,
+    /// Everything ended by itself.
+    No,
+}
+
+/// A supervisor that could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The system refused something that waiting needs.
+    #[error("could not wait for the agent: {0}")]
+    Wait(#[from] io::Error),
+    /// A signal could not be sent.
+    #[error("could not signal the agent: {0}")]
+    Signal(#[from] rustix::io::Errno),
+    /// The manifest could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Watches one agent.
+pub struct Watch<'a> {
+    writer: &'a mut SessionWriter,
+    listener: &'a mut Listener,
+    agent: Handle,
+    kin: Kin,
+    grace: Duration,
+    timeout: Option<Instant>,
+    idle: Option<IdleWatch>,
+    idle_at: Option<Instant>,
+    signs: Vec<PathBuf>,
+    capped: Vec<CappedFile>,
+    cap_at: Option<Instant>,
+    status: Option<WaitStatus>,
+    remaining: Remaining,
+    notes: Vec<String>,
+}
+
+impl<'a> Watch<'a> {
+    /// Prepares to watch the agent that was just started.
+    pub fn over(
+        writer: &'a mut SessionWriter,
+        listener: &'a mut Listener,
+        agent: Handle,
+        spec: &LaunchSpec,
+        started: Instant,
+    ) -> Self {
+        let dir = writer.dir();
+        let outputs = match spec.output {
+            OutputMode::File => vec![dir.stdout(), dir.stderr()],
+            OutputMode::Discard => Vec::new(),
+        };
+        let mut signs = outputs.clone();
+        if let AccountSource::Pi { session_file, .. } = &spec.account {
+            signs.push(session_file.into());
+        }
+        let capped: Vec<CappedFile> = spec
+            .output_cap
+            .map(|cap| outputs.into_iter().map(|path| CappedFile::new(path, cap)).collect())
+            .unwrap_or_default();
+        let limits = &spec.limits;
+        let idle = limits.idle_timeout_s.map(|s| IdleWatch::start(s.duration(), latest(&signs), started));
+        let supervisor = rustix::process::getpid().as_raw_nonzero().get();
+        let mark = Mark::new(MARK_VARIABLE, &spec.session_id.to_string());
+        Self {
+            writer,
+            listener,
+            agent,
+            kin: Kin::OfSupervisor { supervisor, mark },
+            grace: limits.grace_s.duration(),
+            timeout: limits.timeout_s.and_then(|s| started.checked_add(s.duration())),
+            idle_at: idle.as_ref().map(IdleWatch::first_look),
+            idle,
+            signs,
+            cap_at: (!capped.is_empty()).then(|| started + cap::INTERVAL),
+            capped,
+            status: None,
+            remaining: Remaining::Some,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Waits for the agent's end and ends what it left running.
+    pub fn until_over(mut self) -> Result<Ended, WatchError> {
+        let cause = self.wait()?;
+        let mut signalled = Signalled::No;
+        let mut forced = false;
+        if cause != EndedBy::Agent {
+            signalled = Signalled::Yes;
+            self.announce_ending();
+            forced = self.end_agent()?;
+        }
+        if self.remaining == Remaining::Some {
+            signalled = self.end_leftovers(signalled)?;
+        }
+        for file in &mut self.capped {
+            // What was written since the last look; a failure was told then.
+            drop(file.enforce());
+        }
+        let truncated_bytes = self.capped.iter().map(CappedFile::truncated).sum();
+        let end = match self.status {
+            Some(status) => End::Seen { status: plain(status), ended_by: cause, forced },
+            None => End::Unseen("the agent's process vanished before its exit status was read".into()),
+        };
+        Ok(Ended { end, signalled, truncated_bytes, notes: self.notes })
+    }
+
+    /// Waits until the agent has ended by itself, or there is a reason to end it.
+    fn wait(&mut self) -> Result<EndedBy, WatchError> {
+        // A wish that came before anyone could signal us.
+        if self.writer.dir().stop_requested() {
+            return Ok(self.unless_over(EndedBy::Stop)?);
+        }
+        loop {
+            let next = [self.timeout, self.idle_at, self.cap_at].into_iter().flatten().min();
+            match self.listener.next(next)? {
+                Wake::Child => {
+                    self.reap()?;
+                    if self.status.is_some() {
+                        return Ok(EndedBy::Agent);
+                    }
+                }
+                Wake::Terminate(_) => {
+                    let cause =
+                        if self.writer.dir().stop_requested() { EndedBy::Stop } else { EndedBy::Shutdown };
+                    return Ok(self.unless_over(cause)?);
+                }
+                Wake::Deadline => {
+                    if let Some(cause) = self.deadline(Instant::now()) {
+                        return Ok(self.unless_over(cause)?);
+                    }
+                }
+            }
+        }
+    }
+
+    /// An agent that has ended by itself in the meantime was not ended by us.
+    fn unless_over(&mut self, cause: EndedBy) -> io::Result<EndedBy> {
+        self.reap()?;
+        Ok(if self.status.is_some() { EndedBy::Agent } else { cause })
+    }
+
+    fn deadline(&mut self, now: Instant) -> Option<EndedBy> {
+        if self.timeout.is_some_and(|at| now >= at) {
+            return Some(EndedBy::Timeout);
+        }
+        if let Some(idle) = &mut self.idle
+            && self.idle_at.is_some_and(|at| now >= at)
+        {
+            match idle.look(latest(&self.signs), SystemTime::now(), now) {
+                Verdict::Expired => return Some(EndedBy::Idle),
+                Verdict::LookAgain(at) => self.idle_at = Some(at),
+            }
+        }
+        if self.cap_at.is_some_and(|at| now >= at) {
+            self.cap_at = Some(now + cap::INTERVAL);
+            for file in &mut self.capped {
+                if let Err(error) = file.enforce() {
+                    self.notes.push(format!("the output cap could not be kept: {error}"));
+                    self.cap_at = None;
+                }
+            }
+        }
+        None
+    }
+
+    /// The transition is recorded before the act; a full disk must not keep a session from being ended.
+    fn announce_ending(&mut self) {
+        match self.writer.step(Event::Ending, Timestamp::now()) {
+            // That the view could not follow is told when the session has ended.
+            Ok(_view) => {}
+            Err(error) => self.notes.push(format!("that it was being ended could not be recorded: {error}")),
+        }
+    }
+
+    /// Asks the agent to end, waits for as long as the grace lasts or until a second request comes, then kills it.
+    /// Says whether that was needed.
+    fn end_agent(&mut self) -> Result<bool, WatchError> {
+        self.agent.ask_to_end()?;
+        let deadline = Instant::now() + self.grace;
+        while self.listener.terminations()? < AT_ONCE {
+            self.reap()?;
+            if self.status.is_some() {
+                return Ok(false);
+            }
+            if self.listener.next(Some(deadline))? == Wake::Deadline {
+                break;
+            }
+        }
+        self.agent.send(Signal::KILL)?;
+        while self.status.is_none() {
+            self.listener.next(None)?;
+            self.reap()?;
+        }
+        Ok(true)
+    }
+
+    fn end_leftovers(&mut self, signalled: Signalled) -> Result<Signalled, WatchError> {
+        let grace = self.grace.min(LEFTOVER_GRACE);
+        match sweep(&self.kin, grace, || reap().map(|_| ())) {
+            Ok(swept) if swept.asked + swept.killed == 0 => Ok(signalled),
+            Ok(swept) => {
+                let count = swept.asked.max(swept.killed);
+                self.notes.push(match count {
+                    1 => "1 process that the agent left running was ended".to_owned(),
+                    n => format!("{n} processes that the agent left running were ended"),
+                });
+                Ok(Signalled::Yes)
+            }
+            Err(error @ (SweepError::Unkillable(_) | SweepError::Signal { .. } | SweepError::Look(_))) => {
+                self.notes.push(error.to_string());
+                Ok(Signalled::Yes)
+            }
+        }
+    }
+
+    fn reap(&mut self) -> io::Result<()> {
+        let (reaped, remaining) = reap()?;
+        let agent = self.agent.identity().pid;
+        self.status = self.status.or(reaped.iter().find(|r| r.pid == agent).map(|r| r.status));
+        self.remaining = remaining;
+        Ok(())
+    }
+}
+
+/// The status without what only the system cares about.
+fn plain(status: WaitStatus) -> Status {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Status::Exited(code),
+        // WCOREDUMP of wait(2), which has no name of its own in the binding.
+        (None, Some(signal)) => Status::Signalled { signal, core_dumped: status.as_raw() & 0x80 != 0 },
+        (None, None) => Status::Exited(-1),
+    }
+}
+
+fn latest(paths: &[PathBuf]) -> Option<SystemTime> {
+    paths.iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
+}
