@@ -37,6 +37,10 @@ fn redacted_argument(arg: &str) -> String {
     {
         return format!("{name}: {REDACTED}");
     }
+    // An assignment's value goes to the end of the argument, blanks included.
+    if let Some(safe) = redacted_assignment(arg) {
+        return safe;
+    }
     if !arg.contains(char::is_whitespace) {
         return redacted_word(arg);
     }
@@ -58,15 +62,14 @@ fn redacted_argument(arg: &str) -> String {
 }
 
 fn redacted_word(word: &str) -> String {
-    if let Some((name, value)) = word.split_once('=')
-        && is_name(name.trim_start_matches('-'))
-        && is_secret_name(name)
-        && !value.is_empty()
-        && !is_count(value)
-    {
-        return format!("{name}={REDACTED}");
-    }
-    without_tokens(&without_url_password(word))
+    redacted_assignment(word).unwrap_or_else(|| without_tokens(&without_url_password(word)))
+}
+
+/// `NAME=***` for `NAME=value` and `--name=value` where the name says that it is a secret.
+fn redacted_assignment(text: &str) -> Option<String> {
+    let (name, value) = text.split_once('=')?;
+    let named = is_name(name.trim_start_matches('-')) && is_secret_name(name);
+    (named && !value.is_empty() && !is_count(value)).then(|| format!("{name}={REDACTED}"))
 }
 
 fn is_secret_option(arg: &str) -> bool {
@@ -221,6 +224,7 @@ mod tests {
             (&["-H", "Authorization: Basic abc"], &["-H", "Authorization: ***"]),
             (&["-H", "x-api-key: abc"], &["-H", "x-api-key: ***"]),
             (&["--token", "--model", "x"], &["--token", "--model", "x"]),
+            (&["run PASSWORD=abc now"], &["run PASSWORD=*** now"]),
             (&["--max-tokens", "4096", "--token-limit=100"], &["--max-tokens", "4096", "--token-limit=100"]),
         ];
         for (given, wanted) in cases {
@@ -256,6 +260,7 @@ mod tests {
             "01a2046c-4369-79c9-9f34-22141d69d200",
             "/home/me/project.ralph/t-1-ab12cd34/task-risk-sk-1",
             "sk-learn-compatible-models",
+            "task-0123456789abcdefghij",
             "--session",
             "--model=anthropic/claude-sonnet-4-5:high",
             "git@github.com:me/repo.git",

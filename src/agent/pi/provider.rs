@@ -1,7 +1,7 @@
 //! Whether pi seems to have a model to talk to, for `ralph doctor`.
 //!
 //! Only names are looked at: of providers in pi's own files, and of environment variables that hold keys. No key is
-//! ever read into memory or given out. It is a sign, not a proof: pi alone knows whether a key is accepted.
+//! kept or given out. It is a sign, not a proof: pi alone knows whether a key is accepted.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -340,6 +340,34 @@ mod tests {
         assert_eq!(found, [EntryKind::Unreadable, EntryKind::UserPrompt("plain text".to_owned())]);
     }
 
+    #[test]
+    fn what_has_no_text_is_named() {
+        let found = kinds(
+            concat!(
+                r#"{"type":"compaction","summary":"long"}"#,
+                "\n",
+                r#"{"type":"custom_message","display":true,"content":"shown"}"#,
+                "\n",
+                r#"{"type":"custom_message","display":false,"content":"hidden"}"#,
+                "\n",
+                r#"{"type":"message","message":{"role":"user","content":[{"type":"text","text":"see"},"#,
+                r#"{"type":"image","data":"AAAA","mimeType":"image/png"}]}}"#,
+                "\n",
+                r#"{"type":"message","message":{"role":"bashExecution","command":"ls","output":"a\n","exitCode":1}}"#,
+                "\n",
+            )
+            .as_bytes(),
+        );
+        let wanted = [
+            EntryKind::Compaction,
+            EntryKind::UserPrompt("shown".to_owned()),
+            EntryKind::UserPrompt("see\n[image]".to_owned()),
+            call("bash", "ls"),
+            result(true, "a"),
+        ];
+        assert_eq!(found, wanted);
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(pieces: Vec<Vec<u8>>) {

@@ -196,15 +196,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     fn version(text: &str) -> PiVersion {
         text.parse().unwrap()
-    }
-
-    fn script(path: &Path, body: &str) {
-        fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     #[test]
@@ -245,25 +240,23 @@ mod tests {
         assert_eq!(read(&dir.path().join("none")), None);
     }
 
+    /// A program that is checked in: one that a test has just written may still be open for writing in a child
+    /// that another test is starting.
+    fn program(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pi/programs").join(name)
+    }
+
     #[test]
     fn pi_is_asked_on_either_output() {
-        let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("pi");
-        script(&program, "echo 'warning: x 9' >&2; echo 0.74.2 >&2");
-        assert_eq!(ask(&program).unwrap(), version("0.74.2"));
-        script(&program, "echo 1.5.2");
-        assert_eq!(ask(&program).unwrap(), version("1.5.2"));
-        script(&program, "echo hello");
-        assert!(matches!(ask(&program), Err(AskError::NoAnswer { .. })));
-        assert!(matches!(ask(&dir.path().join("none")), Err(AskError::Io { .. })));
+        assert_eq!(ask(&program("answers-on-stderr")).unwrap(), version("0.74.2"));
+        assert_eq!(ask(&program("answers-on-stdout")).unwrap(), version("1.5.2"));
+        assert!(matches!(ask(&program("answers-nothing")), Err(AskError::NoAnswer { .. })));
+        assert!(matches!(ask(&program("none")), Err(AskError::Io { .. })));
     }
 
     #[test]
     fn a_pi_that_never_answers_is_not_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("pi");
-        script(&program, "exec sleep 1000");
-        let error = ask_within(&program, Duration::from_millis(50)).unwrap_err();
+        let error = ask_within(&program("never-answers"), Duration::from_millis(50)).unwrap_err();
         assert!(matches!(error, AskError::TimedOut { .. }), "{error}");
     }
 
