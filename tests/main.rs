@@ -7,6 +7,8 @@
 mod helpers;
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod model_server;

@@ -9,6 +9,7 @@ pub mod real_pi;
 pub mod redact;
 pub mod repo;
 pub mod sandbox;
+pub mod source;
 pub mod tree;
 pub mod wait;
 
