@@ -254,6 +254,49 @@ mod sandbox {
     }
 }
 
+mod terminals {
+    use super::*;
+
+    #[test]
+    fn a_program_on_a_terminal_sees_one_and_its_size() {
+        let sandbox = Sandbox::new();
+        let script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo yes >/dev/tty; exit 4";
+        let ended = sandbox.run("sh", &["-c", script]).on_terminal().wait().expect_code(4);
+        assert_eq!(ended.stdout, "yes\r\n");
+    }
+
+    #[test]
+    fn what_is_typed_arrives_and_ctrl_c_interrupts() {
+        let sandbox = Sandbox::new();
+        let script =
+            "trap 'echo interrupted; exit 130' INT; read line; echo \"got $line\"; while :; do read x; done";
+        let mut terminal = sandbox.run("sh", &["-c", script]).on_terminal();
+        terminal.type_text("hello\n");
+        terminal.wait_for("got hello");
+        assert_eq!(Process::find(terminal.pid()).unwrap().sid, terminal.pid());
+        terminal.type_text("\u{3}");
+        assert!(terminal.wait().expect_code(130).stdout.ends_with("interrupted\r\n"));
+    }
+
+    #[test]
+    fn a_terminal_that_goes_takes_its_program_along() {
+        let sandbox = Sandbox::new();
+        let mut terminal = sandbox.run("sh", &["-c", "echo ready; read x; exit 9"]).on_terminal();
+        terminal.wait_for("ready");
+        terminal.hang_up();
+        assert_eq!(terminal.wait().signal, Some(1));
+    }
+
+    #[test]
+    fn a_program_on_a_terminal_that_is_given_up_is_killed() {
+        let sandbox = Sandbox::new();
+        let terminal = sandbox.run("sleep", &["1000"]).on_terminal();
+        let process = Process::find(terminal.pid()).unwrap();
+        drop(terminal);
+        assert!(!process.is_alive());
+    }
+}
+
 mod repositories {
     use super::*;
 

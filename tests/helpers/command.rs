@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 use super::process::Process;
 use super::sandbox::Sandbox;
+use super::terminal::Terminal;
 use super::wait;
 
 /// Held by whoever starts a program, and alone by whoever writes one: a child that was forked in between would hold
@@ -84,7 +85,7 @@ impl<'s> Invocation<'s> {
     pub fn spawn(self) -> Running {
         let mut command = self.command();
         command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let what = format!("{} (in {})", Shown(&command), self.folder.display());
+        let what = self.what();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let starting = NO_PROGRAM_IS_WRITTEN.read().expect("no test panics while it writes a program");
         let mut child = command.spawn().unwrap_or_else(|error| panic!("could not start {what}: {error}"));
@@ -97,6 +98,17 @@ impl<'s> Invocation<'s> {
             std::thread::spawn(move || drop(pipe.write_all(&input)));
         }
         Running { child, stdout, stderr, what, ended: None }
+    }
+
+    /// Starts it on a terminal of its own.
+    pub fn on_terminal(self) -> Terminal {
+        let (command, what) = (self.command(), self.what());
+        let _starting = NO_PROGRAM_IS_WRITTEN.read().expect("no test panics while it writes a program");
+        Terminal::start(&command, what)
+    }
+
+    fn what(&self) -> String {
+        format!("{} (in {})", Shown(&self.command()), self.folder.display())
     }
 
     /// Runs it to its end.
@@ -246,7 +258,7 @@ pub struct Finished {
     pub stderr: String,
     /// Its standard output as it was.
     pub stdout_bytes: Vec<u8>,
-    what: String,
+    pub(super) what: String,
 }
 
 impl Finished {

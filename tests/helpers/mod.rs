@@ -10,6 +10,7 @@ pub mod redact;
 pub mod repo;
 pub mod sandbox;
 pub mod source;
+pub mod terminal;
 pub mod tree;
 pub mod wait;
 
