@@ -163,7 +163,7 @@ impl Reserve {
         Self { path }
     }
 
-    /// Replaces `path` as [`write`] does; on a full disk, with the room that was set aside, which is then used up.
+    /// Replaces `path` as [`write()`] does; on a full disk, with the room that was set aside, which is then used up.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
         match write(path, content) {
             Err(error) if is_full(&error) => {

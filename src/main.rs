@@ -1,5 +1,5 @@
 //! The `ralph` program.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    ralph::cli::run()
 }

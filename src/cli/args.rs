@@ -40,7 +40,7 @@ pub struct Global {
 pub enum Command {
     /// Create, dispatch and look after per-ticket worktrees
     #[command(subcommand, visible_alias = "wt")]
-    Worktree(WorktreeCommand),
+    Worktree(Box<WorktreeCommand>),
     /// Try ralph on a small repository of its own, in a new folder under the temp directory
     Demo(DemoArgs),
     /// Check what ralph needs on this machine and in this repository
@@ -61,7 +61,7 @@ pub enum WorktreeCommand {
     /// Create or locate the ticket's worktree; launch nothing
     Create(CreateArgs),
     /// Create or locate the worktree, launch the agent in it, record the session, and return
-    Dispatch(DispatchArgs),
+    Dispatch(Box<DispatchArgs>),
     /// List every lane: state, outcome, age, recorded work
     List(ListArgs),
     /// Show the manifest of a ticket, of a path, or of the worktree you stand in
@@ -103,7 +103,7 @@ pub struct PlaceArgs {
     /// Start from this branch, tag or commit [default: what is checked out where you stand]
     #[arg(long, value_name = "REF")]
     pub base: Option<RefName>,
-    /// Work on this branch [default: ralph/<ticket>]
+    /// Work on this branch [default: ralph/TICKET]
     #[arg(long, value_name = "NAME")]
     pub branch: Option<BranchName>,
     /// Do not look the ticket up in .tickets
@@ -172,7 +172,7 @@ pub struct RunArgs {
     /// The agent: pi, a path to it, or another command with placeholders such as {ticket}
     #[arg(long, value_name = "COMMAND")]
     pub agent: Option<config::Command>,
-    /// The folder for new worktrees [default: ../<repository>.ralph]
+    /// The folder for new worktrees [default: ../REPOSITORY.ralph]
     #[arg(long, value_name = "DIR")]
     pub worktree_root: Option<WorktreeRoot>,
 }

@@ -3,6 +3,13 @@
 use std::fmt;
 
 use super::exit::Exit;
+use super::surroundings::several_lanes;
+use crate::dispatch::error::DispatchError;
+use crate::durable::FileError;
+use crate::git::{ErrorClass, GitError};
+use crate::launch::LaunchError;
+use crate::recover::RecoverError;
+use crate::session::store::StoreError;
 
 /// An error as it is shown.
 #[derive(Debug)]
@@ -38,3 +45,88 @@ impl std::error::Error for CliError {}
 
 /// What a command comes to.
 pub type CliResult<T = Exit> = Result<T, CliError>;
+
+impl From<GitError> for CliError {
+    fn from(error: GitError) -> Self {
+        let exit = match error.class() {
+            ErrorClass::Refused => Exit::Refused,
+            ErrorClass::NotFound => Exit::NotFound,
+            ErrorClass::CannotDo | ErrorClass::Failed => Exit::CannotDo,
+            ErrorClass::Usage => Exit::Usage,
+        };
+        Self { exit, message: error.to_string(), hint: error.hint() }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Damaged { .. } => Some("`ralph worktree recover` makes damaged records good"),
+            StoreError::Newer { .. } => Some("use the newer ralph"),
+            StoreError::File(_)
+            | StoreError::List { .. }
+            | StoreError::OtherLane { .. }
+            | StoreError::Encode { .. }
+            | StoreError::Step(_) => None,
+        };
+        Self { exit: Exit::CannotDo, message: error.to_string(), hint: hint.map(str::to_owned) }
+    }
+}
+
+impl From<FileError> for CliError {
+    fn from(error: FileError) -> Self {
+        Self::new(Exit::CannotDo, error.to_string())
+    }
+}
+
+impl From<RecoverError> for CliError {
+    fn from(error: RecoverError) -> Self {
+        match error {
+            RecoverError::Store(error) => error.into(),
+            RecoverError::File(error) => error.into(),
+        }
+    }
+}
+
+impl From<LaunchError> for CliError {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Store(error) => error.into(),
+            other => Self::new(Exit::NotLaunched, other.to_string())
+                .hint("`ralph worktree recover` settles what is left of it"),
+        }
+    }
+}
+
+impl From<DispatchError> for CliError {
+    fn from(error: DispatchError) -> Self {
+        let message = error.to_string();
+        match error {
+            DispatchError::Git(error) => error.into(),
+            DispatchError::Store(error) => error.into(),
+            DispatchError::File(error) => error.into(),
+            DispatchError::Launch(error) => error.into(),
+            DispatchError::Busy { lane, .. } => Self::new(Exit::Refused, message).hint(format!(
+                "follow it: ralph worktree logs -f {lane}; end it: ralph worktree stop {lane}"
+            )),
+            DispatchError::Contended { .. } => {
+                Self::new(Exit::Refused, message).hint("try again in a moment")
+            }
+            DispatchError::SeveralLanes { ticket, lanes } => several_lanes(&ticket, &lanes),
+            DispatchError::Unsettled { .. } => {
+                Self::new(Exit::Refused, message).hint("settle it: ralph worktree recover")
+            }
+            DispatchError::OtherBranch { lane, .. } => Self::new(Exit::Refused, message)
+                .hint(format!("leave --branch out, or remove the lane first: ralph worktree remove {lane}")),
+            DispatchError::Agent(error) => Self::new(Exit::Usage, message).hint(error.hint()),
+            DispatchError::NotReady(error) => {
+                Self { exit: Exit::NotLaunched, message: error.reason, hint: error.hint }
+            }
+            DispatchError::NotLaunched { hint, .. } => Self { exit: Exit::NotLaunched, message, hint },
+            DispatchError::NotUtf8(_) => {
+                Self::new(Exit::CannotDo, message).hint("rename the folder, or set worktree-root")
+            }
+            DispatchError::TicketFile { .. } => Self::new(Exit::CannotDo, message),
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! `plan` decides from what was observed and changes nothing: a dry run prints it and stops. `prepare` makes the
 //! worktree and its session, `run` hands them to a supervisor.
 
+pub mod create;
 pub mod error;
 pub mod plan;
 pub mod preflight;

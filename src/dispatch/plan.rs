@@ -117,7 +117,7 @@ fn base(context: &Context, place: &Place, record: Option<&LaneRecord>) -> Result
         return match named {
             Some(base) => Ok(base),
             None => {
-                let commit = record.base_commit.parse().map_err(crate::git::GitError::from)?;
+                let commit = record.base_commit.parse()?;
                 Ok(Base { name: record.base_ref.clone(), commit, upstream_ahead: None })
             }
         };

@@ -92,7 +92,7 @@ pub fn preflight(
     let found =
         program::resolve(request.agent.program(), environment.search_path.as_deref(), &environment.directory);
     let program = found.map_err(|error| NotReady {
-        reason: format!("{error} ({}, errno {})", error.errno_name(), error.errno()),
+        reason: format!("{error} (errno {})", error.errno()),
         hint: Some(error.hint()),
     })?;
     let session_dir = context.store.session_dir(subject.session);
@@ -115,10 +115,12 @@ pub fn preflight(
     if let Agent::Pi(pi) = &request.agent {
         let version = version::read(&program);
         invocation.capture = request.capture.unwrap_or_else(|| default_capture(version.as_ref()));
-        let (template, note) = find_prompt(context, request, pi, &subject, &program, version.as_ref())?;
+        invocation.extra_args.extend(trust(request.project_trust, version.as_ref()));
+        let further = &invocation.extra_args;
+        let (template, note) =
+            find_prompt(context, request, pi, &subject, &program, version.as_ref(), further)?;
         notes.extend(note);
         invocation.prompt_template = template;
-        invocation.extra_args.extend(trust(request.project_trust, version.as_ref()));
         let session_file = session_dir.pi_session().to_string_lossy().into_owned();
         account = AccountSource::Pi { session_file, from: 0 };
         known = version.map(|version| version.to_string());
@@ -136,6 +138,7 @@ fn find_prompt(
     subject: &Subject<'_>,
     program: &Path,
     version: Option<&PiVersion>,
+    further: &[String],
 ) -> Result<(Option<PathBuf>, Option<String>), NotReady> {
     let environment = &context.environment;
     let search = PromptSearch {
@@ -146,7 +149,7 @@ fn find_prompt(
         home: environment.home.as_deref(),
         program: Some(program),
         version,
-        extra_args: &request.extra,
+        extra_args: further,
         check: request.prompt_check,
     };
     if !subject.worktree.exists()

@@ -10,7 +10,7 @@ use super::error::DispatchError;
 use super::plan::{LanePlan, choose_lane, plan};
 use super::preflight::{AgentReady, NotReady, Subject, preflight};
 use super::prepare::{Ready, copy_ticket, lane_record, make_ready};
-use super::{Context, LANE_PATIENCE, Request};
+use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::LockState;
 use crate::failpoint;
 use crate::git::{LOCAL_ENV_VARS, Located, unlock_if};
@@ -40,7 +40,7 @@ pub struct Dispatched {
 
 /// Dispatches. The result is a running session, or an error that left nothing half-done behind.
 pub fn dispatch(context: &Context, request: &Request) -> Result<Dispatched, DispatchError> {
-    let claim = claim(context, request)?;
+    let claim = claim(context, &request.place)?;
     let plan = plan(context, &request.place)?;
     let id = SessionId::generate();
     let manifest = begin(birth(context, request, &plan, id)?, Timestamp::now());
@@ -87,7 +87,7 @@ impl Session<'_> {
         };
         let agent = preflight(context, &self.request.agent, subject)?;
         self.notes.extend(agent.notes.iter().cloned());
-        let spec = self.spec(&ready, &agent, view, not_work)?;
+        let spec = self.spec(&ready, &agent, view, &not_work)?;
         spec.write(self.writer.dir())?;
         failpoint::hit("dispatch.spec");
         let worktree = WorktreeRecord {
@@ -161,7 +161,7 @@ impl Session<'_> {
         ready: &Ready,
         agent: &AgentReady,
         view: ViewMode,
-        not_work: Vec<PathBuf>,
+        not_work: &[PathBuf],
     ) -> Result<LaunchSpec, DispatchError> {
         let manifest = self.writer.manifest();
         Ok(LaunchSpec {
@@ -219,8 +219,9 @@ pub fn reason(id: SessionId) -> String {
     format!("ralph {id}")
 }
 
-fn claim(context: &Context, request: &Request) -> Result<LaneLock, DispatchError> {
-    let (lane, _) = choose_lane(context, &request.place)?;
+/// Takes the lane for a new session or a change of its worktree. One whose session lives is busy.
+pub(super) fn claim(context: &Context, place: &Place) -> Result<LaneLock, DispatchError> {
+    let (lane, _) = choose_lane(context, place)?;
     let name = lane.to_string();
     match context.store.claim_lane(&lane, LANE_PATIENCE)? {
         LaneClaim::Busy(Some(session)) => Err(DispatchError::Busy { lane: name, session }),
@@ -252,7 +253,7 @@ fn birth(
     let extra = serde_json::Map::new;
     let dir = context.store.session_dir(session_id);
     let (stdout, stderr) = match request.output {
-        OutputMode::File => (Some(text(&dir.stdout())?), Some(text(&dir.stderr())?)),
+        OutputMode::File => (Some(text(dir.stdout())?), Some(text(dir.stderr())?)),
         OutputMode::Discard => (None, None),
     };
     let base_ref = plan.record.as_ref().map_or(&plan.base.name, |record| &record.base_ref).clone();

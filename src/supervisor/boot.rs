@@ -178,14 +178,19 @@ fn program(
     })
 }
 
+/// The variables that every agent's environment has beside what it inherits.
+pub const ADDED_VARIABLES: [&str; 4] =
+    [MARK_VARIABLE, "RALPH_TICKET_ID", "RALPH_WORKTREE", "RALPH_BASE_COMMIT"];
+
 /// What the agent's environment has beside what it inherits.
-pub fn agent_environment(spec: &LaunchSpec) -> BTreeMap<String, OsString> {
-    BTreeMap::from([
-        (MARK_VARIABLE.to_owned(), spec.session_id.to_string().into()),
-        ("RALPH_TICKET_ID".to_owned(), spec.ticket_id.as_str().into()),
-        ("RALPH_WORKTREE".to_owned(), spec.worktree.clone().into()),
-        ("RALPH_BASE_COMMIT".to_owned(), spec.base_commit.clone().into()),
-    ])
+fn agent_environment(spec: &LaunchSpec) -> BTreeMap<String, OsString> {
+    let values = [
+        spec.session_id.to_string(),
+        spec.ticket_id.to_string(),
+        spec.worktree.clone(),
+        spec.base_commit.clone(),
+    ];
+    ADDED_VARIABLES.iter().map(|name| (*name).to_owned()).zip(values.map(OsString::from)).collect()
 }
 
 fn output(path: &Path) -> Result<File, SupervisorError> {

@@ -9,6 +9,6 @@ mod conclude;
 mod idle;
 mod watch;
 
-pub use boot::{Inherited, SupervisorError, agent_environment, supervise};
+pub use boot::{ADDED_VARIABLES, Inherited, SupervisorError, supervise};
 pub use conclude::conclude;
 pub use watch::{Ended, MARK_VARIABLE, Signalled};

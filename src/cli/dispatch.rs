@@ -1,0 +1,299 @@
+//! `ralph worktree dispatch`: one ticket to one running session.
+
+use std::fs::File;
+use std::io::Read;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::args::{DispatchArgs, Global};
+use super::error::{CliError, CliResult};
+use super::exit::Exit;
+use super::render::{Form, Out, Tone, on_terminal, outcome_word};
+use super::stop::request_stop;
+use super::surroundings::{Surroundings, agent_request, layer, limits, output_cap, output_mode};
+use super::waiting::{Happening, Vigil, ended_manifest};
+use crate::agent::printable::Printable;
+use crate::config::Output;
+use crate::dispatch::Request;
+use crate::dispatch::error::DispatchError;
+use crate::dispatch::run::{Dispatched, DryRun, dispatch, dry_run};
+use crate::git::Located;
+use crate::id::{BranchName, Lane, SessionId, TicketId};
+use crate::session::manifest::{Manifest, OutputRecord};
+use crate::session::state::is_success;
+use crate::session::view;
+
+/// The dispatch result, version 1.
+#[derive(Debug, Serialize)]
+struct Outcome<'a> {
+    schema_version: u32,
+    status: Status,
+    ticket_id: &'a TicketId,
+    lane: &'a Lane,
+    session_id: SessionId,
+    pid: Option<i32>,
+    worktree: &'a str,
+    branch: &'a BranchName,
+    base_commit: &'a str,
+    manifest: String,
+    output: &'a OutputRecord,
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<PlanDetail>,
+}
+
+/// What a dry run adds.
+#[derive(Debug, Serialize)]
+struct PlanDetail {
+    base_ref: String,
+    program: Option<String>,
+    argv: Option<Vec<String>>,
+    version: Option<String>,
+    environment_added: Vec<String>,
+    worktree_exists: bool,
+    branch_exists: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Launched,
+    DryRun,
+    Failed,
+}
+
+/// Runs the command.
+pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
+    let here = Surroundings::read(global)?;
+    here.refuse_inside_a_session()?;
+    let settings = here.settings(layer(&args.run), out)?;
+    let request = Request {
+        place: here.place(&args.place, &settings)?,
+        agent: agent_request(&settings, &args.agent_args)?,
+        output: output_mode(&settings),
+        output_cap: output_cap(&settings),
+        limits: limits(&settings),
+    };
+    if args.dry_run {
+        return show_plan(&dry_run(&here.context, &request)?, out);
+    }
+    here.settle(out)?;
+    let stay = match (settings.output, args.wait) {
+        (Output::Inherit, _) => Stay::AndShow,
+        (_, true) => Stay::Silent,
+        (_, false) => Stay::No,
+    };
+    match dispatch(&here.context, &request) {
+        Ok(Dispatched { manifest, notes }) => {
+            notes.iter().for_each(|note| out.note(note));
+            match stay {
+                Stay::No => show_launched(&manifest, out),
+                stay => stay_with(&here, &manifest, stay, out),
+            }
+        }
+        Err(error) => {
+            if let DispatchError::NotLaunched { manifest, .. } = &error {
+                show_failed(manifest, stay, &error.to_string(), out)?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    No,
+    Silent,
+    AndShow,
+}
+
+fn outcome(manifest: &Manifest, status: Status) -> Outcome<'_> {
+    let place = &manifest.worktree;
+    Outcome {
+        schema_version: 1,
+        status,
+        ticket_id: &manifest.ticket_id,
+        lane: &manifest.lane,
+        session_id: manifest.session_id,
+        pid: manifest.process.agent.as_ref().map(|agent| agent.pid.get()),
+        worktree: &place.path,
+        branch: &place.branch,
+        base_commit: &place.base_commit,
+        manifest: view::path_in(place.path.as_ref()).display().to_string(),
+        output: &manifest.output,
+        error: None,
+        plan: None,
+    }
+}
+
+fn show_launched(manifest: &Manifest, out: &Out) -> CliResult {
+    if out.form() == Form::Json {
+        return out.json(&outcome(manifest, Status::Launched));
+    }
+    let lane = &manifest.lane;
+    let pid = manifest.process.agent.as_ref().map(|agent| format!(", pid {}", agent.pid.get()));
+    let strong = Tone::Strong.style();
+    out.line(&format!(
+        "{strong}{lane}{strong:#} runs: session {}{}",
+        manifest.session_id,
+        pid.unwrap_or_default()
+    ))?;
+    out.line(&format!("  worktree  {}", manifest.worktree.path))?;
+    out.line(&format!("  branch    {}", manifest.worktree.branch))?;
+    out.note(&format!("follow it: ralph worktree logs -f {lane} · end it: ralph worktree stop {lane}"));
+    Ok(Exit::Done)
+}
+
+fn show_failed(manifest: &Manifest, stay: Stay, error: &str, out: &Out) -> CliResult {
+    if out.form() == Form::Text {
+        return Ok(Exit::Done);
+    }
+    if stay != Stay::No {
+        return out.json(manifest);
+    }
+    out.json(&Outcome { error: Some(error.to_owned()), ..outcome(manifest, Status::Failed) })
+}
+
+fn show_plan(dry: &DryRun, out: &Out) -> CliResult {
+    dry.plan.notes().iter().for_each(|note| out.note(note));
+    let birth = &dry.birth;
+    let manifest = crate::session::state::begin(birth.clone(), jiff::Timestamp::now());
+    let record = dry.agent.as_ref().ok().map(|agent| agent.record());
+    let added = crate::supervisor::ADDED_VARIABLES;
+    let detail = PlanDetail {
+        base_ref: birth.worktree.base_ref.clone(),
+        program: record.as_ref().map(|record| record.program.clone()),
+        argv: record.as_ref().map(|record| record.argv.clone()),
+        version: record.as_ref().and_then(|record| record.version.clone()),
+        environment_added: added.iter().map(|name| (*name).to_owned()).collect(),
+        worktree_exists: matches!(dry.plan.located, Located::Present(_)),
+        branch_exists: !matches!(dry.plan.located, Located::New),
+    };
+    let error = dry.agent.as_ref().err();
+    if out.form() == Form::Json {
+        let base = outcome(&manifest, Status::DryRun);
+        out.json(&Outcome { error: error.map(ToString::to_string), plan: Some(detail), ..base })?;
+    } else {
+        let exists = |there: bool, new: &str| if there { "continued".to_owned() } else { new.to_owned() };
+        let place = &birth.worktree;
+        let base =
+            format!("{} ({})", place.base_ref, place.base_commit.get(..12).unwrap_or(&place.base_commit));
+        let mut lines = vec![
+            format!("lane       {} (attempt {})", birth.lane, birth.attempt),
+            format!("worktree   {} ({})", place.path, exists(detail.worktree_exists, "to be created")),
+            format!("branch     {} ({})", place.branch, exists(detail.branch_exists, "to be created")),
+            format!("base       {base}"),
+        ];
+        if let (Some(program), Some(argv)) = (&detail.program, &detail.argv) {
+            lines.push(format!("program    {program}"));
+            lines.extend(argv.iter().map(|argument| format!("  argument {}", quoted(argument))));
+        }
+        lines.push(format!("adds       {}", added.join(" ")));
+        let nowhere = || "discarded".to_owned();
+        lines.push(format!("stdout     {}", birth.output.stdout.clone().unwrap_or_else(nowhere)));
+        lines.push(format!("stderr     {}", birth.output.stderr.clone().unwrap_or_else(nowhere)));
+        lines.push(format!("manifest   {}", view::path_in(place.path.as_ref()).display()));
+        for line in &lines {
+            out.line(&super::render::clean(line))?;
+        }
+    }
+    match error {
+        None => Ok(Exit::Done),
+        Some(error) => {
+            Err(CliError { exit: Exit::NotLaunched, message: error.reason.clone(), hint: error.hint.clone() })
+        }
+    }
+}
+
+fn quoted(argument: &str) -> String {
+    shlex::try_quote(argument).map_or_else(|_| format!("{argument:?}"), |quoted| quoted.into_owned())
+}
+
+/// Stays until the session has ended. Ctrl-C ends it gracefully, a second one at once; a terminal that goes away
+/// leaves it running.
+fn stay_with(here: &Surroundings, launched: &Manifest, stay: Stay, out: &Out) -> CliResult {
+    let id = launched.session_id;
+    let vigil = Vigil::begin(here.store(), &[id])?;
+    out.note(&format!("{} runs: session {id}; Ctrl-C ends it", launched.lane));
+    let mut output = (stay == Stay::AndShow).then(|| LiveOutput::of(launched));
+    let mut interrupted = false;
+    loop {
+        match vigil.next(output.as_ref().map(|_| Duration::from_millis(100))) {
+            Happening::Free(_) => break,
+            Happening::Hangup => return Ok(Exit::Done),
+            Happening::Interrupt => {
+                let note = if interrupted { "ending it at once" } else { "ending it; Ctrl-C again: at once" };
+                out.note(note);
+                interrupted = true;
+                request_stop(here, id)?;
+            }
+            Happening::Nothing => {}
+        }
+        if let Some(output) = &mut output {
+            output.show_new(out)?;
+        }
+    }
+    if let Some(output) = &mut output {
+        output.show_new(out)?;
+    }
+    let manifest = ended_manifest(here, id)?;
+    match out.form() {
+        Form::Json => out.json(&manifest)?,
+        Form::Text => show_end(&manifest, out)?,
+    };
+    Ok(match manifest.outcome {
+        _ if interrupted => Exit::Interrupted,
+        Some(outcome) if is_success(&outcome) => Exit::Done,
+        _ => Exit::NotSucceeded,
+    })
+}
+
+/// One line on how a session ended.
+pub fn show_end(manifest: &Manifest, out: &Out) -> CliResult {
+    let Some(outcome) = &manifest.outcome else { return Ok(Exit::Done) };
+    let tone = Tone::of(outcome).style();
+    let word = outcome_word(outcome);
+    let reason = manifest.reason.as_deref().map(|reason| format!(": {}", super::render::one_line(reason)));
+    let commits = manifest.work.as_ref().map_or(0, |work| work.commits);
+    let plural = if commits == 1 { "" } else { "s" };
+    out.line(&format!(
+        "{} {tone}{word}{tone:#}{} ({commits} commit{plural} on {})",
+        manifest.lane,
+        reason.unwrap_or_default(),
+        manifest.worktree.branch
+    ))
+}
+
+/// The agent's standard output, shown as the file grows. The terminal itself is never given to the agent.
+struct LiveOutput {
+    file: Option<File>,
+    strip: Option<Printable>,
+}
+
+impl LiveOutput {
+    fn of(manifest: &Manifest) -> Self {
+        let file = manifest.output.stdout.as_ref().and_then(|path| File::open(path).ok());
+        Self { file, strip: on_terminal().then(Printable::new) }
+    }
+
+    fn show_new(&mut self, out: &Out) -> CliResult {
+        let Some(file) = &mut self.file else { return Ok(Exit::Done) };
+        if out.form() == Form::Json {
+            return Ok(Exit::Done);
+        }
+        let mut buffer = [0; 16 << 10];
+        loop {
+            let read = file.read(&mut buffer).map_err(|e| {
+                CliError::new(Exit::CannotDo, format!("could not read the agent's output: {e}"))
+            })?;
+            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+                return Ok(Exit::Done);
+            };
+            match &mut self.strip {
+                Some(strip) => out.raw(strip.push(bytes).as_bytes())?,
+                None => out.raw(bytes)?,
+            };
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! `ralph worktree inspect`: the manifest of one session, of all of them, or of every worktree below a folder.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use walkdir::WalkDir;
+
+use super::args::{Global, InspectArgs};
+use super::error::{CliError, CliResult};
+use super::exit::Exit;
+use super::render::{Cell, Form, Out, Tone, one_line, table};
+use super::surroundings::Surroundings;
+use crate::git::Repo;
+use crate::id::{Lane, SessionId};
+use crate::report::sessions;
+use crate::session::lane::LaneRecord;
+use crate::session::store::{Loaded, Store, load_manifest};
+use crate::session::view;
+
+/// Runs the command.
+pub fn run(global: &Global, args: &InspectArgs, out: &Out) -> CliResult {
+    if let Some(dir) = &args.under {
+        return under(dir, out);
+    }
+    let here = Surroundings::read(global)?;
+    if args.all {
+        let (documents, problems) = sessions(here.store())?;
+        problems.iter().for_each(|problem| out.note(problem));
+        return show_many(&documents, out);
+    }
+    let what = args.what.as_deref();
+    let document = match what.map(|text| (text, text.parse::<SessionId>())) {
+        Some((_, Ok(session))) => document(here.store(), session, None, out)?,
+        Some((text, Err(_))) if is_path(text) => {
+            let path = here.context.environment.directory.join(text);
+            of_worktree(&Repo::open(&path)?, out)?
+        }
+        Some((text, Err(_))) => {
+            let lane: Lane = text.parse().map_err(|e| CliError::new(Exit::Usage, format!("{e}")))?;
+            let record = here.lane(&lane)?;
+            document(here.store(), here.current_session(&record)?, Some(&record), out)?
+        }
+        None => of_worktree(&here.context.repo, out)?,
+    };
+    show_one(&document, out)
+}
+
+fn is_path(text: &str) -> bool {
+    text.contains('/') || matches!(text, "." | "..")
+}
+
+/// The manifest of the worktree one stands in.
+fn of_worktree(repo: &Repo, out: &Out) -> CliResult<Value> {
+    let not_ours = || {
+        CliError::new(Exit::NotFound, "this is not a worktree of ralph's")
+            .hint("name a ticket, or see them all: ralph worktree list")
+    };
+    let id = repo.current_id().ok_or_else(not_ours)?;
+    let store = Store::at(repo.common_dir());
+    let record = store.lanes()?.0.into_iter().find(|record| record.worktree_id == id).ok_or_else(not_ours)?;
+    let session = record.current_session.ok_or_else(|| {
+        CliError::new(Exit::NotFound, format!("{} has no session yet", record.lane))
+            .hint(format!("begin one: ralph worktree dispatch {}", record.lane))
+    })?;
+    document(&store, session, Some(&record), out)
+}
+
+/// A session's manifest: the store's; where that is damaged, the worktree's copy, and that is said. A copy that
+/// differs from the store's is said too.
+fn document(store: &Store, session: SessionId, record: Option<&LaneRecord>, out: &Out) -> CliResult<Value> {
+    let copy = record.map(|record| view::path_in(Path::new(&record.worktree)));
+    let to_value = |manifest| {
+        serde_json::to_value(manifest).map_err(|e| CliError::new(Exit::Bug, format!("could not encode: {e}")))
+    };
+    match store.load(session)? {
+        Loaded::Manifest(manifest) => {
+            if let Some(path) = &copy
+                && let Ok(Loaded::Manifest(shown)) = load_manifest(path)
+                && shown.session_id == session
+                && shown != manifest
+                && manifest.is_ended()
+            {
+                out.note(&format!("the copy in {} differs from the original, which counts", path.display()));
+            }
+            to_value(&manifest)
+        }
+        Loaded::Newer { document, schema_version } => {
+            out.note(&format!("this manifest is of version {schema_version}: shown as it is"));
+            Ok(document)
+        }
+        Loaded::Missing if record.is_none() => {
+            Err(CliError::new(Exit::NotFound, format!("there is no session {session}")))
+        }
+        Loaded::Damaged { .. } | Loaded::Missing => {
+            let dir = store.session_dir(session);
+            let found = copy.as_ref().map(|path| load_manifest(path)).transpose()?;
+            match found {
+                Some(Loaded::Manifest(manifest)) if manifest.session_id == session => {
+                    out.note(&format!(
+                        "{} cannot be read; this is the copy in the worktree. `ralph worktree recover` mends it",
+                        dir.manifest().display()
+                    ));
+                    to_value(&manifest)
+                }
+                _ => Err(CliError::new(
+                    Exit::CannotDo,
+                    format!("{} cannot be read, and there is no copy of it", dir.manifest().display()),
+                )
+                .hint("`ralph worktree recover` rebuilds it from git and its launch record")),
+            }
+        }
+    }
+}
+
+/// The manifests of every worktree of every repository below a folder. The store of its repository is asked first;
+/// where there is none, the copy in the worktree is shown.
+fn under(dir: &Path, out: &Out) -> CliResult {
+    if !dir.is_dir() {
+        return Err(CliError::new(Exit::NotFound, format!("{} is not a folder", dir.display())));
+    }
+    let mut documents = Vec::new();
+    let mut lanes: HashMap<PathBuf, Vec<LaneRecord>> = HashMap::new();
+    let walk = WalkDir::new(dir).follow_links(false).sort_by_file_name();
+    let mut walk = walk.into_iter().filter_entry(|entry| {
+        entry.file_type().is_dir()
+            && !matches!(entry.file_name().to_str(), Some(".git" | ".trash" | "node_modules"))
+    });
+    while let Some(entry) = walk.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                out.note(&format!("passed over: {error}"));
+                continue;
+            }
+        };
+        let tree = entry.path();
+        let link = tree.join(".git");
+        if !link.is_file() {
+            continue;
+        }
+        if let Some(document) = below(tree, &mut lanes, out)? {
+            documents.push(document);
+            walk.skip_current_dir();
+        }
+    }
+    show_many(&documents, out)
+}
+
+fn below(tree: &Path, lanes: &mut HashMap<PathBuf, Vec<LaneRecord>>, out: &Out) -> CliResult<Option<Value>> {
+    let copy = || -> CliResult<Option<Value>> {
+        Ok(match load_manifest(&view::path_in(tree)) {
+            Ok(Loaded::Manifest(manifest)) => serde_json::to_value(&manifest).ok(),
+            Ok(Loaded::Newer { document, .. }) => Some(document),
+            Ok(Loaded::Damaged { path, why }) => {
+                out.note(&format!("{} is damaged: {why}", path.display()));
+                None
+            }
+            Ok(Loaded::Missing) | Err(_) => None,
+        })
+    };
+    let repo = match Repo::open(tree) {
+        Ok(repo) => repo,
+        Err(error) => {
+            out.note(&format!("{}: {error}", tree.display()));
+            return copy();
+        }
+    };
+    let store = Store::at(repo.common_dir());
+    let known = match lanes.entry(repo.common_dir().to_owned()) {
+        std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+        std::collections::hash_map::Entry::Vacant(new) => new.insert(store.lanes()?.0),
+    };
+    let record = repo.current_id().and_then(|id| known.iter().find(|record| record.worktree_id == id));
+    match record.and_then(|record| record.current_session.map(|session| (record, session))) {
+        Some((record, session)) => match document(&store, session, Some(record), out) {
+            Ok(document) => Ok(Some(document)),
+            Err(error) => {
+                out.note(&format!("{}: {error}", tree.display()));
+                Ok(None)
+            }
+        },
+        None => copy(),
+    }
+}
+
+fn show_many(documents: &[Value], out: &Out) -> CliResult {
+    if out.form() == Form::Json {
+        return out.json(&documents);
+    }
+    let rows: Vec<Vec<Cell>> = documents
+        .iter()
+        .map(|document| {
+            let text = |pointer: &str| at(document, pointer);
+            let outcome = text("/outcome");
+            let state = if outcome.is_empty() { text("/state") } else { outcome };
+            vec![
+                Cell::toned(text("/lane"), Tone::Strong),
+                Cell::plain(text("/attempt")),
+                Cell::plain(state),
+                Cell::plain(text("/created_at")),
+                Cell::plain(text("/session_id")),
+                Cell::plain(text("/worktree/path")),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        out.note("no sessions");
+        return Ok(Exit::Done);
+    }
+    for line in table(&["LANE", "ATTEMPT", "STATE", "CREATED", "SESSION", "WORKTREE"], &rows) {
+        out.line(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What to show of a manifest, in this order: label and place.
+const ROWS: [(&str, &str); 24] = [
+    ("lane", "/lane"),
+    ("session", "/session_id"),
+    ("attempt", "/attempt"),
+    ("state", "/state"),
+    ("outcome", "/outcome"),
+    ("reason", "/reason"),
+    ("worktree", "/worktree/path"),
+    ("branch", "/worktree/branch"),
+    ("base", "/worktree/base_ref"),
+    ("base commit", "/worktree/base_commit"),
+    ("start commit", "/worktree/start_commit"),
+    ("head commit", "/worktree/head_commit"),
+    ("program", "/agent/program"),
+    ("version", "/agent/version"),
+    ("agent pid", "/process/agent/pid"),
+    ("supervisor pid", "/process/supervisor/pid"),
+    ("stdout", "/output/stdout"),
+    ("stderr", "/output/stderr"),
+    ("session file", "/agent/session_file"),
+    ("cost in USD", "/usage/cost_usd"),
+    ("model", "/usage/model"),
+    ("created", "/created_at"),
+    ("started", "/started_at"),
+    ("ended", "/ended_at"),
+];
+
+fn show_one(document: &Value, out: &Out) -> CliResult {
+    if out.form() == Form::Json {
+        return out.json(document);
+    }
+    let faint = Tone::Faint.style();
+    for (label, pointer) in ROWS {
+        let text = at(document, pointer);
+        if !text.is_empty() {
+            out.line(&format!("{faint}{label:<15}{faint:#} {text}"))?;
+        }
+    }
+    for (label, pointer) in
+        [("arguments", "/agent/argv"), ("exit", "/exit"), ("work", "/work"), ("limits", "/limits")]
+    {
+        if let Some(value) = document.pointer(pointer).filter(|value| !value.is_null()) {
+            out.line(&format!("{faint}{label:<15}{faint:#} {}", one_line(&value.to_string())))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn at(document: &Value, pointer: &str) -> String {
+    match document.pointer(pointer) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => one_line(text),
+        Some(other) => one_line(&other.to_string()),
+    }
+}

@@ -1,0 +1,129 @@
+//! `ralph worktree list`: every lane at a glance.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::args::{Global, ListArgs};
+use super::error::CliResult;
+use super::exit::Exit;
+use super::render::{Cell, Form, Out, Tone, age, outcome_word, table};
+use super::surroundings::Surroundings;
+use crate::git::{Look, look};
+use crate::report::{Activity, Dirty, LaneReport, TreeState, lanes};
+use crate::session::manifest::State;
+
+/// Runs the command.
+pub fn run(global: &Global, args: &ListArgs, out: &Out) -> CliResult {
+    let here = Surroundings::read(global)?;
+    let (mut reports, damaged) = lanes(here.store())?;
+    for problem in &damaged {
+        out.note(&problem.to_string());
+    }
+    if args.dirty {
+        for report in &mut reports {
+            report.dirty = Some(dirty(&here, report));
+        }
+    }
+    if out.form() == Form::Json {
+        return out.json(&reports);
+    }
+    if reports.is_empty() {
+        out.note("no lanes yet; begin one: ralph worktree dispatch TICKET");
+        return Ok(Exit::Done);
+    }
+    let now = Timestamp::now();
+    let rows: Vec<Vec<Cell>> = reports.iter().map(|report| row(report, now)).collect();
+    for line in table(&["LANE", "STATE", "AGE", "WORK", "COST", "BRANCH", "NOTE"], &rows) {
+        out.line(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn row(report: &LaneReport, now: Timestamp) -> Vec<Cell> {
+    let (state, tone) = state(report);
+    let since = match report.activity {
+        Activity::Ended => report.ended_at,
+        _ => report.started_at.or(report.created_at),
+    };
+    let work = report.work.as_ref().map(|work| {
+        let mut text = format!("{} +{} -{}", work.commits, work.insertions, work.deletions);
+        if work.uncommitted + work.untracked > 0 {
+            text.push_str(&format!(" ({} unsaved)", work.uncommitted + work.untracked));
+        }
+        text
+    });
+    let cost = report.usage.as_ref().map(|usage| format!("${:.2}", usage.cost_usd));
+    vec![
+        Cell::toned(report.lane.to_string(), Tone::Strong),
+        Cell::toned(state, tone),
+        Cell::plain(since.map(|then| age(then, now)).unwrap_or_default()),
+        Cell::plain(work.unwrap_or_default()),
+        Cell::plain(cost.unwrap_or_default()),
+        Cell::plain(report.branch.to_string()),
+        Cell::toned(note(report), Tone::Faint),
+    ]
+}
+
+fn state(report: &LaneReport) -> (String, Tone) {
+    match report.activity {
+        Activity::None => ("idle".to_owned(), Tone::Faint),
+        Activity::Live => {
+            let word = match &report.state {
+                Some(State::Preparing) => "preparing",
+                Some(State::Queued) => "queued",
+                Some(State::Launching) => "launching",
+                Some(State::Stopping) => "stopping",
+                _ => "running",
+            };
+            (word.to_owned(), Tone::Good)
+        }
+        Activity::Ended => match &report.outcome {
+            Some(outcome) => (outcome_word(outcome), Tone::of(outcome)),
+            None => ("ended".to_owned(), Tone::Doubtful),
+        },
+        Activity::Unsettled => ("unsettled".to_owned(), Tone::Bad),
+        Activity::Unreadable => ("unreadable".to_owned(), Tone::Bad),
+    }
+}
+
+fn note(report: &LaneReport) -> String {
+    let mut notes = Vec::new();
+    if report.worktree_state == TreeState::Missing {
+        notes.push("worktree missing".to_owned());
+    }
+    match &report.dirty {
+        None => {}
+        Some(Dirty::Seen { uncommitted: 0, untracked: 0, operation: None }) => {
+            notes.push("clean now".to_owned());
+        }
+        Some(Dirty::Seen { uncommitted, untracked, operation }) => {
+            notes.push(format!("now {uncommitted} changed, {untracked} new"));
+            notes.extend(operation.iter().map(|operation| format!("a {operation} is open")));
+        }
+        Some(Dirty::Unknown { why }) => notes.push(format!("could not be looked at: {why}")),
+    }
+    if matches!(report.activity, Activity::Unsettled | Activity::Unreadable) {
+        notes.push("settle it: ralph worktree recover".to_owned());
+    }
+    notes.extend(report.reason.clone());
+    notes.join("; ")
+}
+
+fn dirty(here: &Surroundings, report: &LaneReport) -> Dirty {
+    let start = match report.base_commit.parse() {
+        Ok(start) => start,
+        Err(error) => return Dirty::Unknown { why: format!("{error}") },
+    };
+    let question =
+        Look { worktree: Path::new(&report.worktree), branch: &report.branch, start: &start, ignore: &[] };
+    match look(&here.context.repo, &question) {
+        Ok(found) if found.tree == crate::git::Tree::Present => Dirty::Seen {
+            uncommitted: found.uncommitted.try_into().unwrap_or(u64::MAX),
+            untracked: found.untracked.try_into().unwrap_or(u64::MAX),
+            operation: found.operation.map(|operation| operation.as_str().to_owned()),
+        },
+        Ok(_) => Dirty::Unknown { why: "its folder is gone".to_owned() },
+        Err(error) => Dirty::Unknown { why: error.to_string() },
+    }
+}

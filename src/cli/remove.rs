@@ -1,0 +1,9 @@
+//! STUB
+use super::args::{Global, RemoveArgs};
+use super::error::{CliError, CliResult};
+use super::exit::Exit;
+use super::render::Out;
+/// Runs the command.
+pub fn run(_: &Global, _: &RemoveArgs, _: &Out) -> CliResult {
+    Err(CliError::new(Exit::Bug, "not yet"))
+}

@@ -1,0 +1,111 @@
+//! `ralph worktree stop`: an end that leaves nothing running.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::args::{Global, StopArgs};
+use super::dispatch::show_end;
+use super::error::{CliError, CliResult};
+use super::exit::Exit;
+use super::render::{Form, Out};
+use super::surroundings::Surroundings;
+use super::waiting::{Happening, Vigil, ended_manifest, is_live, manifest};
+use crate::id::SessionId;
+use crate::launch::local::cancel;
+use crate::session::manifest::{Manifest, State};
+use crate::session::store::StopRequest;
+
+/// How long ending may take beyond the agent's own grace: what it left running is ended too.
+const BEYOND_GRACE: Duration = Duration::from_secs(60);
+
+/// Runs the command.
+pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
+    let here = Surroundings::read(global)?;
+    let mut sessions = Vec::new();
+    if args.all {
+        sessions = here.store().running()?;
+    }
+    for lane in &args.lanes {
+        let record = here.lane(lane)?;
+        sessions.push(here.current_session(&record)?);
+    }
+    let mut live = Vec::new();
+    for id in sessions {
+        if is_live(&here, id)? {
+            request_stop(&here, id)?;
+            if args.now {
+                request_stop(&here, id)?;
+            }
+            live.push(id);
+        } else {
+            let ended = ended_manifest(&here, id)?;
+            out.note(&format!("{} does not run", ended.lane));
+            if out.form() == Form::Json {
+                out.json_line(&ended)?;
+            }
+        }
+    }
+    let vigil = Vigil::begin(here.store(), &live)?;
+    let patience = patience(&here, &live)?;
+    let until = Instant::now() + patience;
+    while !live.is_empty() {
+        match vigil.next(Some(until.saturating_duration_since(Instant::now()))) {
+            Happening::Free(id) => {
+                live.retain(|other| *other != id);
+                show(&ended_manifest(&here, id)?, out)?;
+            }
+            Happening::Interrupt => {
+                for id in &live {
+                    request_stop(&here, *id)?;
+                }
+            }
+            Happening::Hangup => return Ok(Exit::Interrupted),
+            Happening::Nothing if Instant::now() >= until => {
+                let names: Vec<String> = live.iter().map(ToString::to_string).collect();
+                return Err(CliError::new(
+                    Exit::CannotDo,
+                    format!("still running after {}s: {}", patience.as_secs(), names.join(", ")),
+                )
+                .hint("`ralph worktree inspect` shows its processes"));
+            }
+            Happening::Nothing => {}
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(manifest: &Manifest, out: &Out) -> CliResult {
+    match out.form() {
+        Form::Json => out.json_line(manifest),
+        Form::Text => show_end(manifest, out),
+    }
+}
+
+fn patience(here: &Surroundings, live: &[SessionId]) -> CliResult<Duration> {
+    let mut longest = Duration::ZERO;
+    for id in live {
+        longest = longest.max(manifest(here, *id)?.limits.grace_s.duration());
+    }
+    Ok(longest + BEYOND_GRACE)
+}
+
+/// Leaves the wish that the session end and tells its supervisor; a second time means at once. A supervisor that is
+/// only starting finds the wish by itself.
+pub fn request_stop(here: &Surroundings, id: SessionId) -> CliResult<()> {
+    let request = StopRequest {
+        schema_version: 1,
+        uid: rustix::process::getuid().as_raw(),
+        pid: rustix::process::getpid().as_raw_nonzero().get(),
+        requested_at: Timestamp::now(),
+    };
+    here.store().request_stop(id, &request)?;
+    let manifest = manifest(here, id)?;
+    if matches!(manifest.state, State::Preparing | State::Launching | State::Ended) {
+        return Ok(());
+    }
+    cancel(&manifest, &here.context.machine).map_err(|e| {
+        CliError::new(Exit::CannotDo, format!("could not signal the supervisor of session {id}: {e}"))
+    })?;
+    Ok(())
+}

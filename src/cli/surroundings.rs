@@ -1,0 +1,324 @@
+//! Where a command was given: environment, folder, repository, settings. Read once; nothing below reads it again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::args::{Global, PlaceArgs, RunArgs};
+use super::error::{CliError, CliResult};
+use super::exit::Exit;
+use super::render::Out;
+use crate::agent::{Agent, Capture, pi};
+use crate::config::{self, Layer, Limit, Places, Resolution, Settings};
+use crate::dispatch::{AgentRequest, Context, Environment, Place, PromptCheck};
+use crate::git::Repo;
+use crate::id::{Lane, SessionId, TicketId};
+use crate::process::identity::Machine;
+use crate::recover::{Scope, Settled, recover};
+use crate::session::choose::{Choice, choose, unambiguous_name};
+use crate::session::lane::LaneRecord;
+use crate::session::launch::OutputMode;
+use crate::session::manifest::Limits;
+use crate::session::store::Store;
+use crate::supervisor::MARK_VARIABLE;
+use crate::ticket::{Resolution as TicketResolution, TicketFolder};
+
+/// A command's place: a repository, its store, and the environment.
+pub struct Surroundings {
+    /// What a dispatch needs.
+    pub context: Context,
+    variables: BTreeMap<String, String>,
+}
+
+/// The environment, as far as it is text.
+pub fn variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The folder a command is about: `--repo`, else where one stands.
+pub fn directory(global: &Global) -> CliResult<PathBuf> {
+    let here = std::env::current_dir()
+        .map_err(|e| CliError::new(Exit::NotFound, format!("the folder you stand in cannot be read: {e}")))?;
+    Ok(match &global.repo {
+        Some(repo) => here.join(repo),
+        None => here,
+    })
+}
+
+/// This machine.
+pub fn machine() -> CliResult<Machine> {
+    Machine::this().map_err(|e| {
+        CliError::new(Exit::CannotDo, format!("could not read this machine's identity from /proc: {e}"))
+    })
+}
+
+impl Surroundings {
+    /// Reads them.
+    pub fn read(global: &Global) -> CliResult<Self> {
+        let directory = directory(global)?;
+        let repo = Repo::open(&directory)?;
+        let store = Store::at(repo.common_dir());
+        let variables = variables();
+        let home = variables.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let pi_dir = pi::agent_dir(std::env::var_os("PI_CODING_AGENT_DIR").as_deref(), home.as_deref());
+        let environment = Environment { search_path: std::env::var_os("PATH"), directory, home, pi_dir };
+        Ok(Self { context: Context { repo, store, machine: machine()?, environment }, variables })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.context.store
+    }
+
+    /// The main checkout; of a bare repository, the repository itself.
+    pub fn main(&self) -> &Path {
+        self.context.repo.main_checkout().unwrap_or(self.context.repo.common_dir())
+    }
+
+    /// The settings, with these flags over everything else.
+    pub fn resolve(&self, flags: Layer) -> CliResult<Resolution> {
+        let places = Places::from_variables(&self.variables);
+        let repository = config::Repository { main: self.main(), common_dir: self.context.repo.common_dir() };
+        let sources = config::Sources {
+            places: &places,
+            repository: Some(repository),
+            variables: &self.variables,
+            flags,
+        };
+        config::load(sources).map_err(|error| CliError::new(Exit::Usage, error.to_string()))
+    }
+
+    /// The settings, and their notices told.
+    pub fn settings(&self, flags: Layer, out: &Out) -> CliResult<Settings> {
+        let resolution = self.resolve(flags)?;
+        for notice in &resolution.notices {
+            out.note(&notice.to_string());
+        }
+        Ok(resolution.settings)
+    }
+
+    /// Settles what an earlier crash left. Cheap: it looks only at what is on record as living.
+    pub fn settle(&self, out: &Out) -> CliResult<()> {
+        let recovered = recover(self.store(), &self.context.machine, Scope::Living)?;
+        for one in recovered {
+            let lane = one.lane.map_or_else(|| one.session.to_string(), |lane| lane.to_string());
+            match one.settled {
+                Settled::Ended { outcome, reason, .. } => {
+                    let word = super::render::outcome_word(&outcome);
+                    out.note(&format!("{lane}: its last session is {word}: {}", reason.unwrap_or_default()));
+                }
+                Settled::Alive | Settled::Retired | Settled::Discarded | Settled::Left(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to begin a session from inside one.
+    pub fn refuse_inside_a_session(&self) -> CliResult<()> {
+        match self.variables.get(MARK_VARIABLE) {
+            None => Ok(()),
+            Some(session) => Err(CliError::new(
+                Exit::Refused,
+                format!("this is session {session} itself: a session does not dispatch another"),
+            )
+            .hint("dispatch from a shell of your own")),
+        }
+    }
+
+    /// The ticket that was typed, by its full id, and its file.
+    pub fn ticket(&self, typed: &Lane, lookup: TicketLookup) -> CliResult<(TicketId, Option<PathBuf>)> {
+        let folder = match (lookup, self.context.repo.main_checkout()) {
+            (TicketLookup::InFolder, Some(main)) => {
+                TicketFolder::open(main).map_err(|e| CliError::new(Exit::CannotDo, e.to_string()))?
+            }
+            _ => None,
+        };
+        let Some(folder) = folder else { return Ok((typed.ticket().clone(), None)) };
+        match folder.resolve(typed.ticket().as_str()) {
+            TicketResolution::Exact(id) | TicketResolution::Partial(id) => {
+                let file = folder.path().join(format!("{id}.md"));
+                let found = folder.find(&id);
+                let file = found.ok().flatten().map_or(file, |found| found.ticket.path().to_owned());
+                Ok((id, Some(file)))
+            }
+            TicketResolution::Ambiguous(ids) => Err(CliError::new(
+                Exit::Usage,
+                format!("{:?} is a part of several tickets' ids: {}", typed.ticket().as_str(), list(&ids)),
+            )
+            .hint("give more of the id")),
+            TicketResolution::Unknown { nearest } => {
+                // A lane may outlive its ticket's file.
+                if !self.store().lanes_of(typed.ticket())?.is_empty() {
+                    return Ok((typed.ticket().clone(), None));
+                }
+                let near =
+                    if nearest.is_empty() { String::new() } else { format!("; near: {}", list(&nearest)) };
+                let message =
+                    format!("there is no ticket {} in {}{near}", typed.ticket(), folder.path().display());
+                Err(CliError::new(Exit::NotFound, message)
+                    .hint("correct the id, or pass --no-ticket to work without a ticket file"))
+            }
+        }
+    }
+
+    /// A lane that exists, by what was typed: a full id, a part of one, with or without a base.
+    pub fn lane(&self, typed: &Lane) -> CliResult<LaneRecord> {
+        let (all, _) = self.store().lanes()?;
+        let of = |ticket: &TicketId| -> Vec<LaneRecord> {
+            all.iter().filter(|record| record.lane.ticket() == ticket).cloned().collect()
+        };
+        let mut ticket = typed.ticket().clone();
+        let mut lanes = of(&ticket);
+        if lanes.is_empty() {
+            let part = typed.ticket().as_str();
+            let mut matching: Vec<TicketId> = all
+                .iter()
+                .map(|record| record.lane.ticket().clone())
+                .filter(|id| id.as_str().contains(part))
+                .collect();
+            matching.dedup();
+            match matching.as_slice() {
+                [only] => {
+                    ticket = only.clone();
+                    lanes = of(&ticket);
+                }
+                [] => return Err(no_lane(typed)),
+                several => {
+                    return Err(CliError::new(
+                        Exit::Usage,
+                        format!("{part:?} is a part of several tickets' ids: {}", list(several)),
+                    )
+                    .hint("give more of the id"));
+                }
+            }
+        }
+        match choose(&ticket, typed.base(), &lanes) {
+            Choice::Known(record) => Ok(*record),
+            Choice::New(_) => Err(no_lane(typed)),
+            Choice::Several(lanes) => Err(several_lanes(&ticket, &lanes)),
+        }
+    }
+
+    /// A lane's current session.
+    pub fn current_session(&self, record: &LaneRecord) -> CliResult<SessionId> {
+        record.current_session.ok_or_else(|| {
+            CliError::new(Exit::NotFound, format!("{} has no session yet", record.lane))
+                .hint(format!("begin one: ralph worktree dispatch {}", record.lane))
+        })
+    }
+
+    /// Where a lane is or would be.
+    pub fn place(&self, args: &PlaceArgs, settings: &Settings) -> CliResult<Place> {
+        let lookup = if args.no_ticket { TicketLookup::Skip } else { TicketLookup::InFolder };
+        let (ticket, ticket_file) = self.ticket(&args.lane, lookup)?;
+        let base = match (&args.base, args.lane.base()) {
+            (Some(flag), Some(named)) if flag != named => {
+                return Err(CliError::new(
+                    Exit::Usage,
+                    format!("{} names the base {named}, and --base {flag} another one", args.lane),
+                ));
+            }
+            (flag, named) => flag.as_ref().or(named).cloned(),
+        };
+        let default_base = match &settings.base {
+            config::Base::Here => None,
+            config::Base::Named(name) => Some(name.clone()),
+        };
+        let worktree_root = settings.worktree_root.of(self.main());
+        Ok(Place { ticket, base, default_base, branch: args.branch.clone(), worktree_root, ticket_file })
+    }
+}
+
+/// Whether a ticket must be in the tickets' folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketLookup {
+    /// Where there is such a folder.
+    InFolder,
+    /// Not at all.
+    Skip,
+}
+
+fn no_lane(typed: &Lane) -> CliError {
+    CliError::new(Exit::NotFound, format!("{typed} has no worktree of ralph's in this repository"))
+        .hint("`ralph worktree list` shows those that there are")
+}
+
+/// The error for a ticket that does not say which of its lanes is meant.
+pub fn several_lanes(ticket: &TicketId, lanes: &[LaneRecord]) -> CliError {
+    let names: Vec<String> = lanes.iter().map(unambiguous_name).collect();
+    CliError::new(Exit::Usage, format!("{ticket} has several lanes: {}", names.join(", ")))
+        .hint("name one of them")
+}
+
+fn list(ids: &[TicketId]) -> String {
+    ids.iter().take(10).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The flags as the topmost layer of settings. Further agent arguments come on top of those from elsewhere.
+pub fn layer(run: &RunArgs) -> Layer {
+    Layer {
+        timeout: run.timeout,
+        idle_timeout: run.idle_timeout,
+        grace: run.grace,
+        output: run.output,
+        output_cap: run.output_cap,
+        capture: run.capture,
+        workflow: run.workflow.clone(),
+        flags: run.flags.clone(),
+        agent: run.agent.clone(),
+        worktree_root: run.worktree_root.clone(),
+        ..Layer::default()
+    }
+}
+
+/// What is run, from the settings.
+pub fn agent_request(settings: &Settings, further: &[String]) -> CliResult<AgentRequest> {
+    let command = &settings.agent;
+    let words: Vec<String> =
+        std::iter::once(command.program().to_owned()).chain(command.arguments().iter().cloned()).collect();
+    let agent = Agent::from_words(&words)
+        .map_err(|error| CliError::new(Exit::Usage, error.to_string()).hint(error.hint()))?;
+    Ok(AgentRequest {
+        agent,
+        workflow: settings.workflow.as_str().to_owned(),
+        flags: settings.flags.as_slice().to_vec(),
+        capture: match settings.capture {
+            config::Capture::Auto => None,
+            config::Capture::Text => Some(Capture::Text),
+            config::Capture::Json => Some(Capture::Json),
+        },
+        extra: settings.agent_args.as_slice().iter().chain(further).cloned().collect(),
+        prompt_check: match settings.prompt_check {
+            config::PromptCheck::Files => PromptCheck::Required,
+            config::PromptCheck::Off => PromptCheck::Skip,
+        },
+        project_trust: settings.approve_project,
+    })
+}
+
+/// The limits, from the settings.
+pub fn limits(settings: &Settings) -> Limits {
+    Limits {
+        timeout_s: settings.timeout.bound().map(Into::into),
+        idle_timeout_s: settings.idle_timeout.bound().map(Into::into),
+        grace_s: settings.grace.into(),
+        extra: serde_json::Map::new(),
+    }
+}
+
+/// Where output goes, from the settings: what is shown live is kept too.
+pub fn output_mode(settings: &Settings) -> OutputMode {
+    match settings.output {
+        config::Output::File | config::Output::Inherit => OutputMode::File,
+        config::Output::Discard => OutputMode::Discard,
+    }
+}
+
+/// The output cap in bytes, from the settings.
+pub fn output_cap(settings: &Settings) -> Option<u64> {
+    match settings.output_cap {
+        Limit::Off => None,
+        Limit::At(size) => Some(size.as_bytes()),
+    }
+}

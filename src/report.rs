@@ -1,0 +1,166 @@
+//! The views that people, `--json` and later a dashboard share: what the store says of lanes and sessions, as data.
+//! Reads only; nothing here decides or repairs.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::durable::LockState;
+use crate::id::{BranchName, Lane, SessionId, TicketId};
+use crate::session::lane::LaneRecord;
+use crate::session::manifest::{Manifest, Outcome, State, Usage, Work};
+use crate::session::store::{Loaded, Store, StoreError};
+
+/// One lane, as `list` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LaneReport {
+    /// The lane.
+    pub lane: Lane,
+    /// Its ticket.
+    pub ticket_id: TicketId,
+    /// Its branch.
+    pub branch: BranchName,
+    /// Its base's name.
+    pub base_ref: String,
+    /// Its base's commit.
+    pub base_commit: String,
+    /// Its worktree's path.
+    pub worktree: String,
+    /// Whether that is there.
+    pub worktree_state: TreeState,
+    /// Whether its current session lives.
+    pub activity: Activity,
+    /// Its current session; null where none was begun.
+    pub session_id: Option<SessionId>,
+    /// How many sessions it had.
+    pub attempt: u32,
+    /// The session's state, from its manifest.
+    pub state: Option<State>,
+    /// The session's outcome, from its manifest.
+    pub outcome: Option<Outcome>,
+    /// Why, from its manifest.
+    pub reason: Option<String>,
+    /// The work that its end recorded.
+    pub work: Option<Work>,
+    /// What its agent used.
+    pub usage: Option<Usage>,
+    /// When the session was begun.
+    pub created_at: Option<Timestamp>,
+    /// When its agent was started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What lies in the tree now, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<Dirty>,
+}
+
+/// Whether a lane's worktree is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TreeState {
+    /// It is.
+    Present,
+    /// Its folder is gone.
+    Missing,
+}
+
+/// Whether a lane's current session lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// There never was one.
+    None,
+    /// It lives.
+    Live,
+    /// It has ended, on record.
+    Ended,
+    /// No one holds it, and its end is not on record: `recover` settles it.
+    Unsettled,
+    /// Its record cannot be read, or is of a newer version.
+    Unreadable,
+}
+
+/// What lies in a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "looked")]
+pub enum Dirty {
+    /// So much.
+    Seen {
+        /// Tracked files with changes.
+        uncommitted: u64,
+        /// Untracked files.
+        untracked: u64,
+        /// An operation left open.
+        operation: Option<String>,
+    },
+    /// It could not be told.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Every lane, and what is wrong with those whose record cannot be read.
+pub fn lanes(store: &Store) -> Result<(Vec<LaneReport>, Vec<StoreError>), StoreError> {
+    let (records, damaged) = store.lanes()?;
+    let reports = records.iter().map(|record| lane(store, record)).collect::<Result<_, _>>()?;
+    Ok((reports, damaged))
+}
+
+/// One lane.
+pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError> {
+    let (activity, manifest) = match record.current_session {
+        None => (Activity::None, None),
+        Some(id) => match store.load(id)? {
+            Loaded::Manifest(manifest) if manifest.is_ended() => (Activity::Ended, Some(manifest)),
+            Loaded::Manifest(manifest) => match store.probe(id)? {
+                LockState::Held => (Activity::Live, Some(manifest)),
+                LockState::Free => (Activity::Unsettled, Some(manifest)),
+            },
+            Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => (Activity::Unreadable, None),
+        },
+    };
+    let manifest: Option<Manifest> = manifest.map(|manifest| *manifest);
+    let tree = Path::new(&record.worktree);
+    Ok(LaneReport {
+        lane: record.lane.clone(),
+        ticket_id: record.lane.ticket().clone(),
+        branch: record.branch.clone(),
+        base_ref: record.base_ref.clone(),
+        base_commit: record.base_commit.clone(),
+        worktree: record.worktree.clone(),
+        worktree_state: if tree.join(".git").exists() { TreeState::Present } else { TreeState::Missing },
+        activity,
+        session_id: record.current_session,
+        attempt: record.attempts,
+        state: manifest.as_ref().map(|m| m.state.clone()),
+        outcome: manifest.as_ref().and_then(|m| m.outcome.clone()),
+        reason: manifest.as_ref().and_then(|m| m.reason.clone()),
+        work: manifest.as_ref().and_then(|m| m.work.clone()),
+        usage: manifest.as_ref().and_then(|m| m.usage.clone()),
+        created_at: manifest.as_ref().map(|m| m.created_at),
+        started_at: manifest.as_ref().and_then(|m| m.started_at),
+        ended_at: manifest.as_ref().and_then(|m| m.ended_at),
+        dirty: None,
+    })
+}
+
+/// Every session there is a record of, oldest first: whatever could be read of it.
+pub fn sessions(store: &Store) -> Result<(Vec<serde_json::Value>, Vec<String>), StoreError> {
+    let mut documents = Vec::new();
+    let mut problems = Vec::new();
+    for id in store.sessions()? {
+        match store.load(id)? {
+            Loaded::Manifest(manifest) => match serde_json::to_value(&manifest) {
+                Ok(document) => documents.push(document),
+                Err(error) => problems.push(format!("session {id}: {error}")),
+            },
+            Loaded::Newer { document, .. } => documents.push(document),
+            Loaded::Damaged { path, why } => problems.push(format!("{} is damaged: {why}", path.display())),
+            Loaded::Missing => problems.push(format!("session {id} has no manifest")),
+        }
+    }
+    Ok((documents, problems))
+}
