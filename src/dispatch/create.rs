@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 
 use super::error::DispatchError;
-use super::plan::plan;
 use super::prepare::{lane_record, make_ready};
-use super::run::claim;
+use super::run::claim_planned;
 use super::{Context, Place};
 use crate::git::unlock_if;
 use crate::session::lane::LaneRecord;
@@ -21,8 +20,7 @@ pub struct Created {
 
 /// Creates or locates the lane's worktree.
 pub fn create(context: &Context, place: &Place, now: Timestamp) -> Result<Created, DispatchError> {
-    let claim = claim(context, place)?;
-    let plan = plan(context, place)?;
+    let (claim, plan) = claim_planned(context, place)?;
     let reason = format!("ralph creates {}", plan.lane);
     let ready = make_ready(context, &plan, &reason)?;
     let record = lane_record(&plan, &ready, now);

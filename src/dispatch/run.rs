@@ -40,8 +40,7 @@ pub struct Dispatched {
 
 /// Dispatches. The result is a running session, or an error that left nothing half-done behind.
 pub fn dispatch(context: &Context, request: &Request) -> Result<Dispatched, DispatchError> {
-    let claim = claim(context, &request.place)?;
-    let plan = plan(context, &request.place)?;
+    let (claim, plan) = claim_planned(context, &request.place)?;
     let id = SessionId::generate();
     let manifest = begin(birth(context, request, &plan, id)?, Timestamp::now());
     failpoint::hit("dispatch.planned");
@@ -219,8 +218,20 @@ pub fn reason(id: SessionId) -> String {
     format!("ralph {id}")
 }
 
+/// Plans, and takes the lane. What cannot be done is refused before anything is on disk; where the lane changed
+/// between the two, the plan is made again.
+pub(super) fn claim_planned(context: &Context, place: &Place) -> Result<(LaneLock, LanePlan), DispatchError> {
+    let first = plan(context, place)?;
+    let claim = claim(context, place)?;
+    if context.store.lane(&first.lane)? == first.record {
+        return Ok((claim, first));
+    }
+    let again = plan(context, place)?;
+    Ok((claim, again))
+}
+
 /// Takes the lane for a new session or a change of its worktree. One whose session lives is busy.
-pub(super) fn claim(context: &Context, place: &Place) -> Result<LaneLock, DispatchError> {
+fn claim(context: &Context, place: &Place) -> Result<LaneLock, DispatchError> {
     let (lane, _) = choose_lane(context, place)?;
     let name = lane.to_string();
     match context.store.claim_lane(&lane, LANE_PATIENCE)? {

@@ -10,19 +10,22 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rustix::process::Signal;
 
 use super::conclude::conclude;
 use super::watch::{Ended, MARK_VARIABLE, Signalled, Watch, WatchError};
 use crate::failpoint;
 use crate::id::{NameError, SessionId};
+use crate::process::descendants::{Kin, Mark};
 use crate::process::detach::{Handed, detach};
-use crate::process::identity::{Machine, this_process};
+use crate::process::ending::{SweepError, sweep};
+use crate::process::identity::{Identity, Machine, this_process};
 use crate::process::signal::Handle;
 use crate::process::spawn::{Program, spawn};
-use crate::process::wait::Listener;
+use crate::process::wait::{Listener, reap};
 use crate::session::launch::{LaunchSpec, OutputMode, secret_variable};
 use crate::session::manifest::{AgentProcess, ProcessRecord, RecordedPid, SupervisorProcess};
 use crate::session::outcome::End;
@@ -117,14 +120,32 @@ fn start(
     let started = Instant::now();
     let agent = spawn(program).map_err(|error| StartError::NotStarted(not_started(&spec.program, &error)))?;
     failpoint::hit("supervise.spawned");
-    let identity = agent.identity();
+    match record_start(writer, agent.identity()) {
+        Ok(()) => Ok((agent, started)),
+        // An agent that no record leads to must not run: no one could ever find it.
+        Err(error) => {
+            let ended = end_unrecorded(&agent, spec);
+            let ended = ended.map_or_else(|e| format!("; it could not be ended: {e}"), |()| String::new());
+            Err(StartError::NotStarted(format!("the agent's start could not be recorded: {error}{ended}")))
+        }
+    }
+}
+
+fn record_start(writer: &mut SessionWriter, identity: Identity) -> Result<(), SupervisorError> {
     let pid = recorded(identity.pid)?;
     let extra = serde_json::Map::new();
-    let record = AgentProcess { pid, pgid: pid, start_ticks: identity.start_ticks, extra };
+    let agent = AgentProcess { pid, pgid: pid, start_ticks: identity.start_ticks, extra };
     // That the view could not be written shows in the worktree; the original is what counts.
-    let _view =
-        writer.step(Event::Started { process: process_record()?, agent: record }, Timestamp::now())?;
-    Ok((agent, started))
+    let _view = writer.step(Event::Started { process: process_record()?, agent }, Timestamp::now())?;
+    Ok(())
+}
+
+fn end_unrecorded(agent: &Handle, spec: &LaunchSpec) -> Result<(), SweepError> {
+    let failed = |e: rustix::io::Errno| SweepError::Signal { pid: agent.identity().pid, source: e.into() };
+    agent.send(Signal::KILL).map_err(failed)?;
+    let supervisor = rustix::process::getpid().as_raw_nonzero().get();
+    let mark = Mark::new(MARK_VARIABLE, &spec.session_id.to_string());
+    sweep(&Kin::OfSupervisor { supervisor, mark }, Duration::ZERO, || reap().map(|_| ())).map(|_| ())
 }
 
 fn not_started(program: &str, error: &io::Error) -> String {

@@ -1,0 +1,48 @@
+# The front door: `just` lists what there is.
+
+default:
+    @just --list --unsorted
+
+# Run the demo: a small repository of its own, four tickets, a stand-in agent
+demo:
+    cargo run --release -- demo
+
+# All that must hold before a change lands
+check:
+    bash .ci/run
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Lints, with warnings denied
+lint:
+    cargo clippy --locked --all-targets -- --deny warnings
+
+# The tests
+test *ARGS:
+    cargo test --locked {{ARGS}}
+
+# The real pi, for the tests that drive it
+real-pi:
+    npm ci --prefix tests/real_pi --ignore-scripts --no-audit --no-fund
+
+# The documentation of the library, with warnings denied
+doc:
+    RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps
+
+# Licences and advisories of what ralph is built from (needs cargo-deny)
+deny:
+    cargo deny check
+
+# What dispatching, supervising and looking cost, in ratios
+bench:
+    cargo bench --bench session
+
+# Write the manifest's JSON Schema that is checked in
+schema:
+    cargo run --quiet -- schema > docs/manifest.schema.json
+
+# Draw the terminal picture of the README
+picture:
+    bash docs/demo-picture.sh
