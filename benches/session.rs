@@ -1,0 +1,298 @@
+//! What one session costs: from the command to the agent, from the agent's end to the record of it, while it waits,
+//! and when a thousand of them are looked at. `cargo bench --bench session`
+//!
+//! Everything is measured in this one run, in memory where `/dev/shm` is there (`RALPH_BENCH_DIR` elsewhere), in turn
+//! with what it is compared to; medians with the range in brackets. CPU seconds are what counts on a busy machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use ralph::git::{Located, Repo, Site, create, write_files};
+use ralph::id::Lane;
+use serde_json::Value;
+
+const RALPH: &str = env!("CARGO_BIN_EXE_ralph");
+const FILES: usize = 5_000;
+const ROUNDS: usize = 15;
+const SESSIONS: usize = 1_000;
+const STILL: Duration = Duration::from_secs(10);
+
+fn main() {
+    // `cargo test --benches` passes this: then there is nothing to measure.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let place = Place::new();
+    println!("in {}, {} rounds, {} files\n", place.dir.display(), ROUNDS, FILES);
+    println!("| what | measured | against | bound |\n|---|---|---|---|");
+    let repo = place.repository("large", FILES);
+    launch(&place, &repo);
+    ending(&place, &repo);
+    waiting(&place, &repo);
+    let small = place.repository("small", 5);
+    looking(&place, &small);
+}
+
+/// From exec of the dispatcher to exec of the agent, without the checkout.
+fn launch(place: &Place, repo: &Path) {
+    let (mut over, mut wall, mut checkouts, mut gits) = (vec![], vec![], vec![], vec![]);
+    for round in 0..ROUNDS {
+        let checkout = checkout_alone(repo, &format!("c-{round}"));
+        let (result, cpu, _) = place
+            .ralph(repo, &["worktree", "dispatch", &format!("l-{round}"), "--json", "--agent", "sleep 600"]);
+        let manifest = place.manifest(&result);
+        let launched = stamp(&manifest, "started_at") - place.begun.get();
+        let supervisor = manifest.pointer("/process/supervisor/pid").and_then(Value::as_i64).unwrap();
+        let all = cpu + on_cpu(supervisor);
+        over.push(millis(all.saturating_sub(checkout)));
+        wall.push(launched * 1e3);
+        checkouts.push(millis(checkout));
+        let (_, git, _) = place.run(
+            repo,
+            "git",
+            &["worktree", "add", "-q", "-b", &format!("g-{round}"), &format!("../g-{round}")],
+        );
+        gits.push(millis(git));
+        place.ralph(repo, &["worktree", "stop", &format!("l-{round}"), "--now"]);
+    }
+    row(
+        "dispatch to agent's exec: CPU over the checkout",
+        &over,
+        "ms",
+        &format!("the checkout alone: {}", spread(&checkouts, "ms")),
+        "25 ms",
+    );
+    row(
+        "dispatch to agent's exec: wall, checkout included",
+        &wall,
+        "ms",
+        &format!("`git worktree add`: {} of CPU", spread(&gits, "ms")),
+        "",
+    );
+}
+
+/// From the agent's exit to the manifest that says so.
+fn ending(place: &Place, repo: &Path) {
+    let (mut over, mut whole, mut statuses) = (vec![], vec![], vec![]);
+    for round in 0..ROUNDS {
+        let fifo = place.dir.join(format!("fifo-{round}"));
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let agent = format!("sh -c 'read _ < {}; exec date +%s.%N'", fifo.display());
+        let (result, _, _) =
+            place.ralph(repo, &["worktree", "dispatch", &format!("e-{round}"), "--json", "--agent", &agent]);
+        let tree = result.pointer("/worktree").and_then(Value::as_str).unwrap().to_owned();
+        let (_, _, status) = place.run(Path::new(&tree), "git", &["status", "--porcelain"]);
+        fs::write(&fifo, "go\n").unwrap();
+        place.run(repo, RALPH, &["worktree", "wait", &format!("e-{round}")]);
+        let manifest = place.manifest(&result);
+        let stdout = manifest.pointer("/output/stdout").and_then(Value::as_str).unwrap();
+        let exited: f64 = fs::read_to_string(stdout).unwrap().trim().parse().unwrap();
+        let took = (stamp(&manifest, "ended_at") - exited) * 1e3;
+        whole.push(took);
+        statuses.push(millis(status));
+        over.push(took - millis(status));
+    }
+    row(
+        "agent's exit to `ended`, over `git status`",
+        &over,
+        "ms",
+        &format!("`git status`: {}; whole: {}", spread(&statuses, "ms"), spread(&whole, "ms")),
+        "10 ms",
+    );
+}
+
+/// A supervisor that has nothing to do.
+fn waiting(place: &Place, repo: &Path) {
+    let (result, _, _) = place
+        .ralph(repo, &["worktree", "dispatch", "w-1", "--json", "--timeout", "none", "--agent", "sleep 600"]);
+    let supervisor =
+        place.manifest(&result).pointer("/process/supervisor/pid").and_then(Value::as_i64).unwrap();
+    // Its last act before waiting is to close the pipe that let the dispatcher go; give it the moment to get there.
+    std::thread::sleep(Duration::from_millis(200));
+    let before = switches(supervisor);
+    std::thread::sleep(STILL);
+    let wakes = switches(supervisor) - before;
+    let rollup = fs::read_to_string(format!("/proc/{supervisor}/smaps_rollup")).unwrap();
+    let private: u64 = rollup
+        .lines()
+        .filter(|line| line.starts_with("Private_Clean") || line.starts_with("Private_Dirty"))
+        .filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum();
+    row(
+        "a supervisor waiting: private memory",
+        &[private as f64 / 1024.0],
+        "MB",
+        "the only one running: its code counts as its own",
+        "3 MB",
+    );
+    row(&format!("a supervisor waiting: wake-ups in {} s", STILL.as_secs()), &[wakes as f64], "", "", "0");
+    place.ralph(repo, &["worktree", "stop", "w-1", "--now"]);
+}
+
+/// A thousand sessions, looked at.
+fn looking(place: &Place, repo: &Path) {
+    let begun = Instant::now();
+    let mut cpu = Duration::ZERO;
+    for number in 0..SESSIONS {
+        cpu += place
+            .ralph(repo, &["worktree", "dispatch", &format!("s-{number}"), "--json", "--agent", "true"])
+            .1;
+    }
+    let per_session = millis(cpu) / SESSIONS as f64;
+    let wall = millis(begun.elapsed()) / SESSIONS as f64;
+    let names: Vec<String> = (0..SESSIONS).map(|number| format!("s-{number}")).collect();
+    for chunk in names.chunks(100) {
+        let mut words = vec!["worktree", "wait"];
+        words.extend(chunk.iter().map(String::as_str));
+        place.run(repo, RALPH, &words);
+    }
+    let (mut list, mut all) = (vec![], vec![]);
+    for _ in 0..ROUNDS {
+        list.push(millis(place.ralph(repo, &["worktree", "list", "--json"]).1));
+        all.push(millis(place.ralph(repo, &["worktree", "inspect", "--all", "--json"]).1));
+    }
+    row(
+        "one dispatch of five files: the dispatcher's CPU",
+        &[per_session],
+        "ms",
+        &format!("wall {wall:.1} ms"),
+        "",
+    );
+    row(&format!("`list --json`, {SESSIONS} sessions: CPU"), &list, "ms", "", "50 ms");
+    row(&format!("`inspect --all --json`, {SESSIONS} sessions: CPU"), &all, "ms", "", "50 ms");
+}
+
+/// The CPU that only writing the files takes, by the same code.
+fn checkout_alone(repo: &Path, lane: &str) -> Duration {
+    let repo = Repo::open(repo).unwrap();
+    let lane: Lane = lane.parse().unwrap();
+    let path = repo.main_checkout().unwrap().with_file_name("alone").join(lane.slug().as_str());
+    let site = Site { slug: lane.slug(), branch: lane.default_branch(), path, recorded_id: None };
+    let base = repo.head_base().unwrap();
+    assert!(matches!(ralph::git::locate(&repo, &site).unwrap(), Located::New));
+    let lock = repo.lock(Duration::from_secs(10)).unwrap();
+    let created = create(&repo, &lock, &site, &base, "bench").unwrap();
+    drop(lock);
+    let before = cpu(UsageWho::RUSAGE_SELF);
+    write_files(&repo, &created).unwrap();
+    cpu(UsageWho::RUSAGE_SELF) - before
+}
+
+struct Place {
+    dir: PathBuf,
+    _dir: tempfile::TempDir,
+    begun: std::cell::Cell<f64>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let memory = Path::new("/dev/shm");
+        let asked = std::env::var_os("RALPH_BENCH_DIR").map(PathBuf::from);
+        let parent =
+            asked.unwrap_or_else(|| if memory.is_dir() { memory.into() } else { std::env::temp_dir() });
+        let dir = tempfile::Builder::new().prefix("ralph-bench-").tempdir_in(parent).unwrap();
+        fs::create_dir(dir.path().join("home")).unwrap();
+        Self { dir: dir.path().to_owned(), _dir: dir, begun: std::cell::Cell::new(0.0) }
+    }
+
+    /// A repository with so many files of a few kilobytes, fifty a folder.
+    fn repository(&self, name: &str, files: usize) -> PathBuf {
+        let repo = self.dir.join(name).join("app");
+        fs::create_dir_all(&repo).unwrap();
+        for number in 0..files {
+            let folder = repo.join(format!("src/area{}/part{}", number / 500, number / 50));
+            fs::create_dir_all(&folder).unwrap();
+            let lines = 20 + number * 7919 % 200;
+            let text: String =
+                (0..lines).map(|line| format!("let value_{line} = {};\n", number * line)).collect();
+            fs::write(folder.join(format!("file{number}.rs")), text).unwrap();
+        }
+        for words in [&["init", "-q", "-b", "main"][..], &["add", "-A"], &["commit", "-q", "-m", "Begin"]] {
+            self.run(&repo, "git", words);
+        }
+        repo
+    }
+
+    /// Runs a program in `folder`: its output, its CPU time with that of what it waited for, its wall time.
+    fn run(&self, folder: &Path, program: &str, words: &[&str]) -> (Vec<u8>, Duration, Duration) {
+        let before = cpu(UsageWho::RUSAGE_CHILDREN);
+        self.begun.set(now());
+        let begun = Instant::now();
+        let output = Command::new(program)
+            .args(words)
+            .current_dir(folder)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.join("home"))
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .envs(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|name| (name, "Bench")))
+            .envs(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, "bench@example.com")))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .unwrap();
+        (output.stdout, cpu(UsageWho::RUSAGE_CHILDREN) - before, begun.elapsed())
+    }
+
+    fn ralph(&self, repo: &Path, words: &[&str]) -> (Value, Duration, Duration) {
+        let (stdout, cpu, wall) = self.run(repo, RALPH, words);
+        (serde_json::from_slice(&stdout).unwrap_or(Value::Null), cpu, wall)
+    }
+
+    fn manifest(&self, result: &Value) -> Value {
+        let path = result.pointer("/manifest").and_then(Value::as_str).expect("a dispatch result");
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    }
+}
+
+fn cpu(who: UsageWho) -> Duration {
+    let usage = getrusage(who).unwrap();
+    let time = |t: nix::sys::time::TimeVal| {
+        Duration::from_micros(t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64)
+    };
+    time(usage.user_time()) + time(usage.system_time())
+}
+
+/// The time a process has spent on a processor.
+fn on_cpu(pid: i64) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    Duration::from_nanos(text.split_ascii_whitespace().next().unwrap().parse().unwrap())
+}
+
+fn switches(pid: i64) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+    counts.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
+fn now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+fn stamp(manifest: &Value, key: &str) -> f64 {
+    let text = manifest.get(key).and_then(Value::as_str).unwrap();
+    let stamp: jiff::Timestamp = text.parse().unwrap();
+    stamp.as_nanosecond() as f64 / 1e9
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn spread(figures: &[f64], unit: &str) -> String {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (least, median, most) = (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
+    if sorted.len() == 1 {
+        format!("{median:.1} {unit}")
+    } else {
+        format!("{median:.1} {unit} ({least:.1} to {most:.1})")
+    }
+}
+
+fn row(what: &str, figures: &[f64], unit: &str, against: &str, bound: &str) {
+    println!("| {what} | {} | {against} | {bound} |", spread(figures, unit));
+}
