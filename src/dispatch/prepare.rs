@@ -83,7 +83,7 @@ fn locate_present(
     }
     let tip = || worktree.tip.clone().ok_or_else(|| gone(plan));
     let lock = repo.lock(REPO_PATIENCE)?;
-    let forwarded = fast_forward(repo, &lock, worktree, &plan.base)?;
+    let forwarded = fast_forward(repo, &lock, worktree, &plan.base, &[])?;
     drop(lock);
     let base = &plan.base.name;
     let (start, base_commit) = match forwarded {

@@ -21,10 +21,17 @@ impl Settings {
         Self { config }.with_own(common, git_dir)
     }
 
-    /// The user's and the system's files too.
+    /// The user's and the system's files too, for a repository that libgit2 does not open.
     pub(super) fn all(common: &Path, git_dir: &Path) -> Result<Self, GitError> {
         let config = Config::open_default().map_err(|e| failed(common, e))?;
         Self { config }.with_own(common, git_dir)
+    }
+
+    /// What an open repository goes by, conditional includes included.
+    pub(super) fn of(repo: &git2::Repository) -> Result<Self, GitError> {
+        let config =
+            repo.config().and_then(|mut config| config.snapshot()).map_err(|e| failed(repo.path(), e))?;
+        Ok(Self { config })
     }
 
     fn with_own(mut self, common: &Path, git_dir: &Path) -> Result<Self, GitError> {

@@ -123,6 +123,7 @@ impl Plan<'_> {
     /// Builds the registration aside, locked from its first moment, and renames it into the registry.
     fn register(&self, made: &mut Rollback<'_>) -> Result<String, GitError> {
         let aside = self.build_aside()?;
+        failpoint::hit("git.aside");
         let folder = registry::folder(self.repo.common_dir());
         for _ in 0..ATTEMPTS {
             // `git worktree prune` removes the folder of the registrations whenever it is empty.
@@ -202,6 +203,7 @@ impl Plan<'_> {
                     let entries = registry::entries(self.repo.common_dir())?;
                     let entry = entries.into_iter().find(|entry| entry.tree == self.tree);
                     let entry = entry.ok_or_else(|| self.unsteady())?;
+                    failpoint::hit("git.registered");
                     made.admin = Some(entry.admin.clone());
                     write_new(&entry.admin.join(UNFINISHED_FILE), format!("{}\n", self.start).as_bytes())?;
                     write_new(&entry.admin.join(LANE_FILE), format!("{}\n", self.site.slug).as_bytes())?;

@@ -124,6 +124,14 @@ pub enum GitError {
         /// The worktree.
         path: PathBuf,
     },
+    /// The lane's branch is another branch by a second name.
+    #[error("the branch {branch:?} is only another name for {target:?}: work on it would land there")]
+    BranchIsAlias {
+        /// The branch.
+        branch: String,
+        /// What it stands for.
+        target: String,
+    },
     /// A branch whose name makes the lane's impossible.
     #[error("the branch {branch:?} cannot exist beside the reference {by:?}")]
     BranchNameTaken {
@@ -341,6 +349,7 @@ impl GitError {
             | Self::ProgramMissing { .. } => ErrorClass::CannotDo,
             Self::LockBusy { .. }
             | Self::BranchInUse { .. }
+            | Self::BranchIsAlias { .. }
             | Self::BranchNameTaken { .. }
             | Self::MovedByHand { .. }
             | Self::SymlinkInTheWay { .. }
@@ -353,6 +362,8 @@ impl GitError {
             | Self::ChangedMeanwhile { .. }
             | Self::RegistryUnsteady { .. }
             | Self::RefMoved { .. } => ErrorClass::Refused,
+            Self::File(error) if error.kind().is_some_and(is_the_machines) => ErrorClass::CannotDo,
+            Self::Io { source, .. } if is_the_machines(source.kind()) => ErrorClass::CannotDo,
             Self::ProgramFailed { .. }
             | Self::ProgramSaidTooMuch { .. }
             | Self::ProgramTooSlow { .. }
@@ -363,6 +374,12 @@ impl GitError {
             | Self::File(_) => ErrorClass::Failed,
         }
     }
+}
+
+/// Whether the machine cannot do it, however often it is tried: no right, no room.
+fn is_the_machines(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(kind, PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
 }
 
 /// What a program said, on one line, without control characters, and not endless.

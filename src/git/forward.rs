@@ -3,6 +3,8 @@
 //! Only a branch whose every commit is in the base, in a worktree where nothing lies uncommitted, moves; whatever
 //! cannot be told counts as work. git moves it, and refuses by itself where a file would be overwritten.
 
+use std::path::PathBuf;
+
 use super::program::{Call, Place};
 use super::repo::{Repo, RepoLock};
 use super::work::look_at_tree;
@@ -27,12 +29,14 @@ pub enum Forwarded {
     },
 }
 
-/// Fast-forwards the lane's branch and worktree to the base, where nothing could be lost by it.
+/// Fast-forwards the lane's branch and worktree to the base, where nothing could be lost by it. The paths `ignore`
+/// do not count as work, as in [`Look`](super::Look).
 pub fn fast_forward(
     repo: &Repo,
     _lock: &RepoLock,
     worktree: &Worktree,
     base: &Base,
+    ignore: &[PathBuf],
 ) -> Result<Forwarded, GitError> {
     let Some(tip) = &worktree.tip else {
         return Ok(Forwarded::Continued { behind: 0, ahead: 0 });
@@ -47,7 +51,7 @@ pub fn fast_forward(
         return continued;
     }
     // A look that fails counts as work.
-    let clean = look_at_tree(repo, worktree, tip, &[]).is_ok_and(|seen| seen.is_clean());
+    let clean = look_at_tree(repo, worktree, tip, ignore).is_ok_and(|seen| seen.is_clean());
     if !clean || super::work::operation(&worktree.admin_dir).map_or(true, |operation| operation.is_some()) {
         return continued;
     }
@@ -62,6 +66,8 @@ pub fn fast_forward(
             "--quiet",
             "--ff-only",
             "--no-autostash",
+            // An ignored file may well be precious: settings, keys.
+            "--no-overwrite-ignore",
             "--no-verify-signatures",
             base.commit.as_str(),
         ])

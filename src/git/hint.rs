@@ -29,6 +29,9 @@ impl GitError {
                 "switch {} to another branch, or, where that folder is gone, run `git worktree prune`",
                 quoted(path)
             ),
+            Self::BranchIsAlias { branch, .. } => {
+                format!("remove the second name, `git symbolic-ref --delete refs/heads/{branch}`")
+            }
             Self::BranchNameTaken { by, branch } => format!(
                 "rename what is in the way, `git branch -m {} <new name>`, or give the lane another branch than {} \
                  with `--branch`",

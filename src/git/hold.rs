@@ -80,9 +80,34 @@ pub fn forget_missing(
         return Err(GitError::LockedByUser { path: entry.tree, reason });
     }
     let kept = into.join(&missing.id);
-    fs::rename(&admin, &kept).map_err(|e| GitError::io("move the registration aside to", &kept, e))?;
+    match fs::rename(&admin, &kept) {
+        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+            copy_folder(&admin, &kept)?;
+            fs::remove_dir_all(&admin).map_err(|e| GitError::io("remove the registration", &admin, e))?;
+        }
+        other => other.map_err(|e| GitError::io("move the registration aside to", &kept, e))?,
+    }
     durable::sync_dir(into)?;
     Ok(kept)
+}
+
+/// Copies files and folders, durably; a registration holds nothing else.
+fn copy_folder(from: &Path, to: &Path) -> Result<(), GitError> {
+    fs::create_dir(to).map_err(|e| GitError::io("create", to, e))?;
+    for item in fs::read_dir(from).map_err(|e| GitError::io("list", from, e))? {
+        let item = item.map_err(|e| GitError::io("list", from, e))?;
+        let (source, target) = (item.path(), to.join(item.file_name()));
+        let kind = item.file_type().map_err(|e| GitError::io("look at", &source, e))?;
+        if kind.is_dir() {
+            copy_folder(&source, &target)?;
+        } else if kind.is_file() {
+            fs::copy(&source, &target)
+                .and_then(|_| fs::File::open(&target)?.sync_all())
+                .map_err(|e| GitError::io("copy", &source, e))?;
+        }
+    }
+    durable::sync_dir(to)?;
+    Ok(())
 }
 
 fn reason_in(file: &Path) -> Result<Option<String>, GitError> {

@@ -47,6 +47,27 @@ impl Repo {
         }
     }
 
+    /// The reference that a symbolic reference stands for; `None` where it is an ordinary one, or is not there.
+    pub(super) fn alias_target(&self, full: &str) -> Result<Option<String>, GitError> {
+        match self.backend() {
+            Backend::Libgit2(repo) => match repo.find_reference(full) {
+                Ok(reference) => {
+                    Ok(reference.symbolic_target_bytes().map(|t| String::from_utf8_lossy(t).into_owned()))
+                }
+                Err(e) if matches!(e.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => Ok(None),
+                Err(e) => Err(GitError::libgit2("read the reference", full, e)),
+            },
+            Backend::Program(_) => {
+                let call = self.read().args(["symbolic-ref", "--quiet", full]);
+                let answer = call.run()?;
+                if answer.code() == Some(1) {
+                    return Ok(None);
+                }
+                parse_line(&answer.into_stdout()?, &call).map(Some)
+            }
+        }
+    }
+
     /// The one commit whose name begins with these hexadecimal digits.
     pub(super) fn commit_by_prefix(&self, digits: &str) -> Result<Option<CommitId>, GitError> {
         let repo = match self.backend() {

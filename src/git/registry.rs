@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{CommitId, GitError};
 use crate::durable;
@@ -83,7 +83,7 @@ pub(super) fn entry(admin: &Path, id: String) -> Result<Option<Entry>, GitError>
     if link.is_empty() || head.is_empty() {
         return Ok(None);
     }
-    let Some(tree) = admin.join(link).parent().map(Path::to_owned) else { return Ok(None) };
+    let Some(tree) = without_dots(&admin.join(link)).parent().map(Path::to_owned) else { return Ok(None) };
     let text = |name: &str| -> Result<Option<String>, GitError> {
         let text = read_pointer(&admin.join(name))?;
         Ok(text.map(|t| t.to_string_lossy().into_owned()))
@@ -97,6 +97,20 @@ pub(super) fn entry(admin: &Path, id: String) -> Result<Option<Entry>, GitError>
         unfinished: text(UNFINISHED_FILE)?,
         admin: admin.to_owned(),
     }))
+}
+
+/// The path without `.` and `..`, which a registration holds where git links worktrees by relative paths. The common
+/// directory is a real path, so that going up is the same on paper as on the disk.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 /// The HEAD of a git directory; `None` where there is none.

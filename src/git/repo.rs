@@ -125,7 +125,10 @@ impl Repo {
 
     /// All settings that count here, the user's and the system's included.
     pub(super) fn settings(&self) -> Result<Settings, GitError> {
-        Settings::all(&self.common, &self.git_dir)
+        match &self.backend {
+            Backend::Libgit2(repo) => Settings::of(repo),
+            Backend::Program(_) => Settings::all(&self.common, &self.git_dir),
+        }
     }
 }
 

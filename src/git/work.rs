@@ -163,7 +163,9 @@ pub fn pin(repo: &Repo, _lock: &RepoLock, name: &str, commit: &CommitId) -> Resu
 fn entry_of(repo: &Repo, worktree: &Path, branch: &BranchName) -> Result<Option<Entry>, GitError> {
     let entries = registry::entries(repo.common_dir())?;
     let path = settled(worktree);
-    let by_branch = |entry: &&Entry| matches!(&entry.head, Head::Branch(name) if name == branch.as_str());
+    let by_branch = |entry: &&Entry| {
+        entry.lane.is_some() && matches!(&entry.head, Head::Branch(name) if name == branch.as_str())
+    };
     let found = entries.iter().find(|entry| entry.tree == path).or_else(|| entries.iter().find(by_branch));
     Ok(found.cloned())
 }

@@ -89,6 +89,9 @@ pub fn locate(repo: &Repo, site: &Site) -> Result<Located, GitError> {
     let ours = entries.iter().find(|entry| belongs_to(entry, site, &path));
     refuse_use_elsewhere(repo, site, &entries, ours)?;
     let full = site.branch.full();
+    if let Some(target) = repo.alias_target(&full)? {
+        return Err(GitError::BranchIsAlias { branch: site.branch.to_string(), target });
+    }
     let tip = repo.commit_of(&full)?;
     match ours {
         Some(entry) => present_or_missing(repo, entry, tip),
