@@ -20,7 +20,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder with a repository in `repo`, and room for worktrees beside it.
 pub(super) struct Fixture {
     pub(super) root: PathBuf,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 impl Fixture {
@@ -29,7 +29,13 @@ impl Fixture {
         cut_off_libgit2();
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
-        Self { root, _dir: dir }
+        Self { root, _dir: Some(dir) }
+    }
+
+    /// A folder that another process made, and keeps.
+    pub(super) fn at(root: PathBuf) -> Self {
+        cut_off_libgit2();
+        Self { root, _dir: None }
     }
 
     /// A repository with one commit of a few files.

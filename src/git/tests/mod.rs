@@ -1,4 +1,13 @@
 //! The room tested against real repositories, with git itself as the judge.
 
+mod bases;
+mod checkouts;
+mod concurrency;
+mod crashes;
+mod evidence;
 mod fixture;
+mod forwarding;
 mod lanes;
+mod opening;
+mod programs;
+mod refusals;

@@ -1,0 +1,275 @@
+//! The files of a new worktree are those that `git worktree add` writes, whichever engine writes them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::fixture::{Fixture, PATIENCE, listing, present};
+use crate::git::{Engine, ErrorClass, GitError, WhyGitProgram, create, write_files};
+
+/// Dispatches a lane beside a worktree that git makes, and holds the two against each other.
+fn same_as_git(fixture: &Fixture) -> Engine {
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    let guard = repo.lock(PATIENCE).unwrap();
+    let created = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap();
+    drop(guard);
+    let engine = write_files(&repo, &created).unwrap();
+    let ours = "repo.ralph/t-1";
+    // Before any other command had a chance to refresh the index: the file facts in it are true.
+    assert_eq!(fixture.git(ours, &["diff-files"]), "", "{engine:?}");
+    assert_eq!(fixture.git(ours, &["status", "--porcelain"]), "", "{engine:?}");
+    fixture.git("repo", &["worktree", "add", "-q", "--detach", "../theirs"]);
+    assert_eq!(listing(&site.path), listing(&fixture.path("theirs")), "{engine:?}");
+    let index = ["ls-files", "--stage", "-t"];
+    assert_eq!(fixture.git(ours, &index), fixture.git("theirs", &index), "{engine:?}");
+    assert_eq!(present(&repo, &site).files, crate::git::Files::Complete);
+    fixture.git(ours, &["fsck", "--no-dangling"]);
+    engine
+}
+
+#[test]
+fn plain_files_links_modes_and_odd_names() {
+    let fixture = Fixture::new();
+    for name in [
+        "empty",
+        "with space",
+        "new\nline",
+        "back\\slash",
+        "-dash",
+        "ünï",
+        "sub/.hidden",
+        "a/b/c/d/e/f",
+        "Case",
+        "case",
+    ] {
+        fixture.write(&format!("repo/{name}"), name);
+    }
+    fixture.write("repo/empty", "");
+    fs::write(fixture.path("repo").join(OsStr::from_bytes(b"latin\xe9")), "x").unwrap();
+    fixture.write("repo/run.sh", "#!/bin/sh\n");
+    fs::set_permissions(fixture.path("repo/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    fixture.write("repo/large", vec![b'x'; 3 << 20]);
+    fixture.write("repo/binary", [0, 1, 2, 255, 13, 10, 13, 10]);
+    for (target, link) in
+        [("README.md", "link"), ("nowhere", "dangling"), ("a/b", "to-folder"), ("/etc/passwd", "absolute")]
+    {
+        symlink(target, fixture.path("repo").join(link)).unwrap();
+    }
+    fixture.commit_all("repo", "odd");
+    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+}
+
+#[test]
+fn line_ends_and_keywords_by_attributes_at_every_level() {
+    let fixture = Fixture::new();
+    fixture.write(
+        "repo/.gitattributes",
+        "*.dos eol=crlf\n*.id ident\n*.bin binary\n[attr]dosmac eol=crlf\n*.mac dosmac\n",
+    );
+    fixture.write("repo/z/.gitattributes", "*.dos eol=lf\n*.md text eol=crlf\n");
+    fixture.write("repo/a/.gitattributes", "sub/*.txt eol=crlf\n*.id -ident\n");
+    for folder in ["", "a/", "a/sub/", "z/"] {
+        for ext in ["dos", "txt", "md", "bin", "mac"] {
+            fixture.write(&format!("repo/{folder}f.{ext}"), "one\ntwo\n");
+        }
+        fixture.write(&format!("repo/{folder}f.id"), "$Id$\n");
+        fixture.write(&format!("repo/{folder}.gitignore"), "*.o\n");
+    }
+    fixture.commit_all("repo", "attributes");
+    fixture.write("repo/.git/info/attributes", "*.md eol=crlf\n");
+    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+    assert_eq!(fs::read_to_string(fixture.path("repo.ralph/t-1/f.dos")).unwrap(), "one\r\ntwo\r\n");
+    assert_eq!(fs::read_to_string(fixture.path("repo.ralph/t-1/z/f.dos")).unwrap(), "one\ntwo\n");
+}
+
+#[test]
+fn line_ends_by_configuration() {
+    for (key, value) in [("core.autocrlf", "true"), ("core.autocrlf", "input"), ("core.eol", "crlf")] {
+        let fixture = Fixture::new();
+        fixture.write("repo/.gitattributes", "*.auto text=auto\n*.text text\n*.not -text\n");
+        for ext in ["auto", "text", "not", "other"] {
+            fixture.write(&format!("repo/lf.{ext}"), "one\ntwo\n");
+            fixture.write(&format!("repo/nul.{ext}"), "one\n\0two\n");
+        }
+        fixture.commit_all("repo", "ends");
+        fixture.git("repo", &["config", key, value]);
+        assert_eq!(same_as_git(&fixture), Engine::Libgit2, "{key}={value}");
+    }
+}
+
+#[test]
+fn a_submodule_is_an_empty_folder_as_with_git() {
+    let fixture = Fixture::new();
+    fixture.git(".", &["clone", "-q", "repo", "inner"]);
+    fixture.git("repo", &["-c", "protocol.file.allow=always", "submodule", "-q", "add", "../inner", "sub"]);
+    fixture.git("repo", &["commit", "-q", "-m", "sub"]);
+    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+}
+
+#[test]
+fn an_empty_commit_has_a_worktree_too() {
+    let fixture = Fixture::empty();
+    fixture.init("repo", &[]);
+    fixture.git("repo", &["commit", "-q", "--allow-empty", "-m", "Begin"]);
+    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+}
+
+#[test]
+fn a_filter_that_the_commit_asks_for_is_run_by_git() {
+    let fixture = Fixture::new();
+    let (smudge, clean) = ("filter.caps.smudge", "filter.caps.clean");
+    fixture.git("repo", &["config", smudge, "tr a-z A-Z"]);
+    fixture.git("repo", &["config", clean, "tr A-Z a-z"]);
+    assert_eq!(
+        fixture.repo().engine_for(&fixture.repo().head_base().unwrap().commit).unwrap(),
+        Engine::Libgit2
+    );
+    fixture.write("repo/sub/.gitattributes", "*.txt filter=caps\n");
+    fixture.write("repo/sub/f.txt", "shout\n");
+    fixture.commit_all("repo", "filter");
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::Filter("caps".to_owned())));
+    assert_eq!(fs::read_to_string(fixture.path("repo.ralph/t-1/sub/f.txt")).unwrap(), "SHOUT\n");
+}
+
+#[test]
+fn a_filter_configured_for_repositories_below_a_folder_is_found() {
+    let fixture = Fixture::new();
+    fixture.write("included", "[filter \"caps\"]\n\tsmudge = tr a-z A-Z\n");
+    fixture.git(
+        "repo",
+        &["config", "includeIf.gitdir:**/repo/.path", fixture.path("included").to_str().unwrap()],
+    );
+    fixture.write("repo/.gitattributes", "*.txt filter=caps\n");
+    fixture.write("repo/f.txt", "shout\n");
+    fixture.commit_all("repo", "filter");
+    let engine = fixture.repo().engine_for(&fixture.repo().head_base().unwrap().commit).unwrap();
+    assert_eq!(engine, Engine::GitProgram(WhyGitProgram::Filter("caps".to_owned())));
+}
+
+#[test]
+fn a_filter_by_a_process_and_one_through_a_macro_are_run_by_git() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "filter.lfs.process", "false"]);
+    fixture.write("repo/.gitattributes", "[attr]big filter=lfs -text\n*.none big\n");
+    fixture.commit_all("repo", "filter");
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::Filter("lfs".to_owned())));
+}
+
+#[test]
+fn a_filter_asked_for_outside_the_commit_is_run_by_git() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
+    fixture.write("repo/.git/info/attributes", "*.md filter=caps\n");
+    let engine = fixture.repo().engine_for(&fixture.repo().head_base().unwrap().commit).unwrap();
+    assert_eq!(engine, Engine::GitProgram(WhyGitProgram::Filter("caps".to_owned())));
+    fs::remove_file(fixture.path("repo/.git/info/attributes")).unwrap();
+    fixture.write("attributes", "*.md filter=caps\n");
+    fixture.git("repo", &["config", "core.attributesFile", fixture.path("attributes").to_str().unwrap()]);
+    let engine = fixture.repo().engine_for(&fixture.repo().head_base().unwrap().commit).unwrap();
+    assert_eq!(engine, Engine::GitProgram(WhyGitProgram::Filter("caps".to_owned())));
+}
+
+#[test]
+fn a_relative_filter_command_is_refused_before_it_runs() {
+    let fixture = Fixture::new();
+    fixture.write("repo/.gitattributes", "*.md filter=x\n");
+    fixture.write("repo/tools/f", "#!/bin/sh\ntouch ran; cat\n");
+    fixture.commit_all("repo", "filter");
+    fixture.git("repo", &["config", "filter.x.smudge", "./tools/f"]);
+    let repo = fixture.repo();
+    let base = repo.head_base().unwrap();
+    let error = repo.engine_for(&base.commit).unwrap_err();
+    assert!(matches!(&error, GitError::RelativeFilter { command, .. } if command == "./tools/f"), "{error}");
+    assert_eq!(error.class(), ErrorClass::CannotDo);
+    let created = create(&repo, &repo.lock(PATIENCE).unwrap(), &fixture.site("t-1"), &base, "r").unwrap();
+    assert!(matches!(write_files(&repo, &created), Err(GitError::RelativeFilter { .. })));
+    // One that is configured, and that the commit does not ask for, is in no one's way.
+    fixture.git("repo", &["rm", "-q", ".gitattributes"]);
+    fixture.git("repo", &["commit", "-q", "-m", "none"]);
+    assert_eq!(repo.engine_for(&repo.head_base().unwrap().commit).unwrap(), Engine::Libgit2);
+}
+
+#[test]
+fn another_encoding_is_written_by_git() {
+    let fixture = Fixture::new();
+    fixture.write("repo/.gitattributes", "*.u16 text working-tree-encoding=UTF-16LE-BOM\n");
+    fixture.commit_all("repo", "attributes");
+    fixture.write("repo/f.u16", b"\xff\xfeh\0i\0\n\0");
+    fixture.commit_all("repo", "utf-16");
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::WorkingTreeEncoding));
+}
+
+#[test]
+fn a_sparse_checkout_stays_sparse() {
+    for index in ["--no-sparse-index", "--sparse-index"] {
+        let fixture = Fixture::new();
+        fixture.write("repo/big/file", "x");
+        fixture.commit_all("repo", "big");
+        fixture.git("repo", &["sparse-checkout", "set", "--cone", index, "src"]);
+        assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::SparseCheckout), "{index}");
+        assert!(!fixture.path("repo.ralph/t-1/big").exists());
+    }
+}
+
+#[test]
+fn settings_of_a_worktree_are_copied_into_a_new_one_as_git_does() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "extensions.worktreeConfig", "true"]);
+    fixture.git("repo", &["config", "--worktree", "core.autocrlf", "true"]);
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::WorktreeConfig));
+    assert_eq!(fixture.git("repo.ralph/t-1", &["config", "core.autocrlf"]), "true");
+}
+
+#[test]
+fn a_split_index_is_split_in_the_worktree_too() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "core.splitIndex", "true"]);
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::SplitIndex));
+}
+
+#[test]
+fn settings_for_many_files_are_no_hindrance() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "feature.manyFiles", "true"]);
+    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+}
+
+#[test]
+fn a_partial_clone_fetches_what_it_lacks() {
+    let fixture = Fixture::new();
+    fs::rename(fixture.path("repo"), fixture.path("origin")).unwrap();
+    fixture.git("origin", &["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", fixture.path("origin").display());
+    fixture.git(".", &["clone", "-q", "--filter=blob:none", "--no-checkout", &url, "repo"]);
+    let missing = |fixture: &Fixture| {
+        let all = fixture.git("repo", &["rev-list", "--objects", "--all", "--missing=print"]);
+        all.lines().filter(|line| line.starts_with('?')).count()
+    };
+    assert_eq!(missing(&fixture), 2);
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::PartialClone));
+    assert_eq!(missing(&fixture), 0);
+}
+
+#[test]
+fn files_for_a_group_are_written_by_git() {
+    const INSIDE: &str = "RALPH_TEST_UMASK";
+    if std::env::var_os(INSIDE).is_none() {
+        let name = "git::tests::checkouts::files_for_a_group_are_written_by_git";
+        let me = std::env::current_exe().unwrap();
+        let out = std::process::Command::new("sh")
+            .args(["-c", "umask 002; exec \"$0\" --exact \"$1\""])
+            .args([me.as_os_str(), OsStr::new(name)])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+        assert!(
+            String::from_utf8_lossy(&out.stdout).contains("1 passed"),
+            "the test did not run inside itself"
+        );
+        return;
+    }
+    assert_eq!(same_as_git(&Fixture::new()), Engine::GitProgram(WhyGitProgram::Umask));
+}

@@ -1,0 +1,184 @@
+//! Finding, judging and opening the repository where one stands.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::fixture::{Fixture, PATIENCE, program};
+use crate::git::{ErrorClass, GitError, Repo, Unsupported};
+
+#[test]
+fn the_same_repository_is_found_from_every_place_in_it() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["worktree", "add", "-q", "../linked"]);
+    fixture.git(".", &["clone", "-q", "--separate-git-dir=apart.git", "repo", "clone"]);
+    let main = fixture.path("repo");
+    for (from, current) in [
+        ("repo", Some("repo")),
+        ("repo/src", Some("repo")),
+        ("repo/.git", None),
+        ("repo/.git/worktrees/linked", None),
+        ("linked", Some("linked")),
+        ("linked/src", Some("linked")),
+    ] {
+        let repo = fixture.open(from);
+        assert_eq!(repo.common_dir(), main.join(".git"), "from {from}");
+        assert_eq!(repo.main_checkout(), Some(main.as_path()), "from {from}");
+        assert_eq!(repo.current_worktree(), current.map(|c| fixture.path(c)).as_deref(), "from {from}");
+    }
+    let apart = fixture.open("clone/src");
+    assert_eq!(apart.common_dir(), fixture.path("apart.git"));
+    assert_eq!(apart.main_checkout(), Some(fixture.path("clone").as_path()));
+}
+
+#[test]
+fn a_submodule_is_a_repository_of_its_own() {
+    let fixture = Fixture::new();
+    fixture.init("inner", &[]);
+    fixture.write("inner/file", "x");
+    fixture.commit_all("inner", "one");
+    fixture.git("repo", &["-c", "protocol.file.allow=always", "submodule", "-q", "add", "../inner", "sub"]);
+    fixture.git("repo", &["commit", "-q", "-m", "sub"]);
+    let repo = fixture.open("repo/sub");
+    assert_eq!(repo.common_dir(), fixture.path("repo/.git/modules/sub"));
+    assert_eq!(repo.main_checkout(), Some(fixture.path("repo/sub").as_path()));
+    assert_eq!(fixture.open("repo/.git/modules/sub").main_checkout(), repo.main_checkout());
+}
+
+#[test]
+fn a_bare_repository_has_no_main_checkout_and_its_worktrees_find_it() {
+    let fixture = Fixture::new();
+    fixture.git(".", &["clone", "-q", "--bare", "repo", "bare.git"]);
+    fixture.git("bare.git", &["worktree", "add", "-q", "-b", "other", "../linked"]);
+    for from in ["bare.git", "bare.git/refs", "linked"] {
+        let repo = fixture.open(from);
+        assert_eq!(repo.common_dir(), fixture.path("bare.git"), "from {from}");
+        assert_eq!(repo.main_checkout(), None, "from {from}");
+        assert!(repo.is_bare());
+    }
+    assert_eq!(fixture.open("linked").head_base().unwrap().name, "other");
+    assert_eq!(fixture.open("bare.git").head_base().unwrap().name, "main");
+}
+
+#[test]
+fn variables_that_bind_git_to_another_repository_are_not_looked_at() {
+    const INSIDE: &str = "RALPH_TEST_INSIDE_A_HOOK";
+    if let Ok(folder) = std::env::var(INSIDE) {
+        let folder = Path::new(&folder);
+        let repo = Repo::open_with(&folder.join("repo"), program()).unwrap();
+        assert_eq!(repo.common_dir(), folder.join("repo/.git"));
+        let call = repo.read().args(["rev-parse", "--absolute-git-dir"]).succeed().unwrap();
+        assert_eq!(String::from_utf8(call).unwrap().trim_end(), folder.join("repo/.git").to_str().unwrap());
+        repo.read().args(["cat-file", "-e", "HEAD:README.md"]).succeed().unwrap();
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.init("other", &[]);
+    let out = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "git::tests::opening::variables_that_bind_git_to_another_repository_are_not_looked_at",
+        ])
+        .env(INSIDE, &fixture.root)
+        .env("GIT_DIR", fixture.path("other/.git"))
+        .env("GIT_WORK_TREE", fixture.path("other"))
+        .env("GIT_INDEX_FILE", fixture.path("other/.git/index"))
+        .env("GIT_OBJECT_DIRECTORY", fixture.path("other/.git/objects"))
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "core.worktree")
+        .env("GIT_CONFIG_VALUE_0", "/nonexistent")
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    assert!(String::from_utf8_lossy(&out.stdout).contains("1 passed"), "the test did not run inside itself");
+}
+
+#[test]
+fn sha256_and_reftable_are_refused_in_one_sentence_and_nothing_has_changed() {
+    let fixture = Fixture::empty();
+    fixture.init("sha256", &["--object-format=sha256"]);
+    fixture.init("reftable", &[]);
+    // Written by hand: git 2.39 cannot make one.
+    fixture.git("reftable", &["config", "core.repositoryFormatVersion", "1"]);
+    fixture.git("reftable", &["config", "extensions.refStorage", "reftable"]);
+    for (name, expected) in [("sha256", Unsupported::Sha256), ("reftable", Unsupported::Reftable)] {
+        let error = Repo::open_with(&fixture.path(name), program()).unwrap_err();
+        assert!(matches!(&error, GitError::Unsupported { what, .. } if *what == expected), "{error}");
+        assert_eq!(error.class(), ErrorClass::CannotDo);
+        assert!(!error.to_string().contains('\n'));
+        assert!(!fixture.path(name).join(".git/ralph").exists());
+    }
+}
+
+#[test]
+fn a_repository_of_another_user_is_refused_with_what_to_say_to_git() {
+    let fixture = Fixture::new();
+    fixture.git(".", &["clone", "-q", "--bare", "repo", "bare.git"]);
+    fixture.git("repo", &["worktree", "add", "-q", "../linked"]);
+    fixture.git(".", &["clone", "-q", "repo", "partial"]);
+    fixture.git("partial", &["config", "core.repositoryFormatVersion", "1"]);
+    fixture.git("partial", &["config", "extensions.partialClone", "origin"]);
+    for name in ["repo", "bare.git", "linked", "partial"] {
+        if !give_away(&fixture.path(name)) {
+            eprintln!("skipped: only root can give files away");
+            return;
+        }
+        let error = Repo::open_with(&fixture.path(name), program()).unwrap_err();
+        assert!(matches!(&error, GitError::ForeignOwner { .. }), "{name}: {error}");
+        assert_eq!(error.class(), ErrorClass::CannotDo);
+        let advice = format!("safe.directory {}", fixture.path(name).display());
+        assert!(error.hint().unwrap().ends_with(&format!("{advice}`")), "{:?}", error.hint());
+    }
+}
+
+fn give_away(path: &Path) -> bool {
+    walkdir::WalkDir::new(path)
+        .into_iter()
+        .all(|item| std::os::unix::fs::lchown(item.unwrap().path(), Some(12345), None).is_ok())
+}
+
+#[test]
+fn a_path_that_no_record_can_hold_is_refused() {
+    let fixture = Fixture::new();
+    let odd = fixture.root.join(OsStr::from_bytes(b"re\xffpo"));
+    std::fs::rename(fixture.path("repo"), &odd).unwrap();
+    let error = Repo::open_with(&odd, program()).unwrap_err();
+    assert!(matches!(error, GitError::NotUtf8 { .. }), "{error}");
+}
+
+#[test]
+fn no_repository_is_said_with_where_was_looked() {
+    let fixture = Fixture::empty();
+    for name in [".", "not/there"] {
+        let error = Repo::open_with(&fixture.path(name), program()).unwrap_err();
+        assert!(matches!(error, GitError::NotARepository { .. }), "{error}");
+        assert_eq!(error.class(), ErrorClass::NotFound);
+    }
+}
+
+#[test]
+fn an_unborn_head_is_refused_with_what_to_do() {
+    let fixture = Fixture::empty();
+    fixture.init("repo", &[]);
+    let error = fixture.repo().head_base().unwrap_err();
+    assert!(matches!(&error, GitError::Unborn { branch, .. } if branch == "main"), "{error}");
+    assert!(error.hint().unwrap().contains("first commit"));
+}
+
+#[test]
+fn the_lock_is_private_exclusive_and_waited_for_a_bounded_time() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new();
+    let held = fixture.repo().lock(PATIENCE).unwrap();
+    let error = fixture.repo().lock(Duration::from_millis(20)).unwrap_err();
+    assert!(
+        matches!(&error, GitError::LockBusy { path, .. } if path.ends_with("ralph/repo.lock")),
+        "{error}"
+    );
+    assert_eq!(error.class(), ErrorClass::Refused);
+    drop(held);
+    drop(fixture.repo().lock(PATIENCE).unwrap());
+    let mode = std::fs::metadata(fixture.path("repo/.git/ralph")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
