@@ -184,17 +184,25 @@ const HASH_CHARS: usize = 8;
 impl Slug {
     /// The slug of a name. The same name gives the same slug for ever: folders on disk depend on it.
     pub fn of(name: &str) -> Self {
-        let plain: String = name
-            .chars()
-            .map(|c| c.to_ascii_lowercase())
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '-' })
-            .take(SLUG_CHARS)
-            .collect();
+        let plain = Self::plain(name);
         if plain == name && !looks_hashed(&plain) && !is_reserved(&plain) && !plain.is_empty() {
             return Self(plain);
         }
         let readable = plain.trim_matches(['-', '.']);
         Self(format!("{readable}-{:0width$x}", fnv1a(name.as_bytes()), width = HASH_CHARS))
+    }
+
+    /// Whether `slug` may be that of a name that begins with `start`; if not, it certainly is not.
+    pub fn may_be_of(slug: &str, start: &str) -> bool {
+        slug.starts_with(Self::plain(start).trim_matches(['-', '.']))
+    }
+
+    fn plain(name: &str) -> String {
+        name.chars()
+            .map(|c| c.to_ascii_lowercase())
+            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '-' })
+            .take(SLUG_CHARS)
+            .collect()
     }
 
     /// The slug as text.
@@ -391,6 +399,18 @@ mod tests {
         let long = Slug::of(&"x".repeat(100));
         assert!(long.as_str().len() <= SLUG_CHARS + 1 + HASH_CHARS);
         assert!(Slug::of("é").as_str().is_ascii());
+    }
+
+    #[test]
+    fn no_slug_of_a_ticket_s_lanes_is_ever_ruled_out() {
+        let tickets = ["T-1", "t-1", "é", "éa-é", "a.", "con", "_x", &"long".repeat(25), "t-1-3f2a91bc"];
+        for ticket in tickets {
+            for lane in [ticket.to_owned(), format!("{ticket}@main"), format!("{ticket}@rel/1.x")] {
+                let slug = Slug::of(&lane);
+                assert!(Slug::may_be_of(slug.as_str(), ticket), "{slug} of {ticket}");
+            }
+        }
+        assert!(!Slug::may_be_of(Slug::of("T-2").as_str(), "T-1"));
     }
 
     #[test]

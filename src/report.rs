@@ -152,14 +152,9 @@ pub fn sessions(store: &Store) -> Result<(Vec<serde_json::Value>, Vec<String>), 
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     for id in store.sessions()? {
-        match store.load(id)? {
-            Loaded::Manifest(manifest) => match serde_json::to_value(&manifest) {
-                Ok(document) => documents.push(document),
-                Err(error) => problems.push(format!("session {id}: {error}")),
-            },
-            Loaded::Newer { document, .. } => documents.push(document),
-            Loaded::Damaged { path, why } => problems.push(format!("{} is damaged: {why}", path.display())),
-            Loaded::Missing => problems.push(format!("session {id} has no manifest")),
+        match store.document(id) {
+            Ok(document) => documents.push(document),
+            Err(error) => problems.push(error.to_string()),
         }
     }
     Ok((documents, problems))

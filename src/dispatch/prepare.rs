@@ -9,11 +9,11 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::error::DispatchError;
 use super::plan::LanePlan;
-use super::{Context, REPO_PATIENCE};
+use super::{Context, Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
     CommitId, Files, Forwarded, GitError, Head, Located, LockOutcome, Worktree, create, fast_forward, finish,
-    forget_missing, lock as lock_worktree, write_files,
+    forget_missing, lock as lock_worktree, undo, write_files,
 };
 use crate::session::lane::{LANE_VERSION, LaneRecord};
 
@@ -32,10 +32,15 @@ pub struct Ready {
 
 /// Makes or finds the lane's worktree and locks it for `reason`. Only registry and references are written under the
 /// repository's lock; files are written outside it.
-pub fn make_ready(context: &Context, plan: &LanePlan, reason: &str) -> Result<Ready, DispatchError> {
+pub fn make_ready(
+    context: &Context,
+    plan: &LanePlan,
+    place: &Place,
+    reason: &str,
+) -> Result<Ready, DispatchError> {
     let repo = &context.repo;
     match &plan.located {
-        Located::Present(worktree) => locate_present(context, plan, worktree, reason),
+        Located::Present(worktree) => locate_present(context, plan, place, worktree, reason),
         Located::Missing(missing) => {
             let aside = plan.site.path.with_file_name(".trash");
             crate::durable::create_private_dir(&aside)?;
@@ -60,7 +65,12 @@ fn make(context: &Context, plan: &LanePlan, reason: &str) -> Result<Ready, Dispa
     let created = create(&context.repo, &lock, &plan.site, &plan.base, reason)?;
     drop(lock);
     failpoint::hit("prepare.registered");
-    write_files(&context.repo, &created)?;
+    if let Err(error) = write_files(&context.repo, &created) {
+        // Half a tree is worth nothing, and on a full disk its room is. What cannot be taken back now is marked as
+        // unfinished and completed by the next dispatch.
+        drop(context.repo.lock(REPO_PATIENCE).and_then(|lock| undo(&context.repo, &lock, created)));
+        return Err(error.into());
+    }
     failpoint::hit("prepare.files");
     let base_commit = plan.base_commit();
     Ok(Ready { worktree: created.worktree, start: created.start, base_commit, notes: Vec::new() })
@@ -69,10 +79,12 @@ fn make(context: &Context, plan: &LanePlan, reason: &str) -> Result<Ready, Dispa
 fn locate_present(
     context: &Context,
     plan: &LanePlan,
+    place: &Place,
     worktree: &Worktree,
     reason: &str,
 ) -> Result<Ready, DispatchError> {
     let repo = &context.repo;
+    let not_work: Vec<PathBuf> = place.ticket_file.as_deref().and_then(ticket_inside).into_iter().collect();
     let mut notes = Vec::new();
     if let LockOutcome::TheUsers(theirs) = lock_worktree(worktree, reason)? {
         notes.push(format!("the worktree is locked by you ({theirs:?}) and stays so"));
@@ -83,7 +95,7 @@ fn locate_present(
     }
     let tip = || worktree.tip.clone().ok_or_else(|| gone(plan));
     let lock = repo.lock(REPO_PATIENCE)?;
-    let forwarded = fast_forward(repo, &lock, worktree, &plan.base, &[])?;
+    let forwarded = fast_forward(repo, &lock, worktree, &plan.base, &not_work)?;
     drop(lock);
     let base = &plan.base.name;
     let (start, base_commit) = match forwarded {
@@ -138,14 +150,22 @@ pub fn lane_record(plan: &LanePlan, ready: &Ready, now: Timestamp) -> LaneRecord
     }
 }
 
+/// Where a ticket's file is, below the top of a worktree.
+fn ticket_inside(file: &Path) -> Option<PathBuf> {
+    Some(Path::new(".tickets").join(file.file_name()?))
+}
+
 /// Brings a ticket's file into the worktree where the branch does not have it. Answers its path there, which is no
-/// work of the agent's, or `None` where nothing was copied. Never through a link that the branch holds.
-pub fn copy_ticket(file: &Path, worktree: &Path) -> Result<Option<PathBuf>, DispatchError> {
+/// work of the agent's, or `None` where git tracks it. Never through a link that the branch holds.
+pub fn bring_ticket(context: &Context, file: &Path, ready: &Ready) -> Result<Option<PathBuf>, DispatchError> {
     let failed = |source: io::Error| DispatchError::TicketFile { path: file.to_owned(), source };
-    let Some(name) = file.file_name() else { return Ok(None) };
-    let inside = Path::new(".tickets").join(name);
-    if fs::symlink_metadata(worktree.join(&inside)).is_ok() {
+    let Some(inside) = ticket_inside(file) else { return Ok(None) };
+    if context.repo.tracks(&ready.start, &inside)? {
         return Ok(None);
+    }
+    let worktree = ready.worktree.path.as_path();
+    if fs::symlink_metadata(worktree.join(&inside)).is_ok() {
+        return Ok(Some(inside));
     }
     let Some(content) = crate::durable::read(file, 1 << 20)? else { return Ok(None) };
     let tree = rustix::fs::open(worktree, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

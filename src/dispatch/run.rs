@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::error::DispatchError;
 use super::plan::{LanePlan, choose_lane, plan};
 use super::preflight::{AgentReady, NotReady, Subject, preflight};
-use super::prepare::{Ready, copy_ticket, lane_record, make_ready};
+use super::prepare::{Ready, bring_ticket, lane_record, make_ready};
 use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::LockState;
 use crate::failpoint;
@@ -67,14 +67,14 @@ impl Session<'_> {
     fn bring_up(&mut self) -> Result<SupervisorEnvironment, DispatchError> {
         let (context, plan) = (self.context, self.plan);
         let id = self.writer.manifest().session_id;
-        let ready = make_ready(context, plan, &reason(id))?;
+        let ready = make_ready(context, plan, &self.request.place, &reason(id))?;
         self.notes.extend(ready.notes.iter().cloned());
         self.record_lane(&ready)?;
         failpoint::hit("dispatch.worktree");
         let view = self.place_view(&ready);
         let mut not_work = Vec::new();
         if let Some(file) = &self.request.place.ticket_file {
-            not_work.extend(copy_ticket(file, &ready.worktree.path)?);
+            not_work.extend(bring_ticket(context, file, &ready)?);
         }
         let subject = Subject {
             ticket: plan.lane.ticket(),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::lane::{LANE_VERSION, LaneRecord};
 use super::manifest::{self, Manifest, Parsed};
 use crate::durable::{self, FileError, HeldLock, LockState};
-use crate::id::{Lane, SessionId, TicketId};
+use crate::id::{Lane, SessionId, Slug, TicketId};
 
 const MAX_SMALL_FILE: u64 = 1 << 20;
 
@@ -241,9 +241,16 @@ impl Store {
 
     /// Every lane's record, in the order of their names, and what is wrong with those that cannot be read.
     pub fn lanes(&self) -> Result<(Vec<LaneRecord>, Vec<StoreError>), StoreError> {
+        self.lanes_in(|_| true)
+    }
+
+    fn lanes_in(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(Vec<LaneRecord>, Vec<StoreError>), StoreError> {
         let mut records = Vec::new();
         let mut damaged = Vec::new();
-        for name in names_in(&self.lanes_dir())? {
+        for name in names_in(&self.lanes_dir())?.into_iter().filter(|name| wanted(name)) {
             match read_lane(&self.lanes_dir().join(name).join("lane.json")) {
                 Ok(Some(record)) => records.push(record),
                 Ok(None) => {}
@@ -254,9 +261,9 @@ impl Store {
         Ok((records, damaged))
     }
 
-    /// The lanes of one ticket.
+    /// The lanes of one ticket. Folders that cannot be its are told by their names and not read.
     pub fn lanes_of(&self, ticket: &TicketId) -> Result<Vec<LaneRecord>, StoreError> {
-        let (mut records, _) = self.lanes()?;
+        let (mut records, _) = self.lanes_in(|folder| Slug::may_be_of(folder, ticket.as_str()))?;
         records.retain(|record| record.lane.ticket() == ticket);
         Ok(records)
     }
@@ -276,6 +283,21 @@ impl Store {
     /// Every session there is a record of, oldest first.
     pub fn sessions(&self) -> Result<Vec<SessionId>, StoreError> {
         ids_in(&self.sessions_dir())
+    }
+
+    /// A session's manifest as a document, of whatever version, to be shown only: nothing in it was checked but that
+    /// it is JSON and has an id of its own.
+    pub fn document(&self, id: SessionId) -> Result<serde_json::Value, StoreError> {
+        let path = self.session_dir(id).manifest();
+        let missing = || StoreError::Damaged { path: path.clone(), why: "it is missing".to_owned() };
+        let bytes = durable::read(&path, manifest::MAX_BYTES)?.ok_or_else(missing)?;
+        let document: serde_json::Value = decode(&path, &bytes)?;
+        let named = document.get("session_id").and_then(serde_json::Value::as_str);
+        if named != Some(id.to_string().as_str()) {
+            let why = format!("it is not the manifest of session {id}");
+            return Err(StoreError::Damaged { path, why });
+        }
+        Ok(document)
     }
 
     /// A session's manifest.
