@@ -11,6 +11,7 @@ use crate::id::{BranchName, Lane, SessionId, TicketId};
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::{Manifest, Outcome, State, Usage, Work};
 use crate::session::store::{Loaded, Store, StoreError};
+use crate::ticket::TicketFolder;
 
 /// One lane, as `list` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +20,8 @@ pub struct LaneReport {
     pub lane: Lane,
     /// Its ticket.
     pub ticket_id: TicketId,
+    /// The ticket's title, where a file in the main checkout says one.
+    pub title: Option<String>,
     /// Its branch.
     pub branch: BranchName,
     /// Its base's name.
@@ -109,6 +112,14 @@ pub fn lanes(store: &Store) -> Result<(Vec<LaneReport>, Vec<StoreError>), StoreE
     Ok((reports, damaged))
 }
 
+/// Gives the lanes the titles of their tickets. A ticket that cannot be read has none.
+pub fn add_titles(lanes: &mut [LaneReport], folder: &TicketFolder) {
+    for lane in lanes {
+        let found = folder.find(&lane.ticket_id).ok().flatten();
+        lane.title = found.and_then(|found| found.ticket.title().map(str::to_owned));
+    }
+}
+
 /// One lane.
 pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError> {
     let (activity, manifest) = match record.current_session {
@@ -127,6 +138,7 @@ pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError
     Ok(LaneReport {
         lane: record.lane.clone(),
         ticket_id: record.lane.ticket().clone(),
+        title: None,
         branch: record.branch.clone(),
         base_ref: record.base_ref.clone(),
         base_commit: record.base_commit.clone(),

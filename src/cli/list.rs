@@ -10,8 +10,12 @@ use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, age, outcome_word, table};
 use super::surroundings::Surroundings;
 use crate::git::{Look, look};
-use crate::report::{Activity, Dirty, LaneReport, TreeState, lanes};
+use crate::report::{Activity, Dirty, LaneReport, TreeState, add_titles, lanes};
 use crate::session::manifest::State;
+use crate::ticket::TicketFolder;
+
+/// As much of a title as a line has room for.
+const TITLE_CHARS: usize = 40;
 
 /// Runs the command.
 pub fn run(global: &Global, args: &ListArgs, out: &Out) -> CliResult {
@@ -19,6 +23,12 @@ pub fn run(global: &Global, args: &ListArgs, out: &Out) -> CliResult {
     let (mut reports, damaged) = lanes(here.store())?;
     for problem in &damaged {
         out.note(&problem.to_string());
+    }
+    // Titles are a help; a folder that cannot be read takes nothing else away.
+    if let Some(folder) =
+        here.context.repo.main_checkout().and_then(|main| TicketFolder::open(main).ok().flatten())
+    {
+        add_titles(&mut reports, &folder);
     }
     if args.dirty {
         for report in &mut reports {
@@ -34,7 +44,7 @@ pub fn run(global: &Global, args: &ListArgs, out: &Out) -> CliResult {
     }
     let now = Timestamp::now();
     let rows: Vec<Vec<Cell>> = reports.iter().map(|report| row(report, now)).collect();
-    for line in table(&["LANE", "STATE", "AGE", "WORK", "COST", "BRANCH", "NOTE"], &rows) {
+    for line in table(&["LANE", "STATE", "AGE", "WORK", "COST", "BRANCH", "TITLE", "NOTE"], &rows) {
         out.line(&line)?;
     }
     Ok(Exit::Done)
@@ -61,8 +71,16 @@ fn row(report: &LaneReport, now: Timestamp) -> Vec<Cell> {
         Cell::plain(work.unwrap_or_default()),
         Cell::plain(cost.unwrap_or_default()),
         Cell::plain(report.branch.to_string()),
+        Cell::plain(shortened(report.title.as_deref().unwrap_or_default())),
         Cell::toned(note(report), Tone::Faint),
     ]
+}
+
+fn shortened(title: &str) -> String {
+    match title.char_indices().nth(TITLE_CHARS) {
+        None => title.to_owned(),
+        Some((end, _)) => format!("{}…", title.get(..end).unwrap_or(title)),
+    }
 }
 
 fn state(report: &LaneReport) -> (String, Tone) {

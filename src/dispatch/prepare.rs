@@ -13,9 +13,11 @@ use super::{Context, Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
     CommitId, Files, Forwarded, GitError, Head, Located, LockOutcome, Worktree, create, fast_forward, finish,
-    forget_missing, lock as lock_worktree, undo, write_files,
+    forget_missing, lock as lock_worktree, pin, undo, write_files,
 };
+use crate::id::SessionId;
 use crate::session::lane::{LANE_VERSION, LaneRecord};
+use crate::session::launch::{Pinned, pin_name};
 
 /// A worktree that is complete and locked for its session.
 #[derive(Debug)]
@@ -148,6 +150,15 @@ pub fn lane_record(plan: &LanePlan, ready: &Ready, now: Timestamp) -> LaneRecord
         created_at: known.as_ref().map_or(now, |record| record.created_at),
         extra: known.map(|record| record.extra).unwrap_or_default(),
     }
+}
+
+/// Gives the work of earlier sessions a name of its own while an agent runs that could rewrite the branch's history.
+pub fn pin_earlier_work(context: &Context, ready: &Ready, session: SessionId) -> Result<(), DispatchError> {
+    if ready.start.as_str() == ready.base_commit {
+        return Ok(());
+    }
+    let lock = context.repo.lock(REPO_PATIENCE)?;
+    Ok(pin(&context.repo, &lock, &pin_name(session, Pinned::Start), &ready.start)?)
 }
 
 /// Where a ticket's file is, below the top of a worktree.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::error::DispatchError;
 use super::plan::{LanePlan, choose_lane, plan};
 use super::preflight::{AgentReady, NotReady, Subject, preflight};
-use super::prepare::{Ready, bring_ticket, lane_record, make_ready};
+use super::prepare::{Ready, bring_ticket, lane_record, make_ready, pin_earlier_work};
 use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::LockState;
 use crate::failpoint;
@@ -88,6 +88,7 @@ impl Session<'_> {
         self.notes.extend(agent.notes.iter().cloned());
         let spec = self.spec(&ready, &agent, view, &not_work)?;
         spec.write(self.writer.dir())?;
+        pin_earlier_work(context, &ready, id)?;
         failpoint::hit("dispatch.spec");
         let worktree = WorktreeRecord {
             path: spec.worktree.clone(),

@@ -41,5 +41,5 @@ pub use hold::{LockOutcome, forget_missing, lock, unlock_if};
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;
 pub use repo::{Repo, RepoLock};
-pub use work::{Found, Look, Operation, Tree, look, pin};
+pub use work::{Found, Look, Operation, Tree, look, pin, unpin};
 pub use worktree::{Files, Located, Missing, Site, Worktree, locate};

@@ -159,6 +159,15 @@ pub fn pin(repo: &Repo, _lock: &RepoLock, name: &str, commit: &CommitId) -> Resu
     repo.set_ref(&format!("refs/ralph/{name}"), commit, "ralph: pin")
 }
 
+/// Lets a pinned commit go, if the pin still is what it was; one that is not there is let go already.
+pub fn unpin(repo: &Repo, _lock: &RepoLock, name: &str, commit: &CommitId) -> Result<(), GitError> {
+    let full = format!("refs/ralph/{name}");
+    match repo.commit_of(&full)? {
+        None => Ok(()),
+        Some(_) => repo.delete_ref(&full, commit),
+    }
+}
+
 /// The registration of the worktree: by its folder, or, where it was moved, by its branch.
 fn entry_of(repo: &Repo, worktree: &Path, branch: &BranchName) -> Result<Option<Entry>, GitError> {
     let entries = registry::entries(repo.common_dir())?;

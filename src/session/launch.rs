@@ -96,6 +96,24 @@ pub fn secret_variable(position: usize) -> String {
     format!("RALPH_ARG_{position}")
 }
 
+/// A commit that a session keeps from being collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinned {
+    /// What it started from, which earlier sessions made: while it runs, and after it if it was rewritten.
+    Start,
+    /// What it left checked out beside its branch.
+    Head,
+}
+
+/// The name of the pin, below `refs/ralph/`.
+pub fn pin_name(session: SessionId, pinned: Pinned) -> String {
+    let what = match pinned {
+        Pinned::Start => "start",
+        Pinned::Head => "head",
+    };
+    format!("sessions/{session}/{what}")
+}
+
 impl LaunchSpec {
     /// Writes the spec into the session's folder.
     pub fn write(&self, dir: &SessionDir) -> Result<(), StoreError> {

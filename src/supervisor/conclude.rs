@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use super::watch::{Ended, Signalled};
 use crate::agent::pi::session_file;
 use crate::failpoint;
-use crate::git::{CommitId, Found, GitError, Head, Look, Repo, Tree, look, pin, unlock_if};
-use crate::session::launch::{AccountSource, LaunchSpec};
+use crate::git::{CommitId, Found, GitError, Head, Look, Repo, Tree, look, pin, unlock_if, unpin};
+use crate::session::launch::{AccountSource, LaunchSpec, Pinned, pin_name};
 use crate::session::manifest::{Usage, Work};
 use crate::session::outcome::{Account, End, Evidence, WorkFound};
 use crate::session::state::Event;
@@ -31,7 +31,10 @@ pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> 
     notes.extend(stale_index_lock(writer.dir(), spec, signalled));
     let repo = Repo::open(writer.store().common_dir());
     let (evidence, head_commit) = match (&end, &repo) {
-        (End::NeverStarted(_), _) => {
+        (End::NeverStarted(_), repo) => {
+            if let Ok(repo) = repo {
+                let_start_go(repo, spec);
+            }
             (Evidence { end, account: None, work: WorkFound::NotLooked, usage: None, notes }, None)
         }
         (_, Ok(repo)) => {
@@ -147,13 +150,27 @@ fn stale_index_lock(dir: &SessionDir, spec: &LaunchSpec, signalled: Signalled) -
     })
 }
 
+/// What was kept while the agent ran, and is on the branch still, needs no name of its own any more.
+fn let_start_go(repo: &Repo, spec: &LaunchSpec) {
+    let Ok(start) = spec.start_commit.parse() else { return };
+    if spec.start_commit != spec.base_commit
+        && let Ok(lock) = repo.lock(LOCK_PATIENCE)
+    {
+        // A pin too many keeps a commit that the branch has anyway.
+        drop(unpin(repo, &lock, &pin_name(spec.session_id, Pinned::Start), &start));
+    }
+}
+
 /// Commits that only the worktree's HEAD, or nothing at all any more, leads to are given a name of their own.
 fn pin_what_could_dangle(repo: &Repo, spec: &LaunchSpec, found: &Found) -> Vec<String> {
-    let start = spec.start_commit.parse::<CommitId>().ok().filter(|_| !found.start_reachable);
-    let start_lost = start.as_ref().map(|commit| (commit, "start"));
+    let start = spec.start_commit.parse::<CommitId>().ok();
     let elsewhere = !matches!(&found.head, Head::Branch(branch) if *branch == spec.branch.as_str());
-    let head = found.head_commit.as_ref().filter(|_| elsewhere).map(|commit| (commit, "head"));
-    let wanted: Vec<_> = start_lost.into_iter().chain(head).collect();
+    let lost_start = start.as_ref().filter(|_| !found.start_reachable).map(|commit| (commit, Pinned::Start));
+    let head = found.head_commit.as_ref().filter(|_| elsewhere).map(|commit| (commit, Pinned::Head));
+    let wanted: Vec<_> = lost_start.into_iter().chain(head).collect();
+    if found.start_reachable {
+        let_start_go(repo, spec);
+    }
     if wanted.is_empty() {
         return Vec::new();
     }
@@ -161,10 +178,14 @@ fn pin_what_could_dangle(repo: &Repo, spec: &LaunchSpec, found: &Found) -> Vec<S
         Ok(lock) => lock,
         Err(error) => return vec![format!("commits could not be pinned: {error}")],
     };
-    let keep = |(commit, what): (&CommitId, &str)| {
-        let name = format!("sessions/{}/{what}", spec.session_id);
+    let keep = |(commit, pinned): (&CommitId, Pinned)| {
+        let name = pin_name(spec.session_id, pinned);
+        let what = match pinned {
+            Pinned::Start => "the branch no longer has what it started from: that",
+            Pinned::Head => "what is checked out beside the branch",
+        };
         match pin(repo, &lock, &name, commit) {
-            Ok(()) => format!("{commit} is kept as refs/ralph/{name}"),
+            Ok(()) => format!("{what} is kept as refs/ralph/{name}"),
             Err(error) => format!("{commit} could not be pinned: {error}"),
         }
     };
