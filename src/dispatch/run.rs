@@ -219,16 +219,19 @@ pub fn reason(id: SessionId) -> String {
     format!("ralph {id}")
 }
 
-/// Plans, and takes the lane. What cannot be done is refused before anything is on disk; where the lane changed
-/// between the two, the plan is made again.
+/// Plans, and takes the lane. What cannot be done is refused before anything is on disk. A plan made while someone
+/// else was at the lane, as its failure or a changed record shows, is made again once the lane is ours.
 pub(super) fn claim_planned(context: &Context, place: &Place) -> Result<(LaneLock, LanePlan), DispatchError> {
-    let first = plan(context, place)?;
+    let first = match plan(context, place) {
+        Ok(first) => Some(first),
+        Err(_) if context.store.has_folder(&choose_lane(context, place)?.0) => None,
+        Err(error) => return Err(error),
+    };
     let claim = claim(context, place)?;
-    if context.store.lane(&first.lane)? == first.record {
-        return Ok((claim, first));
+    match first {
+        Some(first) if context.store.lane(&first.lane)? == first.record => Ok((claim, first)),
+        _ => Ok((claim, plan(context, place)?)),
     }
-    let again = plan(context, place)?;
-    Ok((claim, again))
 }
 
 /// Takes the lane for a new session or a change of its worktree. One whose session lives is busy.

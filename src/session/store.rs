@@ -190,6 +190,11 @@ impl Store {
         SessionDir { path: self.sessions_dir().join(id.to_string()) }
     }
 
+    /// Whether anyone ever was at the lane: its folder comes before anything else of it.
+    pub fn has_folder(&self, lane: &Lane) -> bool {
+        self.lane_dir(lane).exists()
+    }
+
     /// Takes the lane, or says which session has it. Waits at most `patience` for one that is just beginning or
     /// ending, since only then is it not known which session that is.
     pub fn claim_lane(&self, lane: &Lane, patience: Duration) -> Result<LaneClaim, StoreError> {
