@@ -6,7 +6,9 @@
 pub mod descendants;
 pub mod detach;
 pub mod ending;
+pub mod filesystem;
 pub mod identity;
+pub mod probe;
 pub mod signal;
 pub mod spawn;
 pub mod wait;
