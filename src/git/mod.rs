@@ -9,6 +9,7 @@
 //! Not handled, and refused when a repository is opened: sha256 and reftable repositories.
 
 mod base;
+mod begin;
 mod checkout;
 mod commit;
 mod config;
@@ -16,6 +17,7 @@ mod create;
 mod engine;
 mod error;
 mod forward;
+mod graph;
 mod hint;
 mod history;
 mod hold;
@@ -31,12 +33,14 @@ mod worktree;
 mod tests;
 
 pub use base::{Base, UpstreamAhead};
+pub use begin::{Author, FirstCommit, begin};
 pub use checkout::{finish, write_files};
 pub use commit::CommitId;
 pub use create::{Created, Origin, create, undo};
 pub use engine::{Engine, WhyGitProgram};
 pub use error::{ErrorClass, GitError, Unsupported};
 pub use forward::{Forwarded, fast_forward};
+pub use graph::{Drawn, GraphLine};
 pub use hold::{LockOutcome, forget_missing, lock, unlock_if};
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;

@@ -1,6 +1,7 @@
 //! The room tested against real repositories, with git itself as the judge.
 
 mod bases;
+mod begin;
 mod checkouts;
 mod concurrency;
 mod crashes;
