@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, ResolveFlags, memfd_create};
 use rustix::process::{Signal, child_subreaper, getpid, set_child_subreaper};
 
 use super::identity::{Machine, this_process};
@@ -19,6 +19,8 @@ pub enum Feature {
     Pidfd,
     /// Orphans come to their supervisor: `PR_SET_CHILD_SUBREAPER`.
     Subreaper,
+    /// A lock belongs to one open description, and excludes every other: `flock`.
+    Flock,
     /// A path is opened beneath a folder only: `openat2`.
     Openat2,
     /// Descriptors are closed by the range: `close_range`.
@@ -31,8 +33,15 @@ pub enum Feature {
 
 impl Feature {
     /// Every one of them.
-    pub const ALL: [Self; 6] =
-        [Self::Pidfd, Self::Subreaper, Self::Openat2, Self::CloseRange, Self::Environ, Self::Identity];
+    pub const ALL: [Self; 7] = [
+        Self::Pidfd,
+        Self::Subreaper,
+        Self::Flock,
+        Self::Openat2,
+        Self::CloseRange,
+        Self::Environ,
+        Self::Identity,
+    ];
 }
 
 /// Uses the feature once. Not to be called while this process has children to look after.
@@ -54,6 +63,7 @@ pub fn try_out(feature: Feature) -> io::Result<()> {
             set_child_subreaper(before)?;
             if is_set { Ok(()) } else { Err(io::Error::other("it was set and is not there")) }
         }
+        Feature::Flock => exclude(&File::from(memfd_create(c"ralph", MemfdFlags::CLOEXEC)?)),
         Feature::Openat2 => {
             let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
             let root =
