@@ -9,6 +9,8 @@ mod helpers;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod model_server;
