@@ -188,7 +188,11 @@ impl Slug {
         if plain == name && !looks_hashed(&plain) && !is_reserved(&plain) && !plain.is_empty() {
             return Self(plain);
         }
-        let readable = plain.trim_matches(['-', '.']);
+        let readable = match plain.trim_matches(['-', '.']) {
+            // A folder whose name begins with `-` is taken for an option by every tool.
+            "" => "lane",
+            readable => readable,
+        };
         Self(format!("{readable}-{:0width$x}", fnv1a(name.as_bytes()), width = HASH_CHARS))
     }
 
@@ -399,6 +403,7 @@ mod tests {
         let long = Slug::of(&"x".repeat(100));
         assert!(long.as_str().len() <= SLUG_CHARS + 1 + HASH_CHARS);
         assert!(Slug::of("é").as_str().is_ascii());
+        assert!(!Slug::of("é").as_str().starts_with('-'));
     }
 
     #[test]
