@@ -94,9 +94,12 @@ impl Repo {
     }
 
     fn no_such_base(&self, name: &str) -> Result<Base, GitError> {
+        let remote = self.refs_below("refs/remotes/")?;
+        let remote = remote.iter().filter_map(|full| full.strip_prefix("refs/remotes/")).map(str::to_owned);
         let mut close: Vec<(f64, String)> = self
             .local_branches()?
             .into_iter()
+            .chain(remote)
             .map(|branch| (strsim::jaro_winkler(name, &branch), branch))
             .filter(|(likeness, _)| *likeness > 0.7)
             .collect();

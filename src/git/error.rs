@@ -58,6 +58,14 @@ pub enum GitError {
         /// What it is.
         what: Unsupported,
     },
+    /// The git program here does not know what the repository asks for.
+    #[error("git cannot work with the repository of {path:?}: {said}")]
+    GitCannot {
+        /// Where one stood.
+        path: PathBuf,
+        /// What git said.
+        said: String,
+    },
     /// The repository belongs to another user, and is not among the user's safe directories.
     #[error("the repository {path:?} belongs to another user, so git and ralph leave it alone")]
     ForeignOwner {
@@ -340,6 +348,7 @@ impl GitError {
             }
             Self::NotARepository { .. } | Self::NoSuchBase { .. } => ErrorClass::NotFound,
             Self::Unsupported { .. }
+            | Self::GitCannot { .. }
             | Self::ForeignOwner { .. }
             | Self::NotUtf8 { .. }
             | Self::Unborn { .. }

@@ -29,6 +29,18 @@ pub enum Forwarded {
     },
 }
 
+/// How the worktree stands to the base. Changes nothing.
+pub fn standing(repo: &Repo, worktree: &Worktree, base: &Base) -> Result<Forwarded, GitError> {
+    let Some(tip) = &worktree.tip else {
+        return Ok(Forwarded::Continued { behind: 0, ahead: 0 });
+    };
+    let distance = repo.distance(tip, &base.commit)?;
+    Ok(match (distance.ahead, distance.behind) {
+        (_, 0) => Forwarded::UpToDate,
+        (ahead, behind) => Forwarded::Continued { behind, ahead },
+    })
+}
+
 /// Fast-forwards the lane's branch and worktree to the base, where nothing could be lost by it. The paths `ignore`
 /// do not count as work, as in [`Look`](super::Look).
 pub fn fast_forward(
@@ -38,14 +50,11 @@ pub fn fast_forward(
     base: &Base,
     ignore: &[PathBuf],
 ) -> Result<Forwarded, GitError> {
-    let Some(tip) = &worktree.tip else {
-        return Ok(Forwarded::Continued { behind: 0, ahead: 0 });
+    let stands = standing(repo, worktree, base)?;
+    let (Forwarded::Continued { behind, ahead }, Some(tip)) = (&stands, &worktree.tip) else {
+        return Ok(stands);
     };
-    let distance = repo.distance(tip, &base.commit)?;
-    let (ahead, behind) = (distance.ahead, distance.behind);
-    if behind == 0 {
-        return Ok(Forwarded::UpToDate);
-    }
+    let (behind, ahead) = (*behind, *ahead);
     let continued = Ok(Forwarded::Continued { behind, ahead });
     if ahead > 0 || !matches!(worktree.head, Head::Branch(_)) {
         return continued;

@@ -12,6 +12,9 @@ impl GitError {
             Self::Unsupported { .. } => {
                 "ralph works with repositories of sha1 objects and file references, git's defaults".to_owned()
             }
+            Self::GitCannot { .. } => {
+                "install a newer git, or take the extension out of the repository's settings".to_owned()
+            }
             Self::ForeignOwner { path } => format!(
                 "if you trust it, say so to git: `git config --global --add safe.directory {}`",
                 quoted(path)

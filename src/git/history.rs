@@ -41,7 +41,11 @@ pub(super) fn history(
         return Ok(History { start_reachable: true, ..History::default() });
     }
     let mut history = match repo.backend() {
-        Backend::Libgit2(libgit2) => diff_by_libgit2(libgit2, start, tip, ignore)?,
+        Backend::Libgit2(libgit2) => match diff_by_libgit2(libgit2, start, tip, ignore) {
+            Ok(history) => history,
+            // libgit2 reads the main checkout's index for attributes, and cannot read every kind (sparse, split).
+            Err(_) => diff_by_program(repo, start, tip, ignore)?,
+        },
         Backend::Program(_) => diff_by_program(repo, start, tip, ignore)?,
     };
     let distance = repo.distance(tip, start)?;

@@ -18,8 +18,7 @@ use super::{GitError, Unsupported};
 use crate::durable::{self, HeldLock};
 
 /// The extensions that libgit2 opens a repository with (git2 0.21, libgit2 1.9).
-const KNOWN_TO_LIBGIT2: [&str; 5] =
-    ["noop", "objectformat", "worktreeconfig", "preciousobjects", "relativeworktrees"];
+const KNOWN_TO_LIBGIT2: [&str; 4] = ["noop", "objectformat", "worktreeconfig", "preciousobjects"];
 
 /// An open repository, seen from one place in it.
 pub struct Repo {
@@ -195,17 +194,23 @@ fn open_backend(
 ) -> Result<Backend, GitError> {
     let unsupported = |what| Err(GitError::Unsupported { path: common.to_owned(), what });
     let mut unknown = None;
+    let mut relative = false;
     for (key, value) in own.matching("extensions.*")? {
         let value = value.to_ascii_lowercase();
         match key.strip_prefix("extensions.").unwrap_or(&key) {
             "objectformat" if value != "sha1" => return unsupported(Unsupported::Sha256),
             "refstorage" if value == "reftable" => return unsupported(Unsupported::Reftable),
             "partialclone" => unknown = Some(WhyGitProgram::PartialClone),
+            "relativeworktrees" => relative = true,
             name if KNOWN_TO_LIBGIT2.contains(&name) => {}
             name => {
                 unknown.get_or_insert(WhyGitProgram::Extension(name.to_owned()));
             }
         }
+    }
+    // git knows it from 2.48 on only, and every agent calls git.
+    if relative && unknown.is_none() {
+        ask_program(from, program)?;
     }
     match unknown {
         None => open_libgit2(git_dir).map(Backend::Libgit2),
@@ -230,6 +235,10 @@ fn ask_program(from: &Path, program: &GitProgram) -> Result<(), GitError> {
         Ok(_) => Ok(()),
         Err(GitError::ProgramFailed { stderr, .. }) if stderr.contains("dubious ownership") => {
             Err(GitError::ForeignOwner { path: from.to_owned() })
+        }
+        Err(GitError::ProgramFailed { stderr, .. }) if stderr.contains("repository extension") => {
+            let said = stderr.trim_start_matches("fatal: ").replace(":; ", ": ");
+            Err(GitError::GitCannot { path: from.to_owned(), said })
         }
         Err(e) => Err(e),
     }

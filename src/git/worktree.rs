@@ -120,6 +120,13 @@ fn belongs_to(entry: &Entry, site: &Site, path: &Path) -> bool {
     }
 }
 
+/// Where the worktree with this registration stands now; `None` where its folder is gone or is another's by now.
+pub fn tree_now(common_dir: &Path, id: &str) -> Option<PathBuf> {
+    let entry = registry::entry(&registry::folder(common_dir).join(id), id.to_owned()).ok()??;
+    back_link(&entry).ok()?;
+    Some(entry.tree)
+}
+
 /// The path as a registration holds it: with every link in the folder above followed.
 pub(super) fn settled(path: &Path) -> PathBuf {
     match (path.parent().map(Path::canonicalize), path.file_name()) {
