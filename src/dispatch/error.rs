@@ -82,6 +82,12 @@ pub enum DispatchError {
     /// A path cannot be written down.
     #[error("the path {} is not UTF-8, and a manifest could not record it", .0.display())]
     NotUtf8(PathBuf),
+    /// The branch has something else where tickets belong.
+    #[error("could not copy the ticket's file into {}: that is no folder, and links are not followed there", path.display())]
+    TicketFolder {
+        /// The worktree's `.tickets`.
+        path: PathBuf,
+    },
     /// The ticket's file could not be brought into the worktree.
     #[error("could not copy the ticket's file {}: {source}", path.display())]
     TicketFile {

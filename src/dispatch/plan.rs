@@ -52,11 +52,16 @@ impl LanePlan {
         let mut notes = Vec::new();
         let fresh = matches!(self.located, Located::New);
         if let Some(ahead) = self.base.upstream_ahead.as_ref().filter(|_| fresh) {
-            let commits = if ahead.by == 1 { "1 commit".to_owned() } else { format!("{} commits", ahead.by) };
             notes.push(format!(
-                "{} is {commits} behind {}: this lane starts from {} as it is here",
-                self.base.name, ahead.upstream, self.base.name
+                "{} is {} behind {}: this lane starts from {} as it is here",
+                self.base.name,
+                commits(ahead.by),
+                ahead.upstream,
+                self.base.name
             ));
+        }
+        if let Located::BranchOnly { .. } = &self.located {
+            notes.push(format!("the branch {} is there already and is continued", self.site.branch));
         }
         if let Located::Missing(missing) = &self.located {
             notes.push(format!(
@@ -67,6 +72,11 @@ impl LanePlan {
         }
         notes
     }
+}
+
+/// So many commits, in words.
+pub(super) fn commits(count: usize) -> String {
+    if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
 }
 
 /// Which lane is meant. Where none exists yet: the one that would be made.

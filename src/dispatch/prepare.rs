@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::error::DispatchError;
-use super::plan::LanePlan;
+use super::plan::{LanePlan, commits};
 use super::{Context, Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
-    CommitId, Files, Forwarded, GitError, Head, Located, LockOutcome, Worktree, create, fast_forward, finish,
-    forget_missing, lock as lock_worktree, pin, undo, write_files,
+    CommitId, Created, Files, Forwarded, GitError, Head, Located, LockOutcome, Origin, Worktree, create,
+    fast_forward, finish, forget_missing, lock as lock_worktree, pin, standing, undo, write_files,
 };
 use crate::id::SessionId;
 use crate::session::lane::{LANE_VERSION, LaneRecord};
@@ -74,8 +74,11 @@ fn make(context: &Context, plan: &LanePlan, reason: &str) -> Result<Ready, Dispa
         return Err(error.into());
     }
     failpoint::hit("prepare.files");
-    let base_commit = plan.base_commit();
-    Ok(Ready { worktree: created.worktree, start: created.start, base_commit, notes: Vec::new() })
+    let Created { worktree, start, branch } = created;
+    match branch {
+        Origin::Made => Ok(Ready { worktree, start, base_commit: plan.base_commit(), notes: Vec::new() }),
+        Origin::Continued => brought_up(context, plan, worktree, &[], Vec::new()),
+    }
 }
 
 fn locate_present(
@@ -95,27 +98,44 @@ fn locate_present(
         notes.push("its files were not complete and have been written again".to_owned());
         finish(repo, worktree)?;
     }
-    let tip = || worktree.tip.clone().ok_or_else(|| gone(plan));
-    let lock = repo.lock(REPO_PATIENCE)?;
-    let forwarded = fast_forward(repo, &lock, worktree, &plan.base, &not_work)?;
-    drop(lock);
-    let base = &plan.base.name;
-    let (start, base_commit) = match forwarded {
-        Forwarded::Moved { by } => {
-            notes.push(format!("its branch had nothing of its own and was moved on by {by} to {base}"));
-            (plan.base.commit.clone(), plan.base.commit.to_string())
-        }
-        Forwarded::UpToDate => (tip()?, plan.base_commit()),
-        Forwarded::Continued { behind, ahead: _ } => {
-            notes.push(format!("its branch is continued; it is {behind} behind {base}"));
-            (tip()?, plan.base_commit())
-        }
-    };
     match &worktree.head {
         Head::Branch(name) if *name == plan.site.branch.to_string() => {}
         other => notes.push(format!("{} is checked out in it, not {}", spoken(other), plan.site.branch)),
     }
-    Ok(Ready { worktree: worktree.clone(), start, base_commit, notes })
+    brought_up(context, plan, worktree.clone(), &not_work, notes)
+}
+
+/// A worktree on a branch that was there before: brought up to its base where it has nothing of its own. Only a
+/// branch of ralph's own making moves; one that the user named may be anything.
+fn brought_up(
+    context: &Context,
+    plan: &LanePlan,
+    worktree: Worktree,
+    not_work: &[PathBuf],
+    mut notes: Vec<String>,
+) -> Result<Ready, DispatchError> {
+    let repo = &context.repo;
+    let forwarded = if plan.site.branch == plan.lane.default_branch() {
+        let lock = repo.lock(REPO_PATIENCE)?;
+        fast_forward(repo, &lock, &worktree, &plan.base, not_work)?
+    } else {
+        standing(repo, &worktree, &plan.base)?
+    };
+    let (branch, base) = (&plan.site.branch, &plan.base.name);
+    let tip = || worktree.tip.clone().ok_or_else(|| gone(plan));
+    let (start, base_commit) = match forwarded {
+        Forwarded::Moved { by } => {
+            let by = commits(by);
+            notes.push(format!("{branch} had nothing of its own and was moved on by {by} to {base}"));
+            (plan.base.commit.clone(), plan.base.commit.to_string())
+        }
+        Forwarded::UpToDate => (tip()?, plan.base_commit()),
+        Forwarded::Continued { behind, ahead: _ } => {
+            notes.push(format!("{branch} is continued as it is; it is {} behind {base}", commits(behind)));
+            (tip()?, plan.base_commit())
+        }
+    };
+    Ok(Ready { worktree, start, base_commit, notes })
 }
 
 fn gone(plan: &LanePlan) -> DispatchError {
@@ -187,8 +207,14 @@ pub fn bring_ticket(context: &Context, file: &Path, ready: &Ready) -> Result<Opt
     }
     let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let copy = rustix::fs::openat2(&tree, &inside, new, Mode::from_raw_mode(0o644), beneath)
-        .map_err(|e| failed(e.into()))?;
+    let copy = rustix::fs::openat2(&tree, &inside, new, Mode::from_raw_mode(0o644), beneath).map_err(
+        |e| match e {
+            rustix::io::Errno::LOOP | rustix::io::Errno::XDEV | rustix::io::Errno::NOTDIR => {
+                DispatchError::TicketFolder { path: worktree.join(".tickets") }
+            }
+            e => failed(e.into()),
+        },
+    )?;
     fs::File::from(copy).write_all(&content).map_err(failed)?;
     Ok(Some(inside))
 }

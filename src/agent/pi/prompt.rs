@@ -115,13 +115,15 @@ impl PromptError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Missing { looked, .. } => match looked.first() {
-                Some(first) => {
-                    format!(
-                        "write and commit {first:?}, install the pi package that has it, or choose another workflow"
-                    )
-                }
-                None => "install the pi package that has it, or choose another workflow".to_owned(),
+            // The last place is the main checkout's, or pi's own where there is none: what is written there counts
+            // for every lane.
+            Self::Missing { looked, .. } => match looked.last() {
+                Some(place) => format!(
+                    "write it to {place:?}, install the pi package that has it, or choose another workflow with \
+                     --workflow"
+                ),
+                None => "install the pi package that has it, or choose another workflow with --workflow"
+                    .to_owned(),
             },
             Self::BadName { .. } => "give the name of a prompt file, such as `/tf` for tf.md".to_owned(),
         }
