@@ -1,12 +1,11 @@
 //! The views that people, `--json` and later a dashboard share: what the store says of lanes and sessions, as data.
 //! Reads only; nothing here decides or repairs.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::durable::LockState;
+use crate::git::tree_now;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::{Manifest, Outcome, State, Usage, Work};
@@ -28,7 +27,7 @@ pub struct LaneReport {
     pub base_ref: String,
     /// Its base's commit.
     pub base_commit: String,
-    /// Its worktree's path.
+    /// Its worktree's path: where it stands now, or, where it is missing, where it was last.
     pub worktree: String,
     /// Whether that is there.
     pub worktree_state: TreeState,
@@ -134,7 +133,7 @@ pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError
         },
     };
     let manifest: Option<Manifest> = manifest.map(|manifest| *manifest);
-    let tree = Path::new(&record.worktree);
+    let tree = tree_now(store.common_dir(), &record.worktree_id);
     Ok(LaneReport {
         lane: record.lane.clone(),
         ticket_id: record.lane.ticket().clone(),
@@ -142,8 +141,8 @@ pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError
         branch: record.branch.clone(),
         base_ref: record.base_ref.clone(),
         base_commit: record.base_commit.clone(),
-        worktree: record.worktree.clone(),
-        worktree_state: if tree.join(".git").exists() { TreeState::Present } else { TreeState::Missing },
+        worktree_state: if tree.is_some() { TreeState::Present } else { TreeState::Missing },
+        worktree: tree.map_or_else(|| record.worktree.clone(), |tree| tree.display().to_string()),
         activity,
         session_id: record.current_session,
         attempt: record.attempts,

@@ -13,6 +13,7 @@ use super::surroundings::{Surroundings, agent_request};
 use super::waiting::{is_live, manifest};
 use crate::agent::{Agent, program};
 use crate::config::Layer;
+use crate::git::tree_now;
 
 /// Runs the command.
 pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
@@ -38,6 +39,13 @@ pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
         return Err(CliError::new(Exit::NotFound, format!("pi wrote no session file for {}", manifest.lane))
             .hint(format!("dispatch it again: ralph worktree dispatch {}", manifest.lane)));
     }
+    let Some(tree) = tree_now(here.store().common_dir(), &record.worktree_id) else {
+        return Err(CliError::new(
+            Exit::NotFound,
+            format!("the worktree of {} at {} is gone", record.lane, record.worktree),
+        )
+        .hint(format!("make it again from its branch: ralph worktree create {}", record.lane)));
+    };
     let environment = &here.context.environment;
     let found = program::resolve(pi.program(), environment.search_path.as_deref(), &environment.directory)
         .map_err(|error| CliError::new(Exit::NotLaunched, error.to_string()).hint(error.hint()))?;
@@ -45,9 +53,9 @@ pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
         .attach_argv(Path::new(session_file))
         .map_err(|error| CliError::new(Exit::Usage, error.to_string()).hint(error.hint()))?;
     // Takes this process's place; it comes back only if that fails.
-    let error = Command::new(&found).args(argv).current_dir(&manifest.worktree.path).exec();
+    let error = Command::new(&found).args(argv).current_dir(&tree).exec();
     Err(CliError::new(
         Exit::NotLaunched,
-        format!("could not start {} in {}: {error}", found.display(), manifest.worktree.path),
+        format!("could not start {} in {}: {error}", found.display(), tree.display()),
     ))
 }

@@ -7,13 +7,19 @@ use super::args::{ConfigAction, ConfigArgs, Global};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, table};
-use super::surroundings::{Surroundings, variables};
-use crate::config::{Approval, Approvals, Layer, Places};
+use super::surroundings::{Surroundings, resolve_outside, variables};
+use crate::config::{Approval, Approvals, Key, Layer, Places, Request};
 
 /// Runs the command.
 pub fn run(global: &Global, args: &ConfigArgs, out: &Out) -> CliResult {
-    let here = Surroundings::read(global)?;
-    let resolution = here.resolve(Layer::default())?;
+    let resolution = match Surroundings::read(global) {
+        Ok(here) => here.resolve(Layer::default())?,
+        // Outside of any repository there still are the user's own settings.
+        Err(error) if error.exit == Exit::NotFound && args.action.is_none() && global.repo.is_none() => {
+            resolve_outside(&variables())?
+        }
+        Err(error) => return Err(error),
+    };
     if let Some(ConfigAction::Approve) = args.action {
         return approve(&resolution.approval, out);
     }
@@ -42,30 +48,40 @@ pub fn run(global: &Global, args: &ConfigArgs, out: &Out) -> CliResult {
 }
 
 fn approve(approval: &Approval, out: &Out) -> CliResult {
-    let request = match approval {
-        Approval::NotNeeded => {
-            out.note("the repository's ralph.toml asks for nothing that needs approval");
-            return Ok(Exit::Done);
-        }
-        Approval::Given(_) => {
-            out.note("approved already, as it stands");
-            return Ok(Exit::Done);
-        }
-        Approval::Wanted(request) => request,
+    let said = |status: &str, request: Option<&Request>| {
+        let setting = |(key, value): &(Key, String)| json!({ "key": key.name(), "value": value });
+        let settings: Vec<_> = request.iter().flat_map(|r| &r.settings).map(setting).collect();
+        let file = request.map(|request| &request.file);
+        json!({ "status": status, "file": file, "settings": settings })
     };
-    let places = Places::from_variables(&variables());
-    let file = places.approvals.ok_or_else(|| {
-        CliError::new(Exit::CannotDo, "approvals have no place: neither HOME nor XDG_STATE_HOME is set")
-    })?;
-    for (key, value) in &request.settings {
-        out.line(&format!("{key} = {value}"))?;
+    let (status, note, request) = match approval {
+        Approval::NotNeeded => {
+            let note = "the repository's ralph.toml asks for nothing that needs approval".to_owned();
+            ("not_needed", note, None)
+        }
+        Approval::Given(request) => ("already", "approved already, as it stands".to_owned(), Some(request)),
+        Approval::Wanted(request) => {
+            if out.form() == Form::Text {
+                // Before it is approved: what cannot be shown is not approved.
+                for (key, value) in &request.settings {
+                    out.line(&format!("{key} = {value}"))?;
+                }
+            }
+            let places = Places::from_variables(&variables());
+            let file = places.approvals.ok_or_else(|| {
+                let why = "approvals have no place: neither HOME nor XDG_STATE_HOME is set";
+                CliError::new(Exit::CannotDo, why)
+            })?;
+            Approvals::approve(&file, request, Timestamp::now())
+                .map_err(|error| CliError::new(Exit::CannotDo, error.to_string()))?;
+            let file = request.file.display();
+            let note = format!("approved for {}, until {file} changes them", request.repository.display());
+            ("approved", note, Some(request))
+        }
+    };
+    out.note(&note);
+    match out.form() {
+        Form::Json => out.json(&said(status, request)),
+        Form::Text => Ok(Exit::Done),
     }
-    Approvals::approve(&file, request, Timestamp::now())
-        .map_err(|error| CliError::new(Exit::CannotDo, error.to_string()))?;
-    out.note(&format!(
-        "approved for {}, until {} changes",
-        request.repository.display(),
-        request.file.display()
-    ));
-    Ok(Exit::Done)
 }

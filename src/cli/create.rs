@@ -28,8 +28,9 @@ pub fn run(global: &Global, args: &CreateArgs, out: &Out) -> CliResult {
         let path = plan.path().display().to_string();
         return match out.form() {
             Form::Json => out.json(&json!({
-                "schema_version": 1, "status": "dry_run", "lane": plan.lane, "worktree": path,
-                "branch": plan.site.branch, "base_commit": plan.base_commit(),
+                "schema_version": 1, "status": "dry_run", "ticket_id": plan.lane.ticket(), "lane": plan.lane, "worktree": path,
+                "branch": plan.site.branch, "base_ref": plan.base.name,
+                "base_commit": plan.base_commit(), "notes": plan.notes(),
             })),
             Form::Text => out.line(&format!("{path} would be {action}, on branch {}", plan.site.branch)),
         };
@@ -41,7 +42,7 @@ pub fn run(global: &Global, args: &CreateArgs, out: &Out) -> CliResult {
         Form::Json => out.json(&json!({
             "schema_version": 1, "status": "ready", "ticket_id": record.lane.ticket(), "lane": record.lane,
             "worktree": record.worktree, "branch": record.branch, "base_ref": record.base_ref,
-            "base_commit": record.base_commit,
+            "base_commit": record.base_commit, "notes": notes,
         }))?,
         Form::Text => out.line(&record.worktree)?,
     };

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -20,8 +21,9 @@ use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::{Dispatched, DryRun, dispatch, dry_run};
 use crate::git::Located;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
-use crate::session::manifest::{Manifest, OutputRecord};
+use crate::session::manifest::{Manifest, Outcome as SessionOutcome, OutputRecord};
 use crate::session::state::is_success;
+use crate::session::store::{Loaded, load_manifest};
 use crate::session::view;
 
 /// The dispatch result, version 1.
@@ -88,13 +90,13 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
         Ok(Dispatched { manifest, notes }) => {
             notes.iter().for_each(|note| out.note(note));
             match stay {
-                Stay::No => show_launched(&manifest, out),
+                Stay::No => show_launched(&here, &manifest, out),
                 stay => stay_with(&here, &manifest, stay, out),
             }
         }
         Err(error) => {
             if let DispatchError::NotLaunched { manifest, .. } = &error {
-                show_failed(manifest, stay, &error.to_string(), out)?;
+                show_failed(&here, manifest, stay, &error.to_string(), out)?;
             }
             Err(error.into())
         }
@@ -108,7 +110,16 @@ enum Stay {
     AndShow,
 }
 
-fn outcome(manifest: &Manifest, status: Status) -> Outcome<'_> {
+/// Where the session's manifest can be read: in its worktree, or, where it is not shown there, in the store.
+fn manifest_path(here: &Surroundings, manifest: &Manifest) -> PathBuf {
+    let shown = view::path_in(manifest.worktree.path.as_ref());
+    match load_manifest(&shown) {
+        Ok(Loaded::Manifest(found)) if found.session_id == manifest.session_id => shown,
+        _ => here.store().session_dir(manifest.session_id).manifest(),
+    }
+}
+
+fn outcome<'m>(manifest: &'m Manifest, path: &Path, status: Status) -> Outcome<'m> {
     let place = &manifest.worktree;
     Outcome {
         schema_version: 1,
@@ -120,16 +131,16 @@ fn outcome(manifest: &Manifest, status: Status) -> Outcome<'_> {
         worktree: &place.path,
         branch: &place.branch,
         base_commit: &place.base_commit,
-        manifest: view::path_in(place.path.as_ref()).display().to_string(),
+        manifest: path.display().to_string(),
         output: &manifest.output,
         error: None,
         plan: None,
     }
 }
 
-fn show_launched(manifest: &Manifest, out: &Out) -> CliResult {
+fn show_launched(here: &Surroundings, manifest: &Manifest, out: &Out) -> CliResult {
     if out.form() == Form::Json {
-        return out.json(&outcome(manifest, Status::Launched));
+        return out.json(&outcome(manifest, &manifest_path(here, manifest), Status::Launched));
     }
     let lane = &manifest.lane;
     let pid = manifest.process.agent.as_ref().map(|agent| format!(", pid {}", agent.pid.get()));
@@ -145,14 +156,15 @@ fn show_launched(manifest: &Manifest, out: &Out) -> CliResult {
     Ok(Exit::Done)
 }
 
-fn show_failed(manifest: &Manifest, stay: Stay, error: &str, out: &Out) -> CliResult {
+fn show_failed(here: &Surroundings, manifest: &Manifest, stay: Stay, error: &str, out: &Out) -> CliResult {
     if out.form() == Form::Text {
         return Ok(Exit::Done);
     }
     if stay != Stay::No {
         return out.json(manifest);
     }
-    out.json(&Outcome { error: Some(error.to_owned()), ..outcome(manifest, Status::Failed) })
+    let path = manifest_path(here, manifest);
+    out.json(&Outcome { error: Some(error.to_owned()), ..outcome(manifest, &path, Status::Failed) })
 }
 
 fn show_plan(dry: &DryRun, out: &Out) -> CliResult {
@@ -172,7 +184,8 @@ fn show_plan(dry: &DryRun, out: &Out) -> CliResult {
     };
     let error = dry.agent.as_ref().err();
     if out.form() == Form::Json {
-        let base = outcome(&manifest, Status::DryRun);
+        let path = view::path_in(manifest.worktree.path.as_ref());
+        let base = outcome(&manifest, &path, Status::DryRun);
         out.json(&Outcome { error: error.map(ToString::to_string), plan: Some(detail), ..base })?;
     } else {
         let exists = |there: bool, new: &str| if there { "continued".to_owned() } else { new.to_owned() };
@@ -255,14 +268,24 @@ pub fn show_end(manifest: &Manifest, out: &Out) -> CliResult {
     let tone = Tone::of(outcome).style();
     let word = outcome_word(outcome);
     let reason = manifest.reason.as_deref().map(|reason| format!(": {}", super::render::one_line(reason)));
-    let commits = manifest.work.as_ref().map_or(0, |work| work.commits);
-    let plural = if commits == 1 { "" } else { "s" };
+    let work = manifest.work.as_ref().map(|work| {
+        let plural = if work.commits == 1 { "" } else { "s" };
+        format!(" ({} commit{plural} on {})", work.commits, manifest.worktree.branch)
+    });
     out.line(&format!(
-        "{} {tone}{word}{tone:#}{} ({commits} commit{plural} on {})",
+        "{} {tone}{word}{tone:#}{}{}",
         manifest.lane,
         reason.unwrap_or_default(),
-        manifest.worktree.branch
-    ))
+        work.unwrap_or_default()
+    ))?;
+    let complaints = manifest.output.stderr.as_ref().and_then(|path| std::fs::metadata(path).ok());
+    if *outcome == SessionOutcome::Failed && complaints.is_some_and(|file| file.len() > 0) {
+        out.note(&format!(
+            "what it wrote to its standard error: ralph worktree logs --stderr {}",
+            manifest.lane
+        ));
+    }
+    Ok(Exit::Done)
 }
 
 /// The agent's standard output, shown as the file grows. The terminal itself is never given to the agent.

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use super::exit::Exit;
+use super::render::{clean, one_line};
 use super::surroundings::several_lanes;
 use crate::dispatch::error::DispatchError;
 use crate::durable::FileError;
 use crate::git::{ErrorClass, GitError};
+use crate::id::NameError;
 use crate::launch::LaunchError;
 use crate::recover::RecoverError;
 use crate::session::store::StoreError;
@@ -45,6 +47,32 @@ impl std::error::Error for CliError {}
 
 /// What a command comes to.
 pub type CliResult<T = Exit> = Result<T, CliError>;
+
+/// clap repeats what was typed as it is, control sequences included; so its text is taken apart and said again.
+impl From<&clap::Error> for CliError {
+    fn from(error: &clap::Error) -> Self {
+        use clap::error::{ContextKind, ContextValue, ErrorKind};
+        use std::error::Error as _;
+        if let (ErrorKind::ValueValidation, Some(why), Some(ContextValue::String(argument))) =
+            (error.kind(), error.source(), error.get(ContextKind::InvalidArg))
+        {
+            let message = match (why.is::<NameError>(), error.get(ContextKind::InvalidValue)) {
+                (false, Some(ContextValue::String(typed))) => {
+                    format!("{argument} cannot be {typed:?}: {why}")
+                }
+                // Names say themselves, escaped and shortened, what they are not.
+                _ => format!("{argument}: {why}"),
+            };
+            return Self::new(Exit::Usage, message).hint("see --help");
+        }
+        let text = clean(&error.to_string());
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim();
+        let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+        let hint = rest.trim().trim_start_matches("tip: ").trim();
+        let hint = if hint.is_empty() { "see --help" } else { hint };
+        Self::new(Exit::Usage, one_line(message)).hint(hint)
+    }
+}
 
 impl From<GitError> for CliError {
     fn from(error: GitError) -> Self {
@@ -126,6 +154,8 @@ impl From<DispatchError> for CliError {
             DispatchError::NotUtf8(_) => {
                 Self::new(Exit::CannotDo, message).hint("rename the folder, or set worktree-root")
             }
+            DispatchError::TicketFolder { .. } => Self::new(Exit::Refused, message)
+                .hint("put that right on the branch, or commit the ticket's file to it"),
             DispatchError::TicketFile { .. } => Self::new(Exit::CannotDo, message),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
 use walkdir::WalkDir;
 
@@ -11,10 +12,11 @@ use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, one_line, table};
 use super::surroundings::Surroundings;
-use crate::git::Repo;
+use crate::git::{Repo, tree_now};
 use crate::id::{Lane, SessionId};
 use crate::report::sessions;
 use crate::session::lane::LaneRecord;
+use crate::session::manifest::{ExitRecord, Limits, Seconds, Usage, Work};
 use crate::session::store::{Loaded, Store, load_manifest};
 use crate::session::view;
 
@@ -34,6 +36,9 @@ pub fn run(global: &Global, args: &InspectArgs, out: &Out) -> CliResult {
         Some((_, Ok(session))) => document(here.store(), session, None, out)?,
         Some((text, Err(_))) if is_path(text) => {
             let path = here.context.environment.directory.join(text);
+            if path.symlink_metadata().is_err() {
+                return Err(CliError::new(Exit::NotFound, format!("there is nothing at {}", path.display())));
+            }
             of_worktree(&Repo::open(&path)?, out)?
         }
         Some((text, Err(_))) => {
@@ -69,7 +74,8 @@ fn of_worktree(repo: &Repo, out: &Out) -> CliResult<Value> {
 /// A session's manifest: the store's; where that is damaged, the worktree's copy, and that is said. A copy that
 /// differs from the store's is said too.
 fn document(store: &Store, session: SessionId, record: Option<&LaneRecord>, out: &Out) -> CliResult<Value> {
-    let copy = record.map(|record| view::path_in(Path::new(&record.worktree)));
+    let tree = record.and_then(|record| tree_now(store.common_dir(), &record.worktree_id));
+    let copy = tree.map(|tree| view::path_in(&tree));
     let to_value = |manifest| {
         serde_json::to_value(manifest).map_err(|e| CliError::new(Exit::Bug, format!("could not encode: {e}")))
     };
@@ -242,6 +248,17 @@ const ROWS: [(&str, &str); 24] = [
     ("ended", "/ended_at"),
 ];
 
+type InWords = fn(&Value) -> Option<String>;
+
+/// What takes more than one value to say: label, place, words.
+const WORDED: [(&str, &str, InWords); 5] = [
+    ("exit", "/exit", exit_in_words),
+    ("work", "/work", work_in_words),
+    ("tokens", "/usage", usage_in_words),
+    ("limits", "/limits", limits_in_words),
+    ("arguments", "/agent/argv", argv_in_words),
+];
+
 fn show_one(document: &Value, out: &Out) -> CliResult {
     if out.form() == Form::Json {
         return out.json(document);
@@ -253,14 +270,69 @@ fn show_one(document: &Value, out: &Out) -> CliResult {
             out.line(&format!("{faint}{label:<15}{faint:#} {text}"))?;
         }
     }
-    for (label, pointer) in
-        [("arguments", "/agent/argv"), ("exit", "/exit"), ("work", "/work"), ("limits", "/limits")]
-    {
+    for (label, pointer, in_words) in WORDED {
         if let Some(value) = document.pointer(pointer).filter(|value| !value.is_null()) {
-            out.line(&format!("{faint}{label:<15}{faint:#} {}", one_line(&value.to_string())))?;
+            // What a newer version put there is shown as it is.
+            let text = in_words(value).unwrap_or_else(|| value.to_string());
+            out.line(&format!("{faint}{label:<15}{faint:#} {}", one_line(&text)))?;
         }
     }
     Ok(Exit::Done)
+}
+
+fn exit_in_words(value: &Value) -> Option<String> {
+    let exit = ExitRecord::deserialize(value).ok()?;
+    let mut words = match (exit.code, exit.signal) {
+        (Some(code), _) => format!("status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => return None,
+    };
+    words.extend(exit.stop_reason.map(|reason| format!(", last stop reason {reason:?}")));
+    let by = at(value, "/ended_by");
+    words.push_str(&format!(", ended by {}{by}", if by == "agent" { "the " } else { "" }));
+    words.push_str(if exit.forced { ", by force" } else { "" });
+    Some(words)
+}
+
+fn work_in_words(value: &Value) -> Option<String> {
+    let work = Work::deserialize(value).ok()?;
+    let (commits, files) = (work.commits, work.files_changed);
+    let mut words = format!(
+        "{commits} commit{}, {files} file{}, +{} -{}",
+        plural(commits),
+        plural(files),
+        work.insertions,
+        work.deletions
+    );
+    if work.uncommitted + work.untracked > 0 {
+        words.push_str(&format!("; not committed: {} changed, {} new", work.uncommitted, work.untracked));
+    }
+    words.extend(work.operation.map(|operation| format!("; open: {operation}")));
+    Some(words)
+}
+
+fn usage_in_words(value: &Value) -> Option<String> {
+    let usage = Usage::deserialize(value).ok()?;
+    Some(format!("{} in, {} out", usage.input_tokens, usage.output_tokens))
+}
+
+fn limits_in_words(value: &Value) -> Option<String> {
+    let limits = Limits::deserialize(value).ok()?;
+    let shown = |limit: Option<Seconds>| {
+        limit.map_or_else(|| "none".to_owned(), |limit| format!("{}s", limit.duration().as_secs_f64()))
+    };
+    let (timeout, idle) = (shown(limits.timeout_s), shown(limits.idle_timeout_s));
+    Some(format!("timeout {timeout}, idle timeout {idle}, grace {}", shown(Some(limits.grace_s))))
+}
+
+fn argv_in_words(value: &Value) -> Option<String> {
+    let argv = Vec::<String>::deserialize(value).ok()?;
+    let quoted = argv.iter().map(|word| shlex::try_quote(word).map(|quoted| quoted.into_owned()));
+    quoted.collect::<Result<Vec<_>, _>>().ok().map(|words| words.join(" "))
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn at(document: &Value, pointer: &str) -> String {

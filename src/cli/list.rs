@@ -1,21 +1,25 @@
 //! `ralph worktree list`: every lane at a glance.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::args::{Global, ListArgs};
 use super::error::CliResult;
 use super::exit::Exit;
-use super::render::{Cell, Form, Out, Tone, age, outcome_word, table};
+use super::render::{Cell, Form, Out, Tone, age, one_line, outcome_word, table};
 use super::surroundings::Surroundings;
 use crate::git::{Look, look};
 use crate::report::{Activity, Dirty, LaneReport, TreeState, add_titles, lanes};
+use crate::session::launch::LaunchSpec;
 use crate::session::manifest::State;
 use crate::ticket::TicketFolder;
 
 /// As much of a title as a line has room for.
 const TITLE_CHARS: usize = 40;
+
+/// How much of a reason is shown.
+const REASON_CHARS: usize = 80;
 
 /// Runs the command.
 pub fn run(global: &Global, args: &ListArgs, out: &Out) -> CliResult {
@@ -71,15 +75,17 @@ fn row(report: &LaneReport, now: Timestamp) -> Vec<Cell> {
         Cell::plain(work.unwrap_or_default()),
         Cell::plain(cost.unwrap_or_default()),
         Cell::plain(report.branch.to_string()),
-        Cell::plain(shortened(report.title.as_deref().unwrap_or_default())),
+        Cell::plain(shortened(report.title.as_deref().unwrap_or_default(), TITLE_CHARS)),
         Cell::toned(note(report), Tone::Faint),
     ]
 }
 
-fn shortened(title: &str) -> String {
-    match title.char_indices().nth(TITLE_CHARS) {
-        None => title.to_owned(),
-        Some((end, _)) => format!("{}…", title.get(..end).unwrap_or(title)),
+/// Its beginning, and that there is more; `inspect` shows it whole.
+fn shortened(text: &str, chars: usize) -> String {
+    let text = one_line(text);
+    match text.char_indices().nth(chars) {
+        None => text,
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(&text)),
     }
 }
 
@@ -124,7 +130,7 @@ fn note(report: &LaneReport) -> String {
     if matches!(report.activity, Activity::Unsettled | Activity::Unreadable) {
         notes.push("settle it: ralph worktree recover".to_owned());
     }
-    notes.extend(report.reason.clone());
+    notes.extend(report.reason.as_deref().map(|reason| shortened(reason, REASON_CHARS)));
     notes.join("; ")
 }
 
@@ -133,8 +139,12 @@ fn dirty(here: &Surroundings, report: &LaneReport) -> Dirty {
         Ok(start) => start,
         Err(error) => return Dirty::Unknown { why: format!("{error}") },
     };
-    let question =
-        Look { worktree: Path::new(&report.worktree), branch: &report.branch, start: &start, ignore: &[] };
+    // What ralph itself put there is no one's work.
+    let spec = report.session_id.map(|id| LaunchSpec::read(&here.store().session_dir(id)));
+    let not_work = spec.and_then(Result::ok).flatten().map(|spec| spec.not_work).unwrap_or_default();
+    let ignore: Vec<PathBuf> = not_work.into_iter().map(PathBuf::from).collect();
+    let worktree = Path::new(&report.worktree);
+    let question = Look { worktree, branch: &report.branch, start: &start, ignore: &ignore };
     match look(&here.context.repo, &question) {
         Ok(found) if found.tree == crate::git::Tree::Present => Dirty::Seen {
             uncommitted: found.uncommitted.try_into().unwrap_or(u64::MAX),

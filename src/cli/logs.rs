@@ -116,11 +116,35 @@ pub fn show(
             }
         }
     }
-    if log.file.is_none() && out.form() == Form::Text {
-        let why = if is_live(here, manifest.session_id)? { "yet" } else { "at all" };
-        out.note(&format!("{} has written nothing {why}", manifest.lane));
+    if log.offset == 0 && out.form() == Form::Text {
+        out.note(&nothing(
+            manifest,
+            source,
+            if is_live(here, manifest.session_id)? { "yet" } else { "at all" },
+        ));
     }
     Ok(Exit::Done)
+}
+
+/// Says that a log is empty, and where else there is something to read.
+fn nothing(manifest: &Manifest, source: Source, when: &str) -> String {
+    let lane = &manifest.lane;
+    let has = |path: &Option<String>| {
+        path.as_ref().and_then(|path| std::fs::metadata(path).ok()).is_some_and(|file| file.len() > 0)
+    };
+    let elsewhere = if source != Source::Stderr && has(&manifest.output.stderr) {
+        format!("; but to its standard error: ralph worktree logs --stderr {lane}")
+    } else if source == Source::Session && has(&manifest.output.stdout) {
+        format!("; but to its standard output: ralph worktree logs --raw {lane}")
+    } else {
+        String::new()
+    };
+    let what = match source {
+        Source::Session => "recorded no message",
+        Source::Stdout => "written nothing",
+        Source::Stderr => "written nothing to its standard error",
+    };
+    format!("{lane} has {what} {when}{elsewhere}")
 }
 
 struct Log<'a> {
@@ -206,7 +230,12 @@ fn show_entry(entry: &Entry, out: &Out) -> CliResult {
             ("  ", if *is_error { Tone::Bad } else { Tone::Faint }, format!("{text}{more}"))
         }
         EntryKind::Error { reason, message } => {
-            ("!", Tone::Bad, format!("{reason}: {}", message.as_deref().unwrap_or("no message")))
+            let text = match (reason.as_str(), message) {
+                (_, Some(message)) => format!("{reason}: {message}"),
+                ("length", None) => "the answer was cut at the model's length limit".to_owned(),
+                (reason, None) => format!("the answer ended with {reason:?}"),
+            };
+            ("!", Tone::Bad, text)
         }
         EntryKind::ModelChange(model) => ("·", Tone::Faint, format!("model {model}")),
         EntryKind::Compaction => ("·", Tone::Faint, "what was said so far was summed up".to_owned()),

@@ -87,12 +87,12 @@ fn usage(error: &clap::Error) -> ExitCode {
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
-    let asked_json = std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
-    if asked_json && !shown {
-        Out::new(true).error(&CliError::new(Exit::Usage, error.to_string().trim().to_owned()));
-    } else {
+    if shown {
         // A closed terminal is no reason for another status.
         drop(error.print());
+    } else {
+        let asked_json = std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
+        Out::new(asked_json).error(&CliError::from(error));
     }
     let helped = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if helped { Exit::Done } else { Exit::Usage }.into()

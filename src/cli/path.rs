@@ -1,7 +1,5 @@
 //! `ralph worktree path`: for `cd "$(ralph worktree path T-1)"`.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::args::{Global, LaneArg};
@@ -27,11 +25,7 @@ pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
         Located::New | Located::BranchOnly { .. } | Located::Missing(_) => {
             return Err(CliError::new(
                 Exit::NotFound,
-                format!(
-                    "the worktree of {} at {} is gone",
-                    record.lane,
-                    Path::new(&record.worktree).display()
-                ),
+                format!("the worktree of {} at {} is gone", record.lane, record.worktree),
             )
             .hint(format!("make it again from its branch: ralph worktree create {}", record.lane)));
         }

@@ -201,8 +201,10 @@ pub fn table(heads: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
         .map(|row| {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
-                let style = cell.tone.style();
-                line.push_str(&format!("{style}{}{style:#}", cell.text));
+                if !cell.text.is_empty() {
+                    let style = cell.tone.style();
+                    line.push_str(&format!("{style}{}{style:#}", cell.text));
+                }
                 if column + 1 < row.len() {
                     let missing = widths.get(column).map_or(0, |w| w.saturating_sub(cell.text.width()));
                     line.push_str(&" ".repeat(missing + 2));

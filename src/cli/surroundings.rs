@@ -36,14 +36,23 @@ pub fn variables() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The settings where there is no repository.
+pub fn resolve_outside(variables: &BTreeMap<String, String>) -> CliResult<Resolution> {
+    let places = Places::from_variables(variables);
+    let sources = config::Sources { places: &places, repository: None, variables, flags: Layer::default() };
+    config::load(sources).map_err(|error| CliError::new(Exit::Usage, error.to_string()))
+}
+
 /// The folder a command is about: `--repo`, else where one stands.
 pub fn directory(global: &Global) -> CliResult<PathBuf> {
     let here = std::env::current_dir()
         .map_err(|e| CliError::new(Exit::NotFound, format!("the folder you stand in cannot be read: {e}")))?;
-    Ok(match &global.repo {
-        Some(repo) => here.join(repo),
-        None => here,
-    })
+    let Some(repo) = &global.repo else { return Ok(here) };
+    let named = here.join(repo);
+    if named.is_dir() {
+        return Ok(named);
+    }
+    Err(CliError::new(Exit::NotFound, format!("there is no folder {}", named.display())))
 }
 
 /// This machine.

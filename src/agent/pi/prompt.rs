@@ -389,7 +389,7 @@ mod tests {
         for place in ["tree/.pi/prompts/tf.md", "agent/prompts/tf.md", "main/.pi/prompts/tf.md", "packages"] {
             assert!(error.to_string().contains(place), "{error}");
         }
-        assert!(error.hint().contains("tree/.pi/prompts/tf.md"), "{}", error.hint());
+        assert!(error.hint().contains("main/.pi/prompts/tf.md"), "{}", error.hint());
     }
 
     #[test]

@@ -250,14 +250,11 @@ fn links_by_relative_paths_are_understood() {
     // As git writes them from 2.48 on, where `worktree.useRelativePaths` is set.
     fixture.write("repo.ralph/t-1/.git", "gitdir: ../../repo/.git/worktrees/t-1\n");
     fixture.write("repo/.git/worktrees/t-1/gitdir", "../../../../repo.ralph/t-1/.git\n");
-    fixture.git("repo", &["config", "core.repositoryFormatVersion", "1"]);
-    fixture.git("repo", &["config", "extensions.relativeWorktrees", "true"]);
     for from in ["repo", "repo.ralph/t-1/src"] {
         let repo = fixture.open(from);
         assert_eq!(present(&repo, &site).path, site.path);
         assert_eq!(repo.main_checkout(), Some(fixture.path("repo").as_path()));
     }
-    // libgit2 makes one beside it, whatever the git program there is thinks of the extension.
     fixture.dispatch(&fixture.repo(), &fixture.site("t-2"));
 }
 
