@@ -23,7 +23,7 @@ use crate::git::Located;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
 use crate::session::manifest::{Manifest, Outcome as SessionOutcome, OutputRecord};
 use crate::session::state::is_success;
-use crate::session::store::{Loaded, load_manifest};
+use crate::session::store::{Loaded, Urgency, load_manifest};
 use crate::session::view;
 
 /// The dispatch result, version 1.
@@ -234,12 +234,13 @@ fn stay_with(here: &Surroundings, launched: &Manifest, stay: Stay, out: &Out) ->
     loop {
         match vigil.next(output.as_ref().map(|_| Duration::from_millis(100))) {
             Happening::Free(_) => break,
-            Happening::Hangup => return Ok(Exit::Done),
+            // It goes on, and no one has seen it succeed.
+            Happening::Hangup => return Ok(Exit::Interrupted),
             Happening::Interrupt => {
                 let note = if interrupted { "ending it at once" } else { "ending it; Ctrl-C again: at once" };
                 out.note(note);
                 interrupted = true;
-                request_stop(here, id)?;
+                request_stop(here, id, Urgency::Graceful)?;
             }
             Happening::Nothing => {}
         }

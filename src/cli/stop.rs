@@ -10,11 +10,11 @@ use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Form, Out};
 use super::surroundings::Surroundings;
-use super::waiting::{Happening, Vigil, ended_manifest, is_live, manifest};
+use super::waiting::{Happening, Vigil, ended_manifest, is_live, manifest, session_of};
 use crate::id::SessionId;
 use crate::launch::local::cancel;
 use crate::session::manifest::{Manifest, State};
-use crate::session::store::StopRequest;
+use crate::session::store::{StopRequest, Urgency};
 
 /// How long ending may take beyond the agent's own grace: what it left running is ended too.
 const BEYOND_GRACE: Duration = Duration::from_secs(60);
@@ -27,16 +27,13 @@ pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
         sessions = here.store().running()?;
     }
     for lane in &args.lanes {
-        let record = here.lane(lane)?;
-        sessions.push(here.current_session(&record)?);
+        sessions.push(session_of(&here, lane)?);
     }
     let mut live = Vec::new();
     for id in sessions {
         if is_live(&here, id)? {
-            request_stop(&here, id)?;
-            if args.now {
-                request_stop(&here, id)?;
-            }
+            let urgency = if args.now { Urgency::AtOnce } else { Urgency::Graceful };
+            request_stop(&here, id, urgency)?;
             live.push(id);
         } else {
             let ended = ended_manifest(&here, id)?;
@@ -57,7 +54,7 @@ pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
             }
             Happening::Interrupt => {
                 for id in &live {
-                    request_stop(&here, *id)?;
+                    request_stop(&here, *id, Urgency::AtOnce)?;
                 }
             }
             Happening::Hangup => return Ok(Exit::Interrupted),
@@ -92,12 +89,13 @@ fn patience(here: &Surroundings, live: &[SessionId]) -> CliResult<Duration> {
 
 /// Leaves the wish that the session end and tells its supervisor; a second time means at once. A supervisor that is
 /// only starting finds the wish by itself.
-pub fn request_stop(here: &Surroundings, id: SessionId) -> CliResult<()> {
+pub fn request_stop(here: &Surroundings, id: SessionId, urgency: Urgency) -> CliResult<()> {
     let request = StopRequest {
         schema_version: 1,
         uid: rustix::process::getuid().as_raw(),
         pid: rustix::process::getpid().as_raw_nonzero().get(),
         requested_at: Timestamp::now(),
+        urgency,
     };
     here.store().request_stop(id, &request)?;
     let manifest = manifest(here, id)?;

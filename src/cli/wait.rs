@@ -6,7 +6,7 @@ use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Form, Out};
 use super::surroundings::Surroundings;
-use super::waiting::{Happening, Vigil, ended_manifest};
+use super::waiting::{Happening, Vigil, ended_manifest, session_of};
 use crate::session::state::is_success;
 
 /// Runs the command.
@@ -14,8 +14,7 @@ pub fn run(global: &Global, args: &WaitArgs, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
     let mut waiting = Vec::new();
     for lane in &args.lanes {
-        let record = here.lane(lane)?;
-        let session = here.current_session(&record)?;
+        let session = session_of(&here, lane)?;
         if !waiting.contains(&session) {
             waiting.push(session);
         }

@@ -11,7 +11,7 @@ use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::surroundings::Surroundings;
 use crate::durable::LockState;
-use crate::id::SessionId;
+use crate::id::{Lane, SessionId};
 use crate::recover::{Scope, recover};
 use crate::session::manifest::Manifest;
 use crate::session::store::{Loaded, Store};
@@ -91,6 +91,21 @@ pub fn ended_manifest(here: &Surroundings, id: SessionId) -> CliResult<Manifest>
         Loaded::Manifest(manifest) if manifest.is_ended() => Ok(*manifest),
         _ => Err(unreadable("its end could not be settled".into()).hint("see `ralph worktree recover`")),
     }
+}
+
+/// The session of a lane: the one that is just being prepared, which no lane's record names yet, before the one that
+/// the record names.
+pub fn session_of(here: &Surroundings, typed: &Lane) -> CliResult<SessionId> {
+    let record = here.lane(typed);
+    let lane = record.as_ref().map_or(typed, |record| &record.lane);
+    for id in here.store().running()?.into_iter().rev() {
+        // An entry that cannot be read is settled by `recover`.
+        let entry = here.store().running_entry(id).ok().flatten();
+        if entry.is_some_and(|entry| entry.lane == *lane) && is_live(here, id)? {
+            return Ok(id);
+        }
+    }
+    here.current_session(&record?)
 }
 
 /// Whether a session lives.

@@ -128,6 +128,21 @@ pub struct StopRequest {
     pub pid: i32,
     /// When.
     pub requested_at: Timestamp,
+    /// How soon.
+    #[serde(default)]
+    pub urgency: Urgency,
+}
+
+/// How soon a session is to end. It stands in the request, because two signals in a row may arrive as one, and a
+/// session that is only starting gets none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// The agent has its grace to end itself.
+    #[default]
+    Graceful,
+    /// It is killed.
+    AtOnce,
 }
 
 /// A manifest as it was found.
@@ -327,13 +342,14 @@ impl Store {
         Ok(durable::wait_until_free(&self.session_dir(id).lock())?)
     }
 
-    /// Leaves the wish that a session end; the first one stays.
+    /// Leaves the wish that a session end. A second one means: at once.
     pub fn request_stop(&self, id: SessionId, request: &StopRequest) -> Result<(), StoreError> {
-        let path = self.session_dir(id).stop_request();
-        if path.exists() {
-            return Ok(());
+        let dir = self.session_dir(id);
+        let mut request = request.clone();
+        if dir.stop_requested().is_some() {
+            request.urgency = Urgency::AtOnce;
         }
-        Ok(durable::write(&path, &encode("a stop request", request)?)?)
+        Ok(durable::write(&dir.stop_request(), &encode("a stop request", &request)?)?)
     }
 }
 
@@ -392,9 +408,15 @@ impl SessionDir {
         self.path.join(".reserve")
     }
 
-    /// Whether someone has asked for the session to end.
-    pub fn stop_requested(&self) -> bool {
-        self.stop_request().exists()
+    /// Whether someone has asked for the session to end, and how soon. A request that cannot be read is one.
+    pub fn stop_requested(&self) -> Option<Urgency> {
+        let path = self.stop_request();
+        if !path.exists() {
+            return None;
+        }
+        let read = durable::read(&path, MAX_SMALL_FILE).ok().flatten();
+        let request = read.and_then(|bytes| decode::<StopRequest>(&path, &bytes).ok());
+        Some(request.map(|request| request.urgency).unwrap_or_default())
     }
 }
 

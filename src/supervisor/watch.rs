@@ -18,7 +18,7 @@ use crate::session::launch::{AccountSource, LaunchSpec, OutputMode};
 use crate::session::manifest::EndedBy;
 use crate::session::outcome::{End, Status};
 use crate::session::state::Event;
-use crate::session::store::StoreError;
+use crate::session::store::{StoreError, Urgency};
 use crate::session::writer::SessionWriter;
 
 /// The variable that everything a session starts bears in its environment.
@@ -27,7 +27,7 @@ pub const MARK_VARIABLE: &str = "RALPH_SESSION_ID";
 /// How long what an agent left running has between being asked to end and being killed, at most.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
-/// So many requests to end mean: at once.
+/// So many signals to end mean: at once.
 const AT_ONCE: u32 = 2;
 
 /// How the agent's time ended.
@@ -156,7 +156,7 @@ impl<'a> Watch<'a> {
     /// Waits until the agent has ended by itself, or there is a reason to end it.
     fn wait(&mut self) -> Result<EndedBy, WatchError> {
         // A wish that came before anyone could signal us.
-        if self.writer.dir().stop_requested() {
+        if self.writer.dir().stop_requested().is_some() {
             return Ok(self.unless_over(EndedBy::Stop)?);
         }
         loop {
@@ -169,8 +169,10 @@ impl<'a> Watch<'a> {
                     }
                 }
                 Wake::Terminate(_) => {
-                    let cause =
-                        if self.writer.dir().stop_requested() { EndedBy::Stop } else { EndedBy::Shutdown };
+                    let cause = match self.writer.dir().stop_requested() {
+                        Some(_) => EndedBy::Stop,
+                        None => EndedBy::Shutdown,
+                    };
                     return Ok(self.unless_over(cause)?);
                 }
                 Wake::Deadline => {
@@ -221,19 +223,21 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Asks the agent to end, waits for as long as the grace lasts or until a second request comes, then kills it.
-    /// Says whether that was needed.
+    /// Asks the agent to end, waits for as long as the grace lasts or until it is to be at once, then kills it. Says
+    /// whether that was needed.
     fn end_agent(&mut self) -> Result<bool, WatchError> {
         self.agent.ask_to_end()?;
         let deadline = Instant::now() + self.grace;
-        while self.listener.terminations()? < AT_ONCE {
-            self.reap()?;
-            if self.status.is_some() {
-                return Ok(false);
-            }
+        while !self.is_at_once()? && self.status.is_none() {
             if self.listener.next(Some(deadline))? == Wake::Deadline {
                 break;
             }
+            self.reap()?;
+        }
+        // Its end may have been announced together with the second request: nothing would wake us up again.
+        self.reap()?;
+        if self.status.is_some() {
+            return Ok(false);
         }
         self.agent.send(Signal::KILL)?;
         while self.status.is_none() {
@@ -243,8 +247,14 @@ impl<'a> Watch<'a> {
         Ok(true)
     }
 
+    /// Whether there is no time left for a grace: by the request's own word, or because we were told to end twice.
+    fn is_at_once(&mut self) -> io::Result<bool> {
+        let asked = self.writer.dir().stop_requested() == Some(Urgency::AtOnce);
+        Ok(asked || self.listener.terminations()? >= AT_ONCE)
+    }
+
     fn end_leftovers(&mut self, signalled: Signalled) -> Result<Signalled, WatchError> {
-        let grace = self.grace.min(LEFTOVER_GRACE);
+        let grace = if self.is_at_once()? { Duration::ZERO } else { self.grace.min(LEFTOVER_GRACE) };
         match sweep(&self.kin, grace, || reap().map(|_| ())) {
             Ok(swept) if swept.asked + swept.killed == 0 => Ok(signalled),
             Ok(swept) => {
