@@ -11,6 +11,8 @@ mod architecture;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod ending;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod model_server;
