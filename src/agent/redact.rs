@@ -29,17 +29,18 @@ pub fn secret_positions(args: &[String]) -> Vec<usize> {
 }
 
 fn redacted_argument(arg: &str) -> String {
-    // `Name: value`, as an HTTP header is given: all of the value is the secret.
-    if let Some((name, value)) = arg.split_once(':')
-        && is_name(name)
-        && is_secret_name(name)
-        && !value.trim().is_empty()
-    {
-        return format!("{name}: {REDACTED}");
+    if let Some(safe) = redacted_header(arg) {
+        return safe;
     }
     // An assignment's value goes to the end of the argument, blanks included.
     if let Some(safe) = redacted_assignment(arg) {
         return safe;
+    }
+    if let Some((option, value)) = arg.split_once('=')
+        && option.starts_with('-')
+        && let Some(safe) = redacted_header(value)
+    {
+        return format!("{option}={safe}");
     }
     if !arg.contains(char::is_whitespace) {
         return redacted_word(arg);
@@ -59,6 +60,13 @@ fn redacted_argument(arg: &str) -> String {
         }
     }
     result
+}
+
+/// `Name: value`, as an HTTP header is given: all of the value is the secret.
+fn redacted_header(text: &str) -> Option<String> {
+    let (name, value) = text.split_once(':')?;
+    let is_secret = is_name(name) && is_secret_name(name) && !value.trim().is_empty();
+    is_secret.then(|| format!("{name}: {REDACTED}"))
 }
 
 fn redacted_word(word: &str) -> String {
@@ -223,6 +231,7 @@ mod tests {
             (&["DEPLOY_KEY=abc"], &["DEPLOY_KEY=***"]),
             (&["-H", "Authorization: Basic abc"], &["-H", "Authorization: ***"]),
             (&["-H", "x-api-key: abc"], &["-H", "x-api-key: ***"]),
+            (&["--header=Authorization: Basic abc"], &["--header=Authorization: ***"]),
             (&["--token", "--model", "x"], &["--token", "--model", "x"]),
             (&["run PASSWORD=abc now"], &["run PASSWORD=*** now"]),
             (&["--max-tokens", "4096", "--token-limit=100"], &["--max-tokens", "4096", "--token-limit=100"]),
