@@ -1,7 +1,8 @@
 //! Finding out what a session did, and recording its end. The supervisor does it, and `recover` where there is none.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 
 use super::watch::{Ended, Signalled};
 use crate::agent::pi::session_file;
+use crate::durable;
 use crate::failpoint;
 use crate::git::{CommitId, Found, GitError, Head, Look, Repo, Tree, look, pin, unlock_if, unpin};
 use crate::session::launch::{AccountSource, LaunchSpec, Pinned, pin_name};
@@ -29,6 +31,7 @@ pub fn lock_reason(spec: &LaunchSpec) -> String {
 pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> Result<(), StoreError> {
     let Ended { end, signalled, truncated_bytes, mut notes } = ended;
     notes.extend(stale_index_lock(writer.dir(), spec, signalled));
+    keep_private(&spec.account);
     let repo = Repo::open(writer.store().common_dir());
     let (evidence, head_commit) = match (&end, &repo) {
         (End::NeverStarted(_), repo) => {
@@ -60,6 +63,14 @@ pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> 
     // Best effort: a lock that stays names a session that has ended, and the next dispatch takes it over.
     drop(unlock_if(Path::new(&spec.admin_dir), &lock_reason(spec)));
     Ok(())
+}
+
+/// The agent wrote its own record, with a mode of its own choice. Best effort: the folder around it is private anyway.
+fn keep_private(source: &AccountSource) {
+    let AccountSource::Pi { session_file, .. } = source else { return };
+    if let Ok(file) = durable::open_no_follow(Path::new(session_file)) {
+        drop(file.set_permissions(Permissions::from_mode(0o600)));
+    }
 }
 
 fn examine(repo: &Repo, spec: &LaunchSpec) -> Result<Found, GitError> {
