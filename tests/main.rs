@@ -18,3 +18,5 @@ mod harness;
 mod model_server;
 #[cfg(test)]
 mod real_pi;
+#[cfg(test)]
+mod supervisor;
