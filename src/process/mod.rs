@@ -8,6 +8,7 @@ pub mod detach;
 pub mod ending;
 pub mod filesystem;
 pub mod identity;
+pub mod inside;
 pub mod probe;
 pub mod signal;
 pub mod spawn;
