@@ -6,13 +6,15 @@
 //! make git wait for ever. A call that only reads never fetches and writes no index.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::GitError;
@@ -58,6 +60,7 @@ const READ_PATIENCE: Duration = Duration::from_secs(300);
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(1);
 const STDOUT_LIMIT: usize = 64 << 20;
 const STDERR_LIMIT: usize = 64 << 10;
+const LONGEST_RECORD: usize = 1 << 20;
 
 /// The `git` program to run, and what its environment holds beyond the inherited one.
 #[derive(Debug, Clone)]
@@ -120,6 +123,7 @@ pub(super) struct Call<'a> {
     access: Access,
     settings: Vec<(OsString, OsString)>,
     args: Vec<OsString>,
+    input: Vec<u8>,
 }
 
 /// What a call came to.
@@ -165,7 +169,7 @@ impl<'a> Call<'a> {
             ("maintenance.auto", "false"),
         ];
         let settings = settings.map(|(k, v)| (k.into(), v.into())).to_vec();
-        Self { program, place, access, settings, args: Vec::new() }
+        Self { program, place, access, settings, args: Vec::new(), input: Vec::new() }
     }
 
     pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -181,6 +185,12 @@ impl<'a> Call<'a> {
     /// Sets a configuration value for this call only.
     pub(super) fn setting(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.settings.push((key.into(), value.into()));
+        self
+    }
+
+    /// Gives the call this standard input.
+    pub(super) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
         self
     }
 
@@ -218,6 +228,25 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Runs the call and hands over each record of its standard output, which ends with a NUL byte. It must succeed.
+    pub(super) fn for_each_record(&self, take: &mut dyn FnMut(&[u8])) -> Result<(), GitError> {
+        let mut rest = Vec::new();
+        self.run_streaming(&mut |bytes| {
+            let mut bytes = bytes;
+            while let Some(end) = bytes.iter().position(|b| *b == 0) {
+                rest.extend_from_slice(&bytes[..end]);
+                take(&rest);
+                rest.clear();
+                bytes = &bytes[end + 1..];
+            }
+            rest.extend_from_slice(bytes);
+            // No path is that long: this is not what git prints.
+            rest.len() < LONGEST_RECORD
+        })?
+        .into_stdout()
+        .map(drop)
+    }
+
     /// The call answered something that it never answers.
     pub(super) fn unclear(&self) -> GitError {
         GitError::ProgramUnclear { command: self.to_string() }
@@ -225,8 +254,20 @@ impl<'a> Call<'a> {
 
     fn spawn(&self) -> Result<Child, GitError> {
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let input = self.standard_input().map_err(|e| self.io_error(e))?;
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().map_err(|e| self.io_error(e))
+    }
+
+    /// In memory and whole before git starts, so that no one has to write while git answers.
+    fn standard_input(&self) -> io::Result<Stdio> {
+        if self.input.is_empty() {
+            return Ok(Stdio::null());
+        }
+        let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+        file.write_all(&self.input)?;
+        file.rewind()?;
+        Ok(Stdio::from(file))
     }
 
     fn command(&self) -> Command {

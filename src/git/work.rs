@@ -267,20 +267,7 @@ fn count(call: &Call<'_>, ignore: &[PathBuf]) -> Result<Seen, Unseen> {
 
 fn count_records(call: &Call<'_>, ignore: &[PathBuf]) -> Result<Seen, GitError> {
     let mut seen = Seen::default();
-    let mut rest = Vec::new();
-    call.run_streaming(&mut |bytes| {
-        let mut bytes = bytes;
-        while let Some(end) = bytes.iter().position(|b| *b == 0) {
-            rest.extend_from_slice(&bytes[..end]);
-            seen.note(&rest, ignore);
-            rest.clear();
-            bytes = &bytes[end + 1..];
-        }
-        rest.extend_from_slice(bytes);
-        // No path is that long: this is not what `git status` prints.
-        rest.len() < 1 << 20
-    })?
-    .into_stdout()?;
+    call.for_each_record(&mut |record| seen.note(record, ignore))?;
     Ok(seen)
 }
 
