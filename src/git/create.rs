@@ -302,7 +302,7 @@ fn prepare_root(repo: &Repo, path: &Path) -> Result<PathBuf, GitError> {
 }
 
 /// Renames a folder to a name that nothing has.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Not every file system can; the name was free a moment ago, and a folder never replaces a full one.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
@@ -310,7 +310,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-fn write_new(path: &Path, content: &[u8]) -> Result<(), GitError> {
+pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), GitError> {
     let write = || -> io::Result<()> {
         let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
         file.write_all(content)?;

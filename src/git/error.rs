@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::CommitId;
 use crate::durable::FileError;
 
 /// What a failure means for the exit status.
@@ -206,6 +207,44 @@ pub enum GitError {
         /// What the user said.
         reason: String,
     },
+    /// A folder that no registration names.
+    #[error("{path:?} is not registered as a worktree of this repository")]
+    NotRegistered {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A registration that names a folder around the repository.
+    #[error("{path:?} is registered as a worktree, but holds {what:?}")]
+    HoldsRepository {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it.
+        what: PathBuf,
+    },
+    /// A branch that no longer contains what it was.
+    #[error("the branch {branch:?} was rewritten: it is at {}, and {} is not in it", now.short(), was.short())]
+    BranchRewritten {
+        /// The branch.
+        branch: String,
+        /// Its commit, when its worktree was removed.
+        was: CommitId,
+        /// Its commit now.
+        now: CommitId,
+    },
+    /// A part of what was removed is not where it was put.
+    #[error("the worktree {path:?} cannot be taken out of the trash: {what}")]
+    TrashIncomplete {
+        /// Where the worktree was.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A text that is not the name of a removal.
+    #[error("{text:?} is not the name of anything in the trash")]
+    NotATrashId {
+        /// The text, shortened.
+        text: String,
+    },
     /// The worktree's folder is there, where it was thought to be gone.
     #[error("the worktree {path:?} is not gone")]
     TreeNotGone {
@@ -343,9 +382,10 @@ impl GitError {
     /// What this failure means for the exit status.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::AmbiguousBase { .. } | Self::NotACommit { .. } | Self::NotACommitId { .. } => {
-                ErrorClass::Usage
-            }
+            Self::AmbiguousBase { .. }
+            | Self::NotACommit { .. }
+            | Self::NotACommitId { .. }
+            | Self::NotATrashId { .. } => ErrorClass::Usage,
             Self::NotARepository { .. } | Self::NoSuchBase { .. } => ErrorClass::NotFound,
             Self::Unsupported { .. }
             | Self::GitCannot { .. }
@@ -367,6 +407,10 @@ impl GitError {
             | Self::TreeGone { .. }
             | Self::LockedByUser { .. }
             | Self::TreeNotGone { .. }
+            | Self::NotRegistered { .. }
+            | Self::HoldsRepository { .. }
+            | Self::BranchRewritten { .. }
+            | Self::TrashIncomplete { .. }
             | Self::AlreadyComplete { .. }
             | Self::ChangedMeanwhile { .. }
             | Self::RegistryUnsteady { .. }

@@ -58,6 +58,17 @@ impl GitError {
             }
             Self::ProgramMissing { .. } => "install git 2.38 or newer, and have it on PATH".to_owned(),
             Self::LockedByUser { path, .. } => format!("`git worktree unlock {}`, if that no longer holds", quoted(path)),
+            Self::NotRegistered { path } => format!(
+                "if it is a worktree whose registration is lost, run `git worktree repair {}`; nothing there was touched",
+                quoted(path)
+            ),
+            Self::HoldsRepository { .. } => {
+                "`git worktree repair` sets right where a worktree is; nothing there was touched".to_owned()
+            }
+            Self::BranchRewritten { branch, was, .. } => format!(
+                "give the branch another name, `git branch -m {branch} <new name>`, and it is made again at {}",
+                was.short()
+            ),
             Self::RegistryUnsteady { .. } => "stop what prunes worktrees in a loop, and try again".to_owned(),
             _ => return None,
         })

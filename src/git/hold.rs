@@ -26,6 +26,11 @@ pub enum LockOutcome {
     TheUsers(String),
 }
 
+/// Whether a lock with this reason is one that ralph took.
+pub(super) fn is_ours(reason: &str) -> bool {
+    reason.starts_with(OURS)
+}
+
 /// Locks a worktree for `reason` (`ralph <session>`), in place of an earlier session's lock.
 pub fn lock(worktree: &Worktree, reason: &str) -> Result<LockOutcome, GitError> {
     let file = worktree.admin_dir.join(LOCK_FILE);
@@ -37,7 +42,7 @@ pub fn lock(worktree: &Worktree, reason: &str) -> Result<LockOutcome, GitError> 
         Err(e) => return Err(GitError::io("lock the worktree with", &file, e)),
     }
     match reason_in(&file)? {
-        Some(theirs) if !theirs.starts_with(OURS) => Ok(LockOutcome::TheUsers(theirs)),
+        Some(theirs) if !is_ours(&theirs) => Ok(LockOutcome::TheUsers(theirs)),
         _ => {
             durable::write(&file, text.as_bytes())?;
             Ok(LockOutcome::Locked)
@@ -76,7 +81,7 @@ pub fn forget_missing(
         return Err(GitError::TreeNotGone { path: entry.tree });
     }
     // A folder on a disk that is not mounted now is locked like this.
-    if let Some(reason) = entry.locked.filter(|reason| !reason.starts_with(OURS)) {
+    if let Some(reason) = entry.locked.filter(|reason| !is_ours(reason)) {
         return Err(GitError::LockedByUser { path: entry.tree, reason });
     }
     let kept = into.join(&missing.id);

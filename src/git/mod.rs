@@ -11,6 +11,7 @@
 mod base;
 mod begin;
 mod checkout;
+mod comeback;
 mod commit;
 mod config;
 mod create;
@@ -21,20 +22,27 @@ mod graph;
 mod hint;
 mod history;
 mod hold;
+mod keep;
+mod products;
 mod program;
+mod reach;
 mod refs;
 mod registry;
 mod repo;
+mod standing;
+mod trash;
 mod tree;
+mod unsaved;
 mod work;
 mod worktree;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use base::{Base, UpstreamAhead};
 pub use begin::{Author, FirstCommit, begin};
 pub use checkout::{finish, write_files};
+pub use comeback::{Back, BranchBack, Comeback, HeadBack, bring_back, comeback};
 pub use commit::CommitId;
 pub use create::{Created, Origin, create, undo};
 pub use engine::{Engine, WhyGitProgram};
@@ -42,8 +50,14 @@ pub use error::{ErrorClass, GitError, Unsupported};
 pub use forward::{Forwarded, fast_forward, standing};
 pub use graph::{Drawn, GraphLine};
 pub use hold::{LockOutcome, forget_missing, lock, unlock_if};
+pub use keep::{let_go, let_go_of_session};
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;
 pub use repo::{Repo, RepoLock};
+pub use standing::{BranchStanding, Folder, Standing, branch_standing, registered};
+pub use trash::{
+    BranchFate, BranchLeft, Parcel, TRASH_FOLDER, TrashId, has_left, pack, pin_parcel, take_away,
+};
+pub use unsaved::{Several, Subject, Unsaved, UnsavedItem, unsaved};
 pub use work::{Found, Look, Operation, Tree, look, pin, unpin};
 pub use worktree::{Files, Located, Missing, Site, Worktree, locate, tree_now};

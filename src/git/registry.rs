@@ -101,7 +101,7 @@ pub(super) fn entry(admin: &Path, id: String) -> Result<Option<Entry>, GitError>
 
 /// The path without `.` and `..`, which a registration holds where git links worktrees by relative paths. The common
 /// directory is a real path, so that going up is the same on paper as on the disk.
-fn without_dots(path: &Path) -> PathBuf {
+pub(super) fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {

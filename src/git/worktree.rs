@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::refs::there;
 use super::registry::{self, Entry};
 use super::repo::{Repo, leads_to};
+use super::standing::use_elsewhere;
 use super::{CommitId, GitError, Head};
 use crate::id::{BranchName, Slug};
 
@@ -85,8 +86,7 @@ pub struct Missing {
 /// Looks for the lane's worktree. Changes nothing.
 pub fn locate(repo: &Repo, site: &Site) -> Result<Located, GitError> {
     let entries = registry::entries(repo.common_dir())?;
-    let path = settled(&site.path);
-    let ours = entries.iter().find(|entry| belongs_to(entry, site, &path));
+    let ours = find_entry(&entries, site);
     refuse_use_elsewhere(repo, site, &entries, ours)?;
     let full = site.branch.full();
     if let Some(target) = repo.alias_target(&full)? {
@@ -106,6 +106,12 @@ pub fn locate(repo: &Repo, site: &Site) -> Result<Located, GitError> {
             }
         }
     }
+}
+
+/// The lane's registration.
+pub(super) fn find_entry<'a>(entries: &'a [Entry], site: &Site) -> Option<&'a Entry> {
+    let path = settled(&site.path);
+    entries.iter().find(|entry| belongs_to(entry, site, &path))
 }
 
 /// Whether a registration is the lane's: by its mark, or, where it carries none, by id together with branch or path.
@@ -141,22 +147,10 @@ fn refuse_use_elsewhere(
     entries: &[Entry],
     ours: Option<&Entry>,
 ) -> Result<(), GitError> {
-    let full = site.branch.full();
-    let refuse = |how, path: &Path| {
-        Err(GitError::BranchInUse { branch: site.branch.to_string(), how, path: path.to_owned() })
-    };
-    if !repo.is_bare() {
-        let head = registry::head_of(repo.common_dir())?.unwrap_or(Head::Unclear);
-        if let Some(how) = registry::use_of(repo.common_dir(), &head, &full)? {
-            return refuse(how, repo.main_checkout().unwrap_or(repo.common_dir()));
-        }
+    match use_elsewhere(repo, &site.branch, entries, ours.map(|ours| ours.id.as_str()))? {
+        Some((how, path)) => Err(GitError::BranchInUse { branch: site.branch.to_string(), how, path }),
+        None => Ok(()),
     }
-    for entry in entries.iter().filter(|entry| ours.is_none_or(|ours| ours.id != entry.id)) {
-        if let Some(how) = registry::use_of(&entry.admin, &entry.head, &full)? {
-            return refuse(how, &entry.tree);
-        }
-    }
-    Ok(())
 }
 
 fn present_or_missing(repo: &Repo, entry: &Entry, branch_tip: Option<CommitId>) -> Result<Located, GitError> {

@@ -15,17 +15,17 @@ use crate::git::{
 };
 use crate::id::{BranchName, Slug};
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with a repository in `repo`, and room for worktrees beside it.
-pub(super) struct Fixture {
-    pub(super) root: PathBuf,
+pub(crate) struct Fixture {
+    pub(crate) root: PathBuf,
     _dir: Option<TempDir>,
 }
 
 impl Fixture {
     /// A folder without a repository.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         cut_off_libgit2();
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
@@ -33,13 +33,13 @@ impl Fixture {
     }
 
     /// A folder that another process made, and keeps.
-    pub(super) fn at(root: PathBuf) -> Self {
+    pub(crate) fn at(root: PathBuf) -> Self {
         cut_off_libgit2();
         Self { root, _dir: None }
     }
 
     /// A repository with one commit of a few files.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fixture = Self::empty();
         fixture.init("repo", &[]);
         fixture.write("repo/README.md", "read me\n");
@@ -48,37 +48,37 @@ impl Fixture {
         fixture
     }
 
-    pub(super) fn init(&self, name: &str, args: &[&str]) {
+    pub(crate) fn init(&self, name: &str, args: &[&str]) {
         let mut all = vec!["init", "-q", "-b", "main"];
         all.extend(args);
         all.push(name);
         self.git(".", &all);
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    pub(super) fn commit_all(&self, tree: &str, message: &str) {
+    pub(crate) fn commit_all(&self, tree: &str, message: &str) {
         self.git(tree, &["add", "-A"]);
         self.git(tree, &["commit", "-q", "-m", message]);
     }
 
     /// Runs git in a folder of the fixture; it must succeed. What it printed, trimmed.
-    pub(super) fn git(&self, folder: &str, args: &[&str]) -> String {
+    pub(crate) fn git(&self, folder: &str, args: &[&str]) -> String {
         let out = self.command(folder, args).output().unwrap();
         let stderr = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "git {args:?} in {folder}: {stderr}");
         String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
     }
 
-    pub(super) fn command(&self, folder: &str, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, folder: &str, args: &[&str]) -> Command {
         let mut command = Command::new("git");
         for name in LOCAL_ENV_VARS {
             command.env_remove(name);
@@ -87,15 +87,15 @@ impl Fixture {
         command
     }
 
-    pub(super) fn repo(&self) -> Repo {
+    pub(crate) fn repo(&self) -> Repo {
         self.open("repo")
     }
 
-    pub(super) fn open(&self, from: &str) -> Repo {
+    pub(crate) fn open(&self, from: &str) -> Repo {
         Repo::open_with(&self.path(from), program()).unwrap()
     }
 
-    pub(super) fn site(&self, ticket: &str) -> Site {
+    pub(crate) fn site(&self, ticket: &str) -> Site {
         Site {
             slug: Slug::of(ticket),
             branch: format!("ralph/{ticket}").parse::<BranchName>().unwrap(),
@@ -106,14 +106,14 @@ impl Fixture {
 
     /// Creates a lane's worktree with its files, as a dispatch does.
     #[expect(clippy::unused_self, reason = "reads like the other steps")]
-    pub(super) fn dispatch(&self, repo: &Repo, site: &Site) -> Created {
+    pub(crate) fn dispatch(&self, repo: &Repo, site: &Site) -> Created {
         let base = repo.head_base().unwrap();
         dispatch_on(repo, site, &base)
     }
 }
 
 /// Creates a lane's worktree on a base, with its files.
-pub(super) fn dispatch_on(repo: &Repo, site: &Site, base: &Base) -> Created {
+pub(crate) fn dispatch_on(repo: &Repo, site: &Site, base: &Base) -> Created {
     let lock = repo.lock(PATIENCE).unwrap();
     let created = create(repo, &lock, site, base, "ralph test").unwrap();
     drop(lock);
@@ -122,7 +122,7 @@ pub(super) fn dispatch_on(repo: &Repo, site: &Site, base: &Base) -> Created {
 }
 
 /// The git program without the machine's configuration.
-pub(super) fn program() -> GitProgram {
+pub(crate) fn program() -> GitProgram {
     hermetic().into_iter().fold(GitProgram::default(), |program, (name, value)| program.with_env(name, value))
 }
 
@@ -157,7 +157,7 @@ fn cut_off_libgit2() {
     });
 }
 
-pub(super) fn present(repo: &Repo, site: &Site) -> crate::git::Worktree {
+pub(crate) fn present(repo: &Repo, site: &Site) -> crate::git::Worktree {
     match locate(repo, site).unwrap() {
         Located::Present(worktree) => worktree,
         other => panic!("not there: {other:?}"),
@@ -165,7 +165,7 @@ pub(super) fn present(repo: &Repo, site: &Site) -> crate::git::Worktree {
 }
 
 /// Everything below a folder: kind, permissions, and content or target, by path. Without `.git`.
-pub(super) fn listing(top: &Path) -> BTreeMap<String, String> {
+pub(crate) fn listing(top: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for item in walkdir::WalkDir::new(top).min_depth(1).into_iter().filter_entry(|e| e.file_name() != ".git")
     {

@@ -1,0 +1,161 @@
+//! Keeping every object that a worktree in the trash may still need from being collected.
+//!
+//! While a worktree is registered, git keeps what its HEAD, its reflogs and its index lead to. Once it is not, only
+//! references do: `refs/ralph/trash/<id>/tip` and `…/head` lead to the commits, and `…/rest` to one made-up commit
+//! that has every other commit as a parent, and in its tree every object that the index holds and HEAD does not.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::program::{Call, Place};
+use super::reach::{kinds, names_in, names_in_log, only_reached_from};
+use super::refs::there;
+use super::repo::{Repo, RepoLock};
+use super::standing::Standing;
+use super::trash::{Parcel, TrashId};
+use super::unsaved::branch_log;
+use super::{CommitId, GitError};
+
+/// Pins all that `standing` leads to. Doing it again changes nothing.
+pub(super) fn keep(
+    repo: &Repo,
+    _lock: &RepoLock,
+    parcel: &Parcel,
+    standing: Option<&Standing>,
+    now: Timestamp,
+) -> Result<(), GitError> {
+    let folder = refs_of(&parcel.id);
+    let mut pins: Vec<(&str, CommitId)> = Vec::new();
+    pins.extend(parcel.tip.clone().map(|tip| ("tip", tip)));
+    pins.extend(parcel.head_commit.clone().map(|head| ("head", head)));
+    let mut names = names_in_log(&branch_log(repo, &parcel.branch))?;
+    let mut held = Held::default();
+    if let Some(standing) = standing {
+        names.extend(names_in(&standing.admin_dir, &[])?);
+        held.objects.extend(staged(repo, standing)?);
+    }
+    for (name, kind) in kinds(repo, &names)? {
+        match kind.as_str() {
+            "commit" => drop(held.commits.insert(name)),
+            kind => drop(held.objects.insert((kind.to_owned(), name))),
+        }
+    }
+    held.commits.retain(|commit| !pins.iter().any(|(_, pinned)| pinned.as_str() == commit));
+    if !held.commits.is_empty() || !held.objects.is_empty() {
+        pins.push(("rest", held.write(repo, now)?));
+    }
+    for (name, commit) in pins {
+        durable(Call::write(repo.program(), Place::GitDir(repo.common_dir())))
+            .args(["update-ref", "--no-deref"])
+            .arg(format!("{folder}{name}"))
+            .arg(commit.as_str())
+            .succeed()?;
+    }
+    Ok(())
+}
+
+/// Lets go of what was kept for a removal.
+pub fn let_go(repo: &Repo, _lock: &RepoLock, id: &TrashId) -> Result<(), GitError> {
+    for name in repo.refs_below(&refs_of(id))? {
+        if let Some(commit) = repo.commit_of(&name)? {
+            repo.delete_ref(&name, &commit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets go of a session's pins whose commits something else leads to. Answers those that stay.
+pub fn let_go_of_session(repo: &Repo, _lock: &RepoLock, session: &str) -> Result<Vec<String>, GitError> {
+    let mut stay = Vec::new();
+    for name in repo.refs_below(&format!("refs/ralph/sessions/{session}/"))? {
+        let Some(commit) = repo.commit_of(&name)? else { continue };
+        let own = ["refs/ralph/trash/*", "refs/ralph/sessions/*"];
+        if only_reached_from(repo, &BTreeSet::from([commit.to_string()]), &own)?.is_empty() {
+            repo.delete_ref(&name, &commit)?;
+        } else {
+            stay.push(name);
+        }
+    }
+    Ok(stay)
+}
+
+fn refs_of(id: &TrashId) -> String {
+    format!("refs/ralph/trash/{id}/")
+}
+
+/// What is written is on the disk before anything moves.
+fn durable(call: Call<'_>) -> Call<'_> {
+    call.setting("core.fsync", "objects,reference").setting("core.fsyncMethod", "fsync")
+}
+
+/// Objects that the index holds and HEAD does not: staged files, the sides of a conflict, what a resolved one was
+/// made from. Each with its kind.
+fn staged(repo: &Repo, standing: &Standing) -> Result<Vec<(String, String)>, GitError> {
+    if !there(&standing.admin_dir.join("index"))? {
+        return Ok(Vec::new());
+    }
+    let call = || Call::read(repo.program(), Place::GitDir(&standing.admin_dir));
+    let mut names = BTreeSet::new();
+    // `<mode> <name> <stage>\t<path>`
+    let mut listed = |record: &[u8]| {
+        let mut fields = record.split(|b| matches!(b, b' ' | b'\t'));
+        names.extend(fields.nth(1).map(|name| String::from_utf8_lossy(name).into_owned()));
+    };
+    for what in ["--unmerged", "--resolve-undo"] {
+        call().args(["ls-files", what, "-z"]).for_each_record(&mut listed)?;
+    }
+    match &standing.head_commit {
+        None => call().args(["ls-files", "--stage", "-z"]).for_each_record(&mut listed)?,
+        // `:<mode> <mode> <name> <name> <status>`, and then the path as a record of its own.
+        Some(head) => call()
+            .args(["diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames"])
+            .args(["--ignore-submodules=none", head.as_str(), "--"])
+            .for_each_record(&mut |record| {
+                if record.first() == Some(&b':') {
+                    let name = record.split(|b| *b == b' ').nth(3);
+                    names.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
+                }
+            })?,
+    }
+    // Of a submodule, the index holds a commit that is not here.
+    let found = kinds(repo, &names)?;
+    Ok(found.into_iter().filter(|(_, kind)| kind == "blob").map(|(name, kind)| (kind, name)).collect())
+}
+
+/// What one made-up commit holds on to.
+#[derive(Debug, Default)]
+struct Held {
+    commits: BTreeSet<String>,
+    /// Kind and name.
+    objects: BTreeSet<(String, String)>,
+}
+
+impl Held {
+    fn write(&self, repo: &Repo, now: Timestamp) -> Result<CommitId, GitError> {
+        let write = || durable(Call::write(repo.program(), Place::GitDir(repo.common_dir())));
+        let mode = |kind: &str| match kind {
+            "tree" => Some("040000"),
+            "blob" => Some("100644"),
+            // A tag's commit is kept by its own name, and the tag is a reference's.
+            _ => None,
+        };
+        let entries: String = self
+            .objects
+            .iter()
+            .filter_map(|(kind, name)| Some(format!("{} {kind} {name}\t{name}\n", mode(kind)?)))
+            .collect();
+        let tree = id_in(&write().arg("mktree").input(entries))?;
+        let parents: String = self.commits.iter().map(|commit| format!("parent {commit}\n")).collect();
+        let who = format!("ralph <ralph> {} +0000", now.as_second());
+        let commit = format!(
+            "tree {tree}\n{parents}author {who}\ncommitter {who}\n\nKeep what a worktree in the trash leads to\n"
+        );
+        id_in(&write().args(["hash-object", "-t", "commit", "-w", "--stdin"]).input(commit))
+    }
+}
+
+fn id_in(call: &Call<'_>) -> Result<CommitId, GitError> {
+    let out = call.succeed()?;
+    String::from_utf8_lossy(&out).trim().parse()
+}
