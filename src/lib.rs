@@ -19,6 +19,7 @@ pub mod id;
 pub mod launch;
 pub mod process;
 pub mod recover;
+pub mod removal;
 pub mod report;
 pub mod session;
 pub mod supervisor;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::fixture::{Fixture, dispatch_on};
 use crate::git::{
-    BranchStanding, CommitId, Folder, GitError, Repo, Site, Subject, UnsavedItem, branch_standing, registered,
-    unsaved,
+    BranchStanding, CommitId, Folder, GitError, Repo, Site, Subject, UnsavedItem, branch_standing,
+    registered, unsaved,
 };
 
 const TREE: &str = "repo.ralph/t-1";

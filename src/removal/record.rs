@@ -1,0 +1,181 @@
+//! The trash's records: one folder a removal, `<store>/trash/<id>/`, with `trash.json` and what was registered.
+//!
+//! A record is written before what it says is done, and read as hostile: bounded, of this version only, and of the
+//! folder that it lies in.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::decide::BranchPlan;
+use crate::durable::{self, FileError};
+use crate::failpoint;
+use crate::git::{Parcel, TrashId};
+use crate::session::lane::LaneRecord;
+use crate::session::store::{Store, StoreError};
+
+/// The version of the format.
+const TRASH_VERSION: u32 = 1;
+
+const MAX_RECORD: u64 = 1 << 20;
+
+/// The record of one removal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrashRecord {
+    /// The version of this format: 1.
+    pub schema_version: u32,
+    /// How far it is.
+    pub stage: Stage,
+    /// When the lane was removed.
+    pub removed_at: Timestamp,
+    /// The lane, as it was.
+    pub lane: LaneRecord,
+    /// What was taken, and where it is.
+    pub parcel: Parcel,
+    /// What becomes of its branch.
+    pub branch: BranchPlan,
+    /// What was nowhere else, one line a kind.
+    pub unsaved: Vec<String>,
+    /// What a newer version wrote beside the above; kept.
+    #[serde(flatten)]
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How far a removal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// On its way into the trash.
+    Removing,
+    /// In the trash.
+    Removed,
+    /// On its way back.
+    Restoring,
+    /// Back; only the record is left.
+    Restored,
+    /// Being deleted.
+    Expiring,
+}
+
+impl TrashRecord {
+    pub(super) fn new(
+        lane: LaneRecord,
+        parcel: Parcel,
+        branch: BranchPlan,
+        unsaved: Vec<String>,
+        removed_at: Timestamp,
+    ) -> Self {
+        let extra = serde_json::Map::new();
+        let (schema_version, stage) = (TRASH_VERSION, Stage::Removing);
+        Self { schema_version, stage, removed_at, lane, parcel, branch, unsaved, extra }
+    }
+}
+
+/// All that is in the trash, oldest first, and what is wrong with records that cannot be read.
+pub fn trash(store: &Store) -> Result<(Vec<TrashRecord>, Vec<StoreError>), StoreError> {
+    let mut records = Vec::new();
+    let mut damaged = Vec::new();
+    for id in shelves(store)? {
+        match read(store, id) {
+            Ok(record) => records.extend(record),
+            Err(error) => damaged.push(error),
+        }
+    }
+    Ok((records, damaged))
+}
+
+/// The removals that have a folder, oldest first.
+pub(super) fn shelves(store: &Store) -> Result<Vec<TrashId>, StoreError> {
+    let folder = trash_dir(store);
+    let failed = |source| StoreError::List { path: folder.clone(), source };
+    let listing = match fs::read_dir(&folder) {
+        Ok(listing) => listing,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut ids: Vec<TrashId> = Vec::new();
+    for item in listing {
+        let name = item.map_err(failed)?.file_name();
+        ids.extend(name.to_str().and_then(|name| name.parse::<TrashId>().ok()));
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// The record of a removal; `None` where it has none, or none any more.
+pub(super) fn read(store: &Store, id: TrashId) -> Result<Option<TrashRecord>, StoreError> {
+    #[derive(Deserialize)]
+    struct VersionOnly {
+        schema_version: u64,
+    }
+    let path = file(store, id);
+    let damaged = |why: String| StoreError::Damaged { path: path.clone(), why };
+    let Some(bytes) = durable::read(&path, MAX_RECORD)? else { return Ok(None) };
+    let version: VersionOnly = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    if version.schema_version > u64::from(TRASH_VERSION) {
+        return Err(StoreError::Newer { path, version: version.schema_version });
+    }
+    let record: TrashRecord = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    if record.parcel.id != id {
+        return Err(damaged(format!("it is the record of {}", record.parcel.id)));
+    }
+    Ok(Some(record))
+}
+
+/// Makes the removal's folder and writes its record: from here on it is known.
+pub(super) fn begin(store: &Store, record: &TrashRecord) -> Result<(), StoreError> {
+    durable::create_private_dir(&shelf(store, record.parcel.id))?;
+    durable::sync_dir(&trash_dir(store))?;
+    write(store, record)
+}
+
+/// Replaces the record.
+pub(super) fn write(store: &Store, record: &TrashRecord) -> Result<(), StoreError> {
+    let encoded = serde_json::to_vec_pretty(record);
+    let mut bytes = encoded.map_err(|source| StoreError::Encode { what: "a removal", source })?;
+    bytes.push(b'\n');
+    Ok(durable::write(&file(store, record.parcel.id), &bytes)?)
+}
+
+/// Takes the record away of a removal of which nothing is in the trash.
+pub(super) fn close(store: &Store, record: &TrashRecord) -> Result<(), StoreError> {
+    let folder = shelf(store, record.parcel.id);
+    for name in ["branch-log", "trash.json"] {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(FileError::io("remove", &path, e).into());
+            }
+            _ => failpoint::hit("trash.closing"),
+        }
+    }
+    if let Some(held) = &record.parcel.held {
+        // Best effort: where it is not empty it holds what is not ours to delete here.
+        drop(fs::remove_dir(held));
+    }
+    // Best effort: a folder without a record is passed by, and expires.
+    drop(fs::remove_dir(&folder));
+    Ok(())
+}
+
+/// The folder of all removals.
+pub(super) fn trash_dir(store: &Store) -> PathBuf {
+    store.root().join("trash")
+}
+
+/// The folder of a removal.
+pub(super) fn shelf(store: &Store, id: TrashId) -> PathBuf {
+    trash_dir(store).join(id.to_string())
+}
+
+fn file(store: &Store, id: TrashId) -> PathBuf {
+    shelf(store, id).join("trash.json")
+}
+
+/// The root of worktrees whose trash holds this tree.
+pub(super) fn root_of(held: &Path) -> Option<&Path> {
+    held.parent()?.parent()
+}
