@@ -146,10 +146,14 @@ impl Lane {
 
     /// The branch a lane works on unless another was asked for: `ralph/<ticket>[@<base slug>]`.
     pub fn default_branch(&self) -> BranchName {
-        BranchName(match &self.base {
-            None => format!("ralph/{}", self.ticket.0),
-            Some(base) => format!("ralph/{}@{}", self.ticket.0, Slug::of(&base.0)),
-        })
+        let on = |ticket: &str| match &self.base {
+            None => format!("ralph/{ticket}"),
+            Some(base) => format!("ralph/{ticket}@{}", Slug::of(&base.0)),
+        };
+        // A long id of many bytes makes a name that no file system takes.
+        let named = on(&self.ticket.0);
+        let fits = refused_ref_name(&named).is_none();
+        BranchName(if fits { named } else { on(Slug::of(&self.ticket.0).as_str()) })
     }
 }
 
@@ -426,6 +430,10 @@ mod tests {
         assert_eq!("T-1".parse::<Lane>().unwrap().default_branch().as_str(), "ralph/T-1");
         assert!("T-1@".parse::<Lane>().is_err());
         assert!("T-1@a~1".parse::<Lane>().is_err());
+        for longest in ["x".repeat(100), "é".repeat(100), "x".repeat(100) + "@" + &"y".repeat(200)] {
+            let branch = longest.parse::<Lane>().unwrap().default_branch();
+            assert_eq!(branch.as_str().parse::<BranchName>().as_ref(), Ok(&branch));
+        }
     }
 
     #[test]

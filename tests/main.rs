@@ -12,6 +12,11 @@ mod architecture;
 mod doctor;
 #[cfg(test)]
 mod ending;
+mod faults_checkouts;
+#[cfg(test)]
+mod faults_names;
+#[cfg(test)]
+mod faults_worktrees;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

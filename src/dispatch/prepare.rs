@@ -47,7 +47,12 @@ pub fn make_ready(
             let aside = plan.site.path.with_file_name(".trash");
             crate::durable::create_private_dir(&aside)?;
             let lock = repo.lock(REPO_PATIENCE)?;
-            forget_missing(repo, &lock, missing, &kept_registration(&aside)?)?;
+            let kept = kept_registration(&aside)?;
+            if let Err(error) = forget_missing(repo, &lock, missing, &kept) {
+                // Best effort: only what is still empty goes.
+                drop(fs::remove_dir(&kept).and_then(|()| fs::remove_dir(&aside)));
+                return Err(error.into());
+            }
             drop(lock);
             make(context, plan, reason)
         }

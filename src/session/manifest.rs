@@ -60,13 +60,13 @@ pub struct Manifest {
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub created_at: Timestamp,
     /// When its supervisor was asked for.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub launched_at: Option<Timestamp>,
     /// When the agent's process was there.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// When it was over, its process tree gone and its worktree looked at.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub ended_at: Option<Timestamp>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]

@@ -3,6 +3,7 @@
 
 pub mod agents;
 pub mod command;
+pub mod lanes;
 pub mod model_server;
 pub mod process;
 pub mod real_pi;
@@ -10,6 +11,7 @@ pub mod redact;
 pub mod repo;
 pub mod sandbox;
 pub mod session;
+pub mod schema;
 pub mod source;
 pub mod terminal;
 pub mod tree;

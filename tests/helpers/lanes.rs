@@ -1,0 +1,87 @@
+//! Short ways to say what most tests say: create this lane, dispatch that one, this is refused.
+
+use serde_json::Value;
+
+use super::command::Invocation;
+use super::repo::Repo;
+use super::sandbox::Sandbox;
+use super::schema::assert_manifest;
+use super::tree::Tree;
+
+impl<'s> Repo<'s> {
+    /// `ralph worktree <args>`, run in this folder.
+    pub fn worktree(&self, args: &[&str]) -> Invocation<'s> {
+        let call = self.ralph(&["worktree"]);
+        args.iter().fold(call, |call, arg| call.arg(arg))
+    }
+
+    /// The result of `create --json`, which must succeed.
+    #[track_caller]
+    pub fn create(&self, args: &[&str]) -> Value {
+        self.worktree(&[&["create", "--json"], args].concat()).run().ok().json()
+    }
+
+    /// The result of `dispatch --json`, which must succeed.
+    #[track_caller]
+    pub fn dispatch(&self, args: &[&str]) -> Value {
+        self.worktree(&[&["dispatch", "--json"], args].concat()).run().ok().json()
+    }
+
+    /// The final manifest of a session that is dispatched and waited for, whatever its outcome.
+    #[track_caller]
+    pub fn finished(&self, args: &[&str]) -> Value {
+        let manifest = self.worktree(&[&["dispatch", "--wait", "--json"], args].concat()).run().json();
+        assert_manifest(&manifest);
+        assert_eq!(manifest["state"], "ended", "{manifest:#}");
+        manifest
+    }
+
+    /// What `inspect --json` says, which must succeed.
+    #[track_caller]
+    pub fn inspect(&self, what: &[&str]) -> Value {
+        let manifest = self.worktree(&[&["inspect", "--json"], what].concat()).run().ok().json();
+        manifest.as_array().unwrap_or(&vec![manifest.clone()]).iter().for_each(assert_manifest);
+        manifest
+    }
+
+    /// What `list --json` says.
+    #[track_caller]
+    pub fn lanes(&self) -> Vec<Value> {
+        let lanes = self.worktree(&["list", "--json"]).run().ok().json();
+        lanes.as_array().expect("an array of lanes").clone()
+    }
+
+    /// The worktree that `ralph worktree path` names.
+    #[track_caller]
+    pub fn tree_of(&self, sandbox: &'s Sandbox, lane: &str) -> Self {
+        let path = self.worktree(&["path", lane]).run().ok().stdout;
+        Self::at(sandbox, path.strip_suffix('\n').expect("a line"))
+    }
+}
+
+/// Runs `call`, which must be refused with exit status `code` and must have changed nothing in the whole sandbox;
+/// returns its error: `{"kind", "message", "hint"}`. Nothing that a terminal would act on is in it.
+#[track_caller]
+pub fn refused(sandbox: &Sandbox, call: Invocation<'_>, code: i32) -> Value {
+    let before = Tree::of(sandbox.path("."));
+    let ended = call.arg("--json").run().expect_code(code);
+    assert_eq!(ended.stdout, "", "{ended}");
+    before.assert_unchanged(sandbox.path("."));
+    let error = ended.error();
+    let message = error["message"].as_str().expect("a message");
+    assert!(!message.chars().any(char::is_control), "{message:?}");
+    error
+}
+
+/// The text of a JSON string.
+#[track_caller]
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+/// The last of the items, and how many there are: for what must be exactly one.
+#[track_caller]
+pub fn only<T>(mut items: Vec<T>) -> T {
+    assert_eq!(items.len(), 1, "not exactly one");
+    items.remove(0)
+}
