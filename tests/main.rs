@@ -16,6 +16,8 @@ mod faults_checkouts;
 #[cfg(test)]
 mod faults_names;
 #[cfg(test)]
+mod faults_security;
+#[cfg(test)]
 mod faults_worktrees;
 #[cfg(test)]
 mod harness;

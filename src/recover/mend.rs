@@ -29,11 +29,11 @@ pub(super) fn mend(
     let spec = LaunchSpec::read(&store.session_dir(session)).ok().flatten();
     let worktree =
         spec.as_ref().map(|spec| &spec.worktree).or(record.as_ref().map(|record| &record.worktree));
-    if let Some(manifest) = worktree.and_then(|tree| copy_in(Path::new(tree), lane, session)) {
-        replace_damaged(store, &manifest)?;
+    let manifest = rebuilt(store, here, lane, session, record.as_ref(), spec.as_ref())?;
+    if let Some(copy) = worktree.and_then(|tree| copy_in(Path::new(tree), lane, session)) {
+        replace_damaged(store, &believed(copy, manifest))?;
         return Ok("the copy in its worktree".to_owned());
     }
-    let manifest = rebuilt(store, here, lane, session, record.as_ref(), spec.as_ref())?;
     replace_damaged(store, &manifest)?;
     Ok("its launch record and git".to_owned())
 }
@@ -46,6 +46,25 @@ fn copy_in(worktree: &Path, lane: &Lane, session: SessionId) -> Option<Manifest>
         }
         _ => None,
     }
+}
+
+/// What of a copy is believed: how the session went. Every path, branch and machine that something could be done to
+/// comes from the store's other records.
+fn believed(copy: Manifest, known: Manifest) -> Manifest {
+    let worktree = WorktreeRecord {
+        path: known.worktree.path,
+        branch: known.worktree.branch,
+        start_commit: known.worktree.start_commit.or(copy.worktree.start_commit),
+        ..copy.worktree
+    };
+    let agent = AgentRecord { session_file: known.agent.session_file, ..copy.agent };
+    let output = OutputRecord {
+        truncated_bytes: copy.output.truncated_bytes,
+        extra: copy.output.extra,
+        ..known.output
+    };
+    let process = ProcessRecord { host: known.process.host, ..copy.process };
+    Manifest { worktree, agent, output, process, launcher: known.launcher, limits: known.limits, ..copy }
 }
 
 fn rebuilt(
@@ -80,10 +99,11 @@ fn rebuilt(
             program: spec.map(|spec| spec.program.clone()).unwrap_or_default(),
             argv: spec.map(|spec| spec.argv.clone()).unwrap_or_default(),
             version: None,
-            session_file: spec.and_then(|spec| match &spec.account {
-                AccountSource::Pi { session_file, .. } => Some(session_file.clone()),
-                AccountSource::None => None,
-            }),
+            session_file: match spec.map(|spec| &spec.account) {
+                Some(AccountSource::Pi { session_file, .. }) => Some(session_file.clone()),
+                Some(AccountSource::None) => None,
+                None => existing(&dir.pi_session()),
+            },
             extra: extra(),
         },
         launcher: LauncherRecord { kind: LauncherKind::Local, job: None, extra: extra() },
