@@ -15,6 +15,7 @@ mod exit;
 mod gc;
 mod inspect;
 mod list;
+mod live;
 mod logs;
 mod meta;
 mod path;

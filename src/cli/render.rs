@@ -189,6 +189,16 @@ impl Cell {
     pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
         Self { text: one_line(&text.into()), tone }
     }
+
+    /// Its text: one line, without anything that a terminal would act on.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its tone.
+    pub fn tone(&self) -> Tone {
+        self.tone
+    }
 }
 
 /// Lines a table up: columns as wide as their widest cell, two spaces between, nothing behind the last.

@@ -45,6 +45,10 @@ pub fn resolve_outside(variables: &BTreeMap<String, String>) -> CliResult<Resolu
 
 /// The folder a command is about: `--repo`, else where one stands.
 pub fn directory(global: &Global) -> CliResult<PathBuf> {
+    if let Some(repo) = global.repo.as_ref().filter(|repo| repo.is_absolute()) {
+        // Whoever stands in a folder that has gone can still name another.
+        return Ok(repo.clone());
+    }
     let here = std::env::current_dir()
         .map_err(|e| CliError::new(Exit::NotFound, format!("the folder you stand in cannot be read: {e}")))?;
     let Some(repo) = &global.repo else { return Ok(here) };
@@ -125,14 +129,7 @@ impl Surroundings {
 
     /// Refuses to begin a session from inside one.
     pub fn refuse_inside_a_session(&self) -> CliResult<()> {
-        match self.variables.get(MARK_VARIABLE) {
-            None => Ok(()),
-            Some(session) => Err(CliError::new(
-                Exit::Refused,
-                format!("this is session {session} itself: a session does not dispatch another"),
-            )
-            .hint("dispatch from a shell of your own")),
-        }
+        refuse_inside_a_session(&self.variables)
     }
 
     /// The ticket that was typed, by its full id, and its file.
@@ -236,6 +233,18 @@ impl Surroundings {
         };
         let worktree_root = settings.worktree_root.of(self.main());
         Ok(Place { ticket, base, default_base, branch: args.branch.clone(), worktree_root, ticket_file })
+    }
+}
+
+/// Refuses to begin a session where these variables say that one is running.
+pub fn refuse_inside_a_session(variables: &BTreeMap<String, String>) -> CliResult<()> {
+    match variables.get(MARK_VARIABLE) {
+        None => Ok(()),
+        Some(session) => Err(CliError::new(
+            Exit::Refused,
+            format!("this is session {session} itself: a session does not dispatch another"),
+        )
+        .hint("dispatch from a shell of your own")),
     }
 }
 

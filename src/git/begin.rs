@@ -29,9 +29,8 @@ pub struct FirstCommit<'a> {
 }
 
 /// Settings that keep what others configured out of the repository.
-const ON_ITS_OWN: [(&str, &str); 9] = [
+const ON_ITS_OWN: [(&str, &str); 8] = [
     ("core.hooksPath", "/dev/null"),
-    ("core.attributesFile", "/dev/null"),
     ("core.excludesFile", "/dev/null"),
     ("core.autocrlf", "false"),
     ("core.fsmonitor", "false"),

@@ -1,0 +1,123 @@
+//! What an agent prints, line by line, while it prints it.
+//!
+//! pi keeps its answer back until the end, so of pi its own record is read.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use crate::agent::pi::transcript::{Entry, EntryKind, Transcript};
+use crate::agent::printable::Printable;
+use crate::cli::render::one_line;
+use crate::session::manifest::Manifest;
+
+/// A line is shown up to here.
+const LONGEST: usize = 300;
+/// As much is read at one look.
+const AT_ONCE: u64 = 1 << 20;
+
+/// Whether a line that has no end yet counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It does: no more will come.
+    Too,
+    /// Not before it has ended.
+    Later,
+}
+
+/// The end of what an agent prints.
+pub struct Tail {
+    path: Option<PathBuf>,
+    file: Option<File>,
+    form: Form,
+}
+
+enum Form {
+    Text { printable: Printable, begun: String },
+    Transcript(Transcript),
+}
+
+impl Tail {
+    /// Of the session of this manifest.
+    pub fn of(manifest: &Manifest) -> Self {
+        let (path, form) = match &manifest.agent.session_file {
+            Some(path) => (Some(path), Form::Transcript(Transcript::new())),
+            None => {
+                let text = Form::Text { printable: Printable::new(), begun: String::new() };
+                (manifest.output.stdout.as_ref(), text)
+            }
+        };
+        Self { path: path.map(PathBuf::from), file: None, form }
+    }
+
+    /// The lines that have come since. A file that cannot be read has none: the session itself is what counts.
+    pub fn new_lines(&mut self, rest: Rest) -> Vec<String> {
+        if self.file.is_none() {
+            self.file = self.path.as_ref().and_then(|path| File::open(path).ok());
+        }
+        let mut bytes = Vec::new();
+        if let Some(file) = &mut self.file {
+            drop(file.take(AT_ONCE).read_to_end(&mut bytes));
+        }
+        let lines = match &mut self.form {
+            Form::Transcript(transcript) => transcript.push(&bytes).iter().filter_map(told).collect(),
+            Form::Text { printable, begun } => {
+                begun.push_str(&printable.push(&bytes));
+                let end = match rest {
+                    Rest::Too => begun.len(),
+                    Rest::Later => begun.rfind('\n').map_or(0, |at| at + 1),
+                };
+                let later = begun.split_off(end);
+                let whole = std::mem::replace(begun, later);
+                whole.lines().map(str::to_owned).collect::<Vec<_>>()
+            }
+        };
+        let shown = lines.iter().map(|line| one_line(line).chars().take(LONGEST).collect::<String>());
+        shown.filter(|line| !line.is_empty()).collect()
+    }
+}
+
+/// What of an entry is worth a line.
+fn told(entry: &Entry) -> Option<String> {
+    match &entry.kind {
+        EntryKind::AssistantText(text) => {
+            text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+        }
+        EntryKind::ToolCall { name, summary } => Some(format!("{name}: {summary}")),
+        EntryKind::Error { reason, message } => {
+            Some(format!("{reason}: {}", message.as_deref().unwrap_or("no message")))
+        }
+        EntryKind::UserPrompt(_)
+        | EntryKind::Thinking(_)
+        | EntryKind::ToolResult { .. }
+        | EntryKind::ModelChange(_)
+        | EntryKind::Compaction
+        | EntryKind::Unreadable => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn tail_of(path: PathBuf) -> Tail {
+        let form = Form::Text { printable: Printable::new(), begun: String::new() };
+        Tail { path: Some(path), file: None, form }
+    }
+
+    #[test]
+    fn lines_come_as_they_are_ended_and_harmless() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stdout");
+        let mut tail = tail_of(path.clone());
+        assert_eq!(tail.new_lines(Rest::Later), Vec::<String>::new(), "the file is not there yet");
+        let mut file = File::create(path).unwrap();
+        file.write_all(b"one\n\ntw").unwrap();
+        assert_eq!(tail.new_lines(Rest::Later), ["one"]);
+        file.write_all(b"o\x1b[31m\x1b]0;title\x07\nthree").unwrap();
+        assert_eq!(tail.new_lines(Rest::Later), ["two"]);
+        assert_eq!(tail.new_lines(Rest::Too), ["three"]);
+        assert_eq!(tail.new_lines(Rest::Too), Vec::<String>::new());
+    }
+}
