@@ -213,7 +213,7 @@ fn forged(manifest: &Value, sandbox: &Sandbox, victim: &Process) -> Value {
     forged["state"] = json!("running");
     forged["outcome"] = Value::Null;
     forged["worktree"]["path"] = json!(sandbox.path("home"));
-    forged["process"]["agent"] = process.clone();
+    forged["process"]["agent"] = process;
     forged["process"]["supervisor"] = json!({ "pid": victim.pid, "start_ticks": victim.start_ticks });
     forged["output"]["stdout"] = json!(sandbox.path("home/private"));
     forged["agent"]["session_file"] = json!(sandbox.path("home/private"));

@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 #[cfg(test)]
 mod ending;
+#[cfg(test)]
 mod faults_checkouts;
 #[cfg(test)]
 mod faults_names;

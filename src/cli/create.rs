@@ -35,7 +35,7 @@ pub fn run(global: &Global, args: &CreateArgs, out: &Out) -> CliResult {
             Form::Text => out.line(&format!("{path} would be {action}, on branch {}", plan.site.branch)),
         };
     }
-    here.settle(out)?;
+    here.settle(&place.worktree_root, out)?;
     let Created { record, notes } = create(&here.context, &place, Timestamp::now())?;
     notes.iter().for_each(|note| out.note(note));
     match out.form() {

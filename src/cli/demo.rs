@@ -25,6 +25,7 @@ use super::render::Out;
 use super::stop::request_stop;
 use super::surroundings::{Surroundings, refuse_inside_a_session, variables};
 use super::waiting::{Happening, Vigil};
+use crate::session::store::Urgency;
 use actor::{Actor, Launched, State};
 use project::TICKETS;
 use show::{Event, Show};
@@ -154,10 +155,10 @@ impl Play<'_> {
     fn abandon(&self, launched: &Receiver<Launches>) {
         let running = self.actors.iter().filter_map(Actor::running);
         for session in running {
-            drop(request_stop(self.here, session));
+            drop(request_stop(self.here, session, Urgency::AtOnce));
         }
         for (_, launched) in launched {
-            drop(launched.and_then(|manifest| request_stop(self.here, manifest.session_id)));
+            drop(launched.and_then(|manifest| request_stop(self.here, manifest.session_id, Urgency::AtOnce)));
         }
     }
 
@@ -186,7 +187,8 @@ impl Play<'_> {
         self.orders = Orders::Stop(before + 1);
         show.event(&Event::Stopping { times: before + 1 })?;
         // All of them are asked, even where one of the requests fails.
-        let asked: Vec<CliResult<()>> = self.actors.iter().map(|actor| actor.stop(self.here, 1)).collect();
+        let asked: Vec<CliResult<()>> =
+            self.actors.iter().map(|actor| actor.stop(self.here, before + 1)).collect();
         asked.into_iter().collect()
     }
 }

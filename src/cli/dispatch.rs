@@ -80,7 +80,7 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
     if args.dry_run {
         return show_plan(&dry_run(&here.context, &request)?, out);
     }
-    here.settle(out)?;
+    here.settle(&request.place.worktree_root, out)?;
     let stay = match (settings.output, args.wait) {
         (Output::Inherit, _) => Stay::AndShow,
         (_, true) => Stay::Silent,

@@ -11,6 +11,7 @@ use crate::git::{ErrorClass, GitError};
 use crate::id::NameError;
 use crate::launch::LaunchError;
 use crate::recover::RecoverError;
+use crate::removal::RemovalError;
 use crate::session::store::StoreError;
 
 /// An error as it is shown.
@@ -76,13 +77,16 @@ impl From<&clap::Error> for CliError {
 
 impl From<GitError> for CliError {
     fn from(error: GitError) -> Self {
-        let exit = match error.class() {
-            ErrorClass::Refused => Exit::Refused,
-            ErrorClass::NotFound => Exit::NotFound,
-            ErrorClass::CannotDo | ErrorClass::Failed => Exit::CannotDo,
-            ErrorClass::Usage => Exit::Usage,
-        };
-        Self { exit, message: error.to_string(), hint: error.hint() }
+        Self { exit: exit_of(error.class()), message: error.to_string(), hint: error.hint() }
+    }
+}
+
+fn exit_of(class: ErrorClass) -> Exit {
+    match class {
+        ErrorClass::Refused => Exit::Refused,
+        ErrorClass::NotFound => Exit::NotFound,
+        ErrorClass::CannotDo | ErrorClass::Failed => Exit::CannotDo,
+        ErrorClass::Usage => Exit::Usage,
     }
 }
 
@@ -104,6 +108,12 @@ impl From<StoreError> for CliError {
 impl From<FileError> for CliError {
     fn from(error: FileError) -> Self {
         Self::new(Exit::CannotDo, error.to_string())
+    }
+}
+
+impl From<RemovalError> for CliError {
+    fn from(error: RemovalError) -> Self {
+        Self { exit: exit_of(error.class()), message: error.to_string(), hint: error.hint() }
     }
 }
 

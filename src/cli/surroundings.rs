@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::args::{Global, PlaceArgs, RunArgs};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
@@ -14,6 +16,7 @@ use crate::git::Repo;
 use crate::id::{Lane, SessionId, TicketId};
 use crate::process::identity::Machine;
 use crate::recover::{Scope, Settled, recover};
+use crate::removal;
 use crate::session::choose::{Choice, choose, unambiguous_name};
 use crate::session::lane::LaneRecord;
 use crate::session::launch::OutputMode;
@@ -112,7 +115,7 @@ impl Surroundings {
     }
 
     /// Settles what an earlier crash left. Cheap: it looks only at what is on record as living.
-    pub fn settle(&self, out: &Out) -> CliResult<()> {
+    pub fn settle(&self, root: &Path, out: &Out) -> CliResult<()> {
         let recovered = recover(self.store(), &self.context.machine, Scope::Living)?;
         for one in recovered {
             let lane = one.lane.map_or_else(|| one.session.to_string(), |lane| lane.to_string());
@@ -124,7 +127,39 @@ impl Surroundings {
                 Settled::Alive | Settled::Retired | Settled::Discarded | Settled::Left(_) => {}
             }
         }
+        self.settle_removals(root, out)
+    }
+
+    /// Finishes removals and restorations that were interrupted.
+    pub fn settle_removals(&self, root: &Path, out: &Out) -> CliResult<()> {
+        for one in removal::settle(&self.removal_place(root))? {
+            match one {
+                removal::Settled::Stays(_) => {}
+                removal::Settled::Removed(removed) => {
+                    out.note(&format!("{}: its interrupted removal was finished", removed.lane));
+                }
+                removal::Settled::Restored(lane) => {
+                    out.note(&format!("{lane}: its interrupted restoration was finished"));
+                }
+                removal::Settled::Expired(lane) => {
+                    out.note(&format!("{lane}: what had expired of it was deleted to the end"));
+                }
+                removal::Settled::Left(lane, error) => {
+                    out.note(&format!("{lane} was left as it is: {error}"));
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// The folder for new worktrees, by the settings.
+    pub fn worktree_root(&self, out: &Out) -> CliResult<PathBuf> {
+        Ok(self.settings(Layer::default(), out)?.worktree_root.of(self.main()))
+    }
+
+    /// Where removals happen.
+    pub fn removal_place<'a>(&'a self, root: &'a Path) -> removal::Place<'a> {
+        removal::Place { repo: &self.context.repo, store: &self.context.store, root, now: Timestamp::now() }
     }
 
     /// Refuses to begin a session from inside one.

@@ -11,6 +11,7 @@ use crate::cli::surroundings::Surroundings;
 use crate::cli::waiting::{ended_manifest, is_live};
 use crate::id::SessionId;
 use crate::session::manifest::Manifest;
+use crate::session::store::Urgency;
 
 /// What a dispatch came to: the manifest of a session that runs.
 pub type Launched = Box<Manifest>;
@@ -104,9 +105,10 @@ impl Actor {
         Ok(())
     }
 
-    /// Asks for its end, so many times.
+    /// Asks for its end, for so many times now.
     pub fn stop(&self, here: &Surroundings, times: u32) -> CliResult<()> {
         let Some(session) = self.running() else { return Ok(()) };
-        (0..times).try_for_each(|_| request_stop(here, session))
+        let urgency = if times > 1 { Urgency::AtOnce } else { Urgency::Graceful };
+        request_stop(here, session, urgency)
     }
 }
