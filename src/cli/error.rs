@@ -122,6 +122,7 @@ impl From<RecoverError> for CliError {
         match error {
             RecoverError::Store(error) => error.into(),
             RecoverError::File(error) => error.into(),
+            RecoverError::Git(error) => error.into(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::error::DispatchError;
 use super::prepare::{lane_record, make_ready};
 use super::run::claim_planned;
 use super::{Context, Place};
-use crate::git::unlock_if;
+use crate::git::{held_by_creation, unlock_if};
 use crate::session::lane::LaneRecord;
 
 /// A lane whose worktree is there.
@@ -21,7 +21,7 @@ pub struct Created {
 /// Creates or locates the lane's worktree.
 pub fn create(context: &Context, place: &Place, now: Timestamp) -> Result<Created, DispatchError> {
     let (claim, plan) = claim_planned(context, place)?;
-    let reason = format!("ralph creates {}", plan.lane);
+    let reason = held_by_creation(&plan.lane);
     let ready = make_ready(context, &plan, place, &reason)?;
     let record = lane_record(&plan, &ready, now);
     context.store.write_lane(&claim, &record)?;

@@ -13,7 +13,7 @@ use super::prepare::{Ready, bring_ticket, lane_record, make_ready, pin_earlier_w
 use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::LockState;
 use crate::failpoint;
-use crate::git::{LOCAL_ENV_VARS, Located, unlock_if};
+use crate::git::{LOCAL_ENV_VARS, Located, held_by_session, unlock_for};
 use crate::id::SessionId;
 use crate::launch::local::{self, Launched, SupervisorEnvironment};
 use crate::session::lane::LaneRecord;
@@ -67,7 +67,7 @@ impl Session<'_> {
     fn bring_up(&mut self) -> Result<SupervisorEnvironment, DispatchError> {
         let (context, plan) = (self.context, self.plan);
         let id = self.writer.manifest().session_id;
-        let ready = make_ready(context, plan, &self.request.place, &reason(id))?;
+        let ready = make_ready(context, plan, &self.request.place, &held_by_session(id))?;
         self.notes.extend(ready.notes.iter().cloned());
         self.record_lane(&ready)?;
         failpoint::hit("dispatch.worktree");
@@ -198,11 +198,8 @@ impl Session<'_> {
         let event = Event::Ended { evidence: Box::new(evidence), head_commit: None, truncated_bytes: 0 };
         let id = self.writer.manifest().session_id;
         let recorded = self.writer.step(event, Timestamp::now());
-        if let Ok(Some(record)) = self.context.store.lane(&self.plan.lane) {
-            let admin = self.context.repo.common_dir().join("worktrees").join(&record.worktree_id);
-            // Best effort: a lock that stays names a session that has ended, and the next dispatch takes it over.
-            drop(unlock_if(&admin, &reason(id)));
-        }
+        // Best effort: a lock that stays names a session that has ended, and `recover` takes it away.
+        drop(unlock_for(self.context.repo.common_dir(), &held_by_session(id)));
         match (error, recorded) {
             (DispatchError::NotReady(not_ready), Ok(_view)) => DispatchError::NotLaunched {
                 manifest: Box::new(self.writer.manifest().clone()),
@@ -212,11 +209,6 @@ impl Session<'_> {
             (error, _) => error,
         }
     }
-}
-
-/// Why git has the worktree of a live session locked.
-pub fn reason(id: SessionId) -> String {
-    format!("ralph {id}")
 }
 
 /// Plans, and takes the lane. What cannot be done is refused before anything is on disk. A plan made while someone

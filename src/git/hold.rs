@@ -13,9 +13,31 @@ use super::repo::{Repo, RepoLock};
 use super::worktree::is_empty;
 use super::{GitError, Missing, Worktree};
 use crate::durable;
+use crate::id::{Lane, SessionId};
 
 /// What every reason of ralph's begins with.
 const OURS: &str = "ralph ";
+
+/// Why the worktree of a live session is locked.
+pub fn held_by_session(session: SessionId) -> String {
+    format!("{OURS}{session}")
+}
+
+/// Why a worktree is locked that is created without a session.
+pub fn held_by_creation(lane: &Lane) -> String {
+    format!("{OURS}creates {lane}")
+}
+
+/// Who locked a worktree, by the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A session.
+    Session(SessionId),
+    /// A command that creates the lane.
+    Creation(Lane),
+    /// A version of ralph that gives other reasons.
+    Unknown,
+}
 
 /// What came of locking a worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +84,44 @@ pub fn unlock_if(admin_dir: &Path, reason: &str) -> Result<(), GitError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Unlocks whichever worktree is locked for `reason`.
+pub fn unlock_for(common: &Path, reason: &str) -> Result<(), GitError> {
+    for hold in holds(common)?.iter().filter(|hold| hold.reason == reason) {
+        unlock_if(&hold.admin_dir, reason)?;
+    }
+    Ok(())
+}
+
+/// A worktree that ralph has locked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Its administrative directory.
+    pub admin_dir: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+impl Hold {
+    /// Who locked it.
+    pub fn holder(&self) -> Holder {
+        let text = self.reason.strip_prefix(OURS).unwrap_or_default();
+        if let Ok(session) = text.parse() {
+            return Holder::Session(session);
+        }
+        let lane = text.strip_prefix("creates ").and_then(|lane| lane.parse().ok());
+        lane.map_or(Holder::Unknown, Holder::Creation)
+    }
+}
+
+/// Every worktree that ralph has locked.
+pub fn holds(common: &Path) -> Result<Vec<Hold>, GitError> {
+    let held = registry::entries(common)?.into_iter().filter_map(|entry| {
+        let reason = entry.locked.filter(|reason| reason.starts_with(OURS))?;
+        Some(Hold { admin_dir: entry.admin, reason })
+    });
+    Ok(held.collect())
 }
 
 /// Takes the registration of a worktree whose folder is gone out of the registry, into the folder `into`, where its

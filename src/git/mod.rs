@@ -49,7 +49,10 @@ pub use engine::{Engine, WhyGitProgram};
 pub use error::{ErrorClass, GitError, Unsupported};
 pub use forward::{Forwarded, fast_forward, standing};
 pub use graph::{Drawn, GraphLine};
-pub use hold::{LockOutcome, forget_missing, lock, unlock_if};
+pub use hold::{
+    Hold, Holder, LockOutcome, forget_missing, held_by_creation, held_by_session, holds, lock, unlock_for,
+    unlock_if,
+};
 pub use keep::{let_go, let_go_of_session};
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;

@@ -8,7 +8,7 @@ use super::decide::{Decision, Known, Leftovers, Origin, WhyLeft, decide};
 use super::mend::mend;
 use crate::durable::LockState;
 use crate::failpoint;
-use crate::git::unlock_if;
+use crate::git::{GitError, Hold, Holder, held_by_session, holds, unlock_for, unlock_if};
 use crate::id::{Lane, SessionId};
 use crate::launch::{Probe, local};
 use crate::process::descendants::{Kin, Mark};
@@ -35,6 +35,9 @@ pub enum RecoverError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] crate::durable::FileError),
+    /// The repository could not be read or written.
+    #[error(transparent)]
+    Git(#[from] GitError),
 }
 
 /// How far a recovery looks.
@@ -100,8 +103,28 @@ pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Vec<Recove
             }
             recovered.push(recover_one(store, here, session, Some(record.lane)));
         }
+        holds(store.common_dir())?.iter().try_for_each(|hold| let_go(store, hold))?;
     }
     Ok(recovered)
+}
+
+/// Unlocks a worktree whose holder is gone: what was killed after a session's end was on record, or while a worktree
+/// was created, leaves git's lock behind.
+fn let_go(store: &Store, hold: &Hold) -> Result<(), RecoverError> {
+    let lane = match hold.holder() {
+        Holder::Session(session) => lane_of(store, session)?,
+        Holder::Creation(lane) => Some(lane),
+        Holder::Unknown => None,
+    };
+    let Some(lane) = lane else { return Ok(()) };
+    // Whoever locks a worktree has the lane.
+    let LaneClaim::Claimed(_claim) = store.claim_lane(&lane, Duration::ZERO)? else { return Ok(()) };
+    if let Holder::Session(session) = hold.holder()
+        && (store.running()?.contains(&session) || store.probe(session)? == LockState::Held)
+    {
+        return Ok(());
+    }
+    Ok(unlock_if(&hold.admin_dir, &hold.reason)?)
 }
 
 /// The lane of a session whose entry among the living cannot be read.
@@ -269,11 +292,8 @@ fn conclude_without_spec(
     let evidence = Evidence { end, account: None, work: WorkFound::NotLooked, usage: None, notes };
     let event = Event::Ended { evidence: Box::new(evidence), head_commit: None, truncated_bytes: 0 };
     let _view = writer.step(event, Timestamp::now())?;
-    if let Some(record) = record {
-        let admin = store.common_dir().join("worktrees").join(&record.worktree_id);
-        // Best effort: a lock that stays names a session that has ended, and the next dispatch takes it over.
-        drop(unlock_if(&admin, &format!("ralph {id}")));
-    }
+    // Best effort: a lock that stays names a session that has ended, and is looked for when everything is.
+    drop(unlock_for(store.common_dir(), &held_by_session(id)));
     Ok(())
 }
 

@@ -12,7 +12,9 @@ use super::watch::{Ended, Signalled};
 use crate::agent::pi::session_file;
 use crate::durable;
 use crate::failpoint;
-use crate::git::{CommitId, Found, GitError, Head, Look, Repo, Tree, look, pin, unlock_if, unpin};
+use crate::git::{
+    CommitId, Found, GitError, Head, Look, Repo, Tree, held_by_session, look, pin, unlock_if, unpin,
+};
 use crate::session::launch::{AccountSource, LaunchSpec, Pinned, pin_name};
 use crate::session::manifest::{Usage, Work};
 use crate::session::outcome::{Account, End, Evidence, WorkFound};
@@ -21,11 +23,6 @@ use crate::session::store::{SessionDir, StoreError};
 use crate::session::writer::SessionWriter;
 
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Why git has the worktree of a live session locked.
-pub fn lock_reason(spec: &LaunchSpec) -> String {
-    format!("ralph {}", spec.session_id)
-}
 
 /// Records the session's end with all that can be found out, and lets its worktree go.
 pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> Result<(), StoreError> {
@@ -60,8 +57,8 @@ pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> 
     // The view may be in a tree that the agent removed; the original is what counts.
     let _view = writer.step(event, Timestamp::now())?;
     failpoint::hit("conclude.recorded");
-    // Best effort: a lock that stays names a session that has ended, and the next dispatch takes it over.
-    drop(unlock_if(Path::new(&spec.admin_dir), &lock_reason(spec)));
+    // Best effort: a lock that stays names a session that has ended, and the next dispatch or `recover` takes it over.
+    drop(unlock_if(Path::new(&spec.admin_dir), &held_by_session(spec.session_id)));
     Ok(())
 }
 
