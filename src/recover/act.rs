@@ -23,7 +23,7 @@ use crate::session::view;
 use crate::session::writer::{SessionWriter, ViewPlace, discard_unfinished, remove_running_entry};
 use crate::supervisor::{Ended, MARK_VARIABLE, Signalled, conclude};
 
-/// How long what was left running has to end by itself.
+/// How long what was left running has to end by itself, at most: others wait for it.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A recovery that could not be carried out.
@@ -252,7 +252,8 @@ fn finish(
     let mut notes = Vec::new();
     let mut signalled = Signalled::No;
     if leftovers == Leftovers::End {
-        match sweep(&kin(writer.manifest()), GRACE, || Ok(())) {
+        let grace = writer.manifest().limits.grace_s.duration().min(GRACE);
+        match sweep(&kin(writer.manifest()), grace, || Ok(())) {
             Ok(swept) if swept.asked + swept.killed == 0 => {}
             Ok(swept) => {
                 signalled = Signalled::Yes;
