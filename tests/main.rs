@@ -22,6 +22,7 @@ mod faults_names;
 mod faults_security;
 #[cfg(test)]
 mod faults_worktrees;
+mod faults_crash;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
