@@ -211,8 +211,8 @@ impl Session<'_> {
     }
 }
 
-/// Plans, and takes the lane. What cannot be done is refused before anything is on disk. A plan made while someone
-/// else was at the lane, as its failure or a changed record shows, is made again once the lane is ours.
+/// Plans, and takes the lane. What cannot be done is refused before anything is on disk. Once the lane is ours the plan
+/// is made again, unless no one ever was at it: a session that has ended since has moved its branch on.
 pub(super) fn claim_planned(context: &Context, place: &Place) -> Result<(LaneLock, LanePlan), DispatchError> {
     let first = match plan(context, place) {
         Ok(first) => Some(first),
@@ -221,7 +221,9 @@ pub(super) fn claim_planned(context: &Context, place: &Place) -> Result<(LaneLoc
     };
     let claim = claim(context, place)?;
     match first {
-        Some(first) if context.store.lane(&first.lane)? == first.record => Ok((claim, first)),
+        Some(first) if first.record.is_none() && context.store.lane(&first.lane)?.is_none() => {
+            Ok((claim, first))
+        }
         _ => Ok((claim, plan(context, place)?)),
     }
 }
@@ -236,8 +238,8 @@ fn claim(context: &Context, place: &Place) -> Result<LaneLock, DispatchError> {
         LaneClaim::Claimed(claim) => {
             let current = context.store.lane(&lane)?.and_then(|record| record.current_session);
             let Some(session) = current else { return Ok(claim) };
-            let ended = matches!(context.store.load(session)?, Loaded::Manifest(m) if m.is_ended());
-            match (ended, context.store.probe(session)?) {
+            let (lock, loaded) = context.store.observe(session)?;
+            match (matches!(loaded, Loaded::Manifest(m) if m.is_ended()), lock) {
                 // One that has recorded its end lets go in a moment.
                 (true, LockState::Held) => {
                     context.store.wait_until_free(session)?;
