@@ -1,7 +1,7 @@
 //! Crash points for the tests. Without the `failpoints` feature, `hit` is nothing at all.
 //!
 //! `RALPH_FAILPOINT=<point>:kill` ends this process with SIGKILL when it passes the point; `<point>:wait=<path>` makes
-//! it wait there until a file of that name exists. A point is `<name>`; `<name>#<n>` for its n-th passing only; and
+//! it wait there until a file of that name exists, and say so by making `<path>.waiting`. A point is `<name>`; `<name>#<n>` for its n-th passing only; and
 //! `<earlier>><point>` counts only what comes after the first passing of `<earlier>`. Several are separated by commas.
 
 /// Passes the crash point `name`.
@@ -50,6 +50,8 @@ fn act(action: &str) {
         unreachable!("SIGKILL to ourselves returned: {result:?}");
     }
     if let Some(path) = action.strip_prefix("wait=") {
+        // A test that waits for it fails if it cannot be made.
+        drop(std::fs::write(format!("{path}.waiting"), ""));
         while !std::path::Path::new(path).exists() {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }

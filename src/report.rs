@@ -123,13 +123,13 @@ pub fn add_titles(lanes: &mut [LaneReport], folder: &TicketFolder) {
 pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError> {
     let (activity, manifest) = match record.current_session {
         None => (Activity::None, None),
-        Some(id) => match store.load(id)? {
-            Loaded::Manifest(manifest) if manifest.is_ended() => (Activity::Ended, Some(manifest)),
-            Loaded::Manifest(manifest) => match store.probe(id)? {
-                LockState::Held => (Activity::Live, Some(manifest)),
-                LockState::Free => (Activity::Unsettled, Some(manifest)),
-            },
-            Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => (Activity::Unreadable, None),
+        Some(id) => match store.observe(id)? {
+            (_, Loaded::Manifest(manifest)) if manifest.is_ended() => (Activity::Ended, Some(manifest)),
+            (LockState::Held, Loaded::Manifest(manifest)) => (Activity::Live, Some(manifest)),
+            (LockState::Free, Loaded::Manifest(manifest)) => (Activity::Unsettled, Some(manifest)),
+            (_, Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing) => {
+                (Activity::Unreadable, None)
+            }
         },
     };
     let manifest: Option<Manifest> = manifest.map(|manifest| *manifest);

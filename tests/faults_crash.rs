@@ -540,7 +540,7 @@ fn row_8_every_crash_point_of_the_source_is_killed_at() {
             text.split("failpoint::hit(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
         passed.extend(names);
     }
-    let others = ["dispatch.launching", "dispatch.launched"];
+    let others = ["dispatch.launching", "dispatch.launched", "store.probed"];
     let tables = [DISPATCHER_POINTS, CREATION_POINTS, SUPERVISOR_POINTS, RECOVERY_POINTS, &others];
     let killed: BTreeSet<String> = tables.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(passed, killed);

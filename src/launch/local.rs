@@ -18,7 +18,6 @@ use crate::durable::LockState;
 use crate::process::identity::{Identity, Machine};
 use crate::process::signal::{Delivery, Handle};
 use crate::session::manifest::{Manifest, ProcessRecord};
-use crate::session::store::{Store, StoreError};
 use crate::session::writer::SessionWriter;
 
 /// The hidden subcommand that a supervisor is.
@@ -99,19 +98,14 @@ fn said(log: &std::path::Path) -> String {
     }
 }
 
-/// Whether the session lives. Its lock alone says so, on the machine that it runs on.
-pub fn probe(store: &Store, manifest: &Manifest, here: &Machine) -> Result<Probe, StoreError> {
-    if manifest.process.host != here.host {
-        // A lock may not be visible across a network file system.
-        return Ok(match store.probe(manifest.session_id)? {
-            LockState::Held => Probe::Alive,
-            LockState::Free => Probe::Unknown,
-        });
-    }
-    Ok(match store.probe(manifest.session_id)? {
+/// Whether a session with this manifest lives. Its lock alone says so, on the machine that it runs on; a lock may not
+/// be visible across a network file system.
+pub fn probe(lock: LockState, manifest: &Manifest, here: &Machine) -> Probe {
+    match lock {
         LockState::Held => Probe::Alive,
-        LockState::Free => Probe::Gone,
-    })
+        LockState::Free if manifest.process.host == here.host => Probe::Gone,
+        LockState::Free => Probe::Unknown,
+    }
 }
 
 /// Tells the session's supervisor to end it: once gracefully, twice at once.

@@ -167,25 +167,34 @@ fn settle(store: &Store, here: &Machine, session: SessionId, lane: &Lane) -> Res
             discard_unfinished(store, &claim, session)?;
             Ok(Settled::Discarded)
         }
-        Decision::NeverStarted => {
-            let end = End::NeverStarted("its dispatcher was ended before the agent was started".to_owned());
-            finish(store, session, end, Leftovers::Ignore, None)
-        }
-        Decision::Lost(leftovers) => finish(store, session, End::Unseen(unseen(&known)), leftovers, None),
         Decision::Mend => {
             let source = mend(store, here, lane, session)?;
-            match observe(store, here, session)?.1 {
-                Known::Manifest { state: crate::session::manifest::State::Ended, .. } => {
+            let (probe, known) = observe(store, here, session)?;
+            match decide(probe, &known) {
+                Decision::Leave(why) => Ok(left(why)),
+                Decision::Retire => {
                     remove_running_entry(store, session)?;
-                    Ok(ended(store, session, Some(source))?)
+                    ended(store, session, Some(source))
                 }
-                known => {
+                Decision::NeverStarted => {
+                    finish(store, session, never_started(), Leftovers::Ignore, Some(source))
+                }
+                Decision::Lost(leftovers) => {
                     let end = End::Unseen(format!("{}; its manifest was damaged", unseen(&known)));
-                    finish(store, session, end, Leftovers::End, Some(source))
+                    finish(store, session, end, leftovers, Some(source))
+                }
+                Decision::Discard | Decision::Mend => {
+                    Ok(Settled::Left("its manifest could not be made good".to_owned()))
                 }
             }
         }
+        Decision::NeverStarted => finish(store, session, never_started(), Leftovers::Ignore, None),
+        Decision::Lost(leftovers) => finish(store, session, End::Unseen(unseen(&known)), leftovers, None),
     }
+}
+
+fn never_started() -> End {
+    End::NeverStarted("its dispatcher was ended before the agent was started".to_owned())
 }
 
 fn left(why: WhyLeft) -> Settled {
@@ -208,22 +217,21 @@ fn unseen(known: &Known) -> String {
 }
 
 fn observe(store: &Store, here: &Machine, session: SessionId) -> Result<(Probe, Known), StoreError> {
-    let gone_or_alive = || -> Result<Probe, StoreError> {
-        Ok(match store.probe(session)? {
-            LockState::Held => Probe::Alive,
-            LockState::Free => Probe::Gone,
-        })
-    };
     if !store.session_dir(session).path().exists() {
         return Ok((Probe::Gone, Known::NeverInPlace));
     }
-    Ok(match store.load(session)? {
+    let (lock, loaded) = store.observe(session)?;
+    let gone_or_alive = match lock {
+        LockState::Held => Probe::Alive,
+        LockState::Free => Probe::Gone,
+    };
+    Ok(match loaded {
         Loaded::Manifest(manifest) => {
             let origin = origin(&manifest, here);
-            (local::probe(store, &manifest, here)?, Known::Manifest { state: manifest.state, origin })
+            (local::probe(lock, &manifest, here), Known::Manifest { state: manifest.state, origin })
         }
-        Loaded::Newer { .. } => (gone_or_alive()?, Known::Newer),
-        Loaded::Damaged { .. } | Loaded::Missing => (gone_or_alive()?, Known::Damaged),
+        Loaded::Newer { .. } => (gone_or_alive, Known::Newer),
+        Loaded::Damaged { .. } | Loaded::Missing => (gone_or_alive, Known::Damaged),
     })
 }
 
@@ -249,6 +257,11 @@ fn finish(
     mended: Option<String>,
 ) -> Result<Settled, RecoverError> {
     let Some(mut writer) = SessionWriter::take_over(store, session)? else { return Ok(Settled::Alive) };
+    if writer.manifest().is_ended() {
+        // Its supervisor came to the end since it was looked at.
+        remove_running_entry(store, session)?;
+        return Ok(Settled::Retired);
+    }
     let mut notes = Vec::new();
     let mut signalled = Signalled::No;
     if leftovers == Leftovers::End {

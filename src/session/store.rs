@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::lane::{LANE_VERSION, LaneRecord};
 use super::manifest::{self, Manifest, Parsed};
 use crate::durable::{self, FileError, HeldLock, LockState};
+use crate::failpoint;
 use crate::id::{Lane, SessionId, Slug, TicketId};
 
 const MAX_SMALL_FILE: u64 = 1 << 20;
@@ -335,6 +336,14 @@ impl Store {
     /// Whether someone holds the session's lock: its supervisor, or who is preparing or settling it.
     pub fn probe(&self, id: SessionId) -> Result<LockState, StoreError> {
         Ok(durable::probe_lock(&self.session_dir(id).lock())?)
+    }
+
+    /// Whether someone holds the session, and its manifest: in this order, so that what is read of a session that no
+    /// one holds is its last word.
+    pub fn observe(&self, id: SessionId) -> Result<(LockState, Loaded), StoreError> {
+        let lock = self.probe(id)?;
+        failpoint::hit("store.probed");
+        Ok((lock, self.load(id)?))
     }
 
     /// Waits until no one holds the session's lock.

@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -22,6 +23,9 @@ use crate::id::SessionId;
 
 /// Enough for any manifest that this version writes.
 const RESERVED_BYTES: u64 = 64 << 10;
+
+/// Longer than any look at a lock takes.
+const LOOKS: Duration = Duration::from_millis(50);
 
 /// The right to write one session's manifest.
 #[derive(Debug)]
@@ -95,10 +99,11 @@ impl SessionWriter {
         Self::over(store, dir, HeldLock::adopt(lock), manifest)
     }
 
-    /// Takes a session that no one holds. `None`: someone does.
+    /// Takes a session that no one holds. `None`: someone does. Who only looks whether it is held does so for a
+    /// moment, and is waited for.
     pub fn take_over(store: &Store, id: SessionId) -> Result<Option<Self>, StoreError> {
         let dir = store.session_dir(id);
-        let Some(lock) = HeldLock::try_take(&dir.lock())? else { return Ok(None) };
+        let Some(lock) = HeldLock::take_within(&dir.lock(), LOOKS)? else { return Ok(None) };
         let manifest = require(&dir)?;
         Self::over(store.clone(), dir, lock, manifest).map(Some)
     }
