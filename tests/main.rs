@@ -22,6 +22,8 @@ mod faults_names;
 mod faults_security;
 #[cfg(test)]
 mod faults_worktrees;
+mod faults_concurrency;
+#[cfg(test)]
 mod faults_crash;
 #[cfg(test)]
 mod harness;
