@@ -14,6 +14,9 @@ mod demo;
 mod doctor;
 #[cfg(test)]
 mod ending;
+mod create;
+#[cfg(test)]
+mod dispatch;
 #[cfg(test)]
 mod faults_checkouts;
 #[cfg(test)]
@@ -27,6 +30,10 @@ mod faults_concurrency;
 mod faults_crash;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod inspect;
+#[cfg(test)]
+mod launch_failures;
 #[cfg(test)]
 mod model_server;
 #[cfg(test)]

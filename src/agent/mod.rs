@@ -172,6 +172,14 @@ impl Agent {
         }
     }
 
+    /// Whether these further arguments can be given to it.
+    pub fn accepts(&self, extra_args: &[String]) -> Result<(), AgentError> {
+        match self {
+            Self::Pi(pi) => pi.accepts(extra_args),
+            Self::Command(_) => Ok(()),
+        }
+    }
+
     /// The arguments of one session, after the program.
     pub fn argv(&self, invocation: &Invocation) -> Result<Vec<String>, AgentError> {
         let argv = match self {

@@ -330,7 +330,9 @@ pub fn agent_request(settings: &Settings, further: &[String]) -> CliResult<Agent
     let command = &settings.agent;
     let words: Vec<String> =
         std::iter::once(command.program().to_owned()).chain(command.arguments().iter().cloned()).collect();
+    let extra: Vec<String> = settings.agent_args.as_slice().iter().chain(further).cloned().collect();
     let agent = Agent::from_words(&words)
+        .and_then(|agent| agent.accepts(&extra).map(|()| agent))
         .map_err(|error| CliError::new(Exit::Usage, error.to_string()).hint(error.hint()))?;
     Ok(AgentRequest {
         agent,
@@ -341,7 +343,7 @@ pub fn agent_request(settings: &Settings, further: &[String]) -> CliResult<Agent
             config::Capture::Text => Some(Capture::Text),
             config::Capture::Json => Some(Capture::Json),
         },
-        extra: settings.agent_args.as_slice().iter().chain(further).cloned().collect(),
+        extra,
         prompt_check: match settings.prompt_check {
             config::PromptCheck::Files => PromptCheck::Required,
             config::PromptCheck::Off => PromptCheck::Skip,

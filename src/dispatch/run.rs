@@ -121,7 +121,8 @@ impl Session<'_> {
         match launched {
             Launched::Running => Ok(Dispatched { manifest, notes }),
             Launched::NotStarted => {
-                Err(DispatchError::NotLaunched { manifest: Box::new(manifest), hint: None })
+                let hint = format!("see whether it runs by hand: {}", manifest.agent.program);
+                Err(DispatchError::NotLaunched { manifest: Box::new(manifest), hint: Some(hint) })
             }
         }
     }

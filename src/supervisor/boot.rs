@@ -150,7 +150,11 @@ fn end_unrecorded(agent: &Handle, spec: &LaunchSpec) -> Result<(), SweepError> {
 
 fn not_started(program: &str, error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(errno) => format!("could not start {program}: {error} (errno {errno})"),
+        Some(errno) => {
+            let said = error.to_string();
+            let said = said.strip_suffix(&format!(" (os error {errno})")).unwrap_or(&said);
+            format!("could not start {program}: {said} (errno {errno})")
+        }
         None => format!("could not start {program}: {error}"),
     }
 }

@@ -44,6 +44,12 @@ impl<'s> Invocation<'s> {
         self
     }
 
+    /// Asks for JSON: before whatever else there is, since what follows `--` is not ralph's.
+    pub fn json(mut self) -> Self {
+        self.args.insert(0, "--json".into());
+        self
+    }
+
     /// Runs in `folder`.
     pub fn in_dir(mut self, folder: impl AsRef<Path>) -> Self {
         folder.as_ref().clone_into(&mut self.folder);

@@ -45,9 +45,14 @@ impl Pi {
         &self.arguments
     }
 
+    /// Whether these can be given on top: nothing that ralph relies on may be taken away.
+    pub fn accepts(&self, extra_args: &[String]) -> Result<(), AgentError> {
+        PiArgs::parse(extra_args).reserved()
+    }
+
     /// The arguments of one session, after the program.
     pub fn argv(&self, invocation: &Invocation) -> Result<Vec<String>, AgentError> {
-        PiArgs::parse(&invocation.extra_args).reserved()?;
+        self.accepts(&invocation.extra_args)?;
         let mut argv = Vec::new();
         if invocation.capture == Capture::Json {
             argv.extend(["--mode".to_owned(), "json".to_owned()]);
