@@ -15,7 +15,7 @@ use super::refs::there;
 use super::registry::{self, read_pointer, without_dots};
 use super::repo::{Repo, RepoLock};
 use super::standing::use_elsewhere;
-use super::trash::{Parcel, checked, is_free, named_by};
+use super::trash::{Parcel, checked, held_of, incomplete, is_free, named_by};
 use super::unsaved::branch_log;
 use super::worktree::{is_empty, settled};
 use super::{CommitId, GitError, Head};
@@ -92,9 +92,13 @@ pub fn comeback(repo: &Repo, parcel: &Parcel, shelf: &Path) -> Result<Comeback, 
 
 /// Refused unless every part is either in the trash, with its place free, or back already.
 fn refuse_half(repo: &Repo, parcel: &Parcel, shelf: &Path) -> Result<(), GitError> {
-    let tree_waits = tree_waits(parcel)?;
+    let tree_waits = held_of(parcel)?.map_or(Ok(false), |held| there(&held.join("tree")))?;
     let registration_waits = there(&shelf.join("admin"))?;
     if tree_waits || (parcel.held.is_none() && registration_waits) {
+        if settled(&parcel.path) != parcel.path {
+            let above = parcel.path.parent().unwrap_or(&parcel.path);
+            return Err(GitError::SymlinkInTheWay { path: above.to_owned() });
+        }
         if !is_free(&parcel.path)? {
             return Err(GitError::PathTaken { path: parcel.path.clone() });
         }
@@ -111,14 +115,6 @@ fn refuse_half(repo: &Repo, parcel: &Parcel, shelf: &Path) -> Result<(), GitErro
         (false, true) if !tree_waits => Ok(()),
         (false, _) => Err(incomplete(parcel, "its registration is no longer in the trash")),
     }
-}
-
-fn tree_waits(parcel: &Parcel) -> Result<bool, GitError> {
-    parcel.held.as_ref().map_or(Ok(false), |held| there(&held.join("tree")))
-}
-
-fn incomplete(parcel: &Parcel, what: &str) -> GitError {
-    GitError::TrashIncomplete { path: parcel.path.clone(), what: what.to_owned() }
 }
 
 fn head_back(
@@ -168,7 +164,7 @@ pub fn bring_back(repo: &Repo, _lock: &RepoLock, parcel: &Parcel, shelf: &Path) 
         }
         _ => None,
     };
-    if let Some(held) = &parcel.held {
+    if let Some(held) = held_of(parcel)? {
         relink(repo, held, id.as_deref())?;
         failpoint::hit("restore.linked");
         move_back(parcel, held)?;

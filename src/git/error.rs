@@ -221,6 +221,14 @@ pub enum GitError {
         /// What is in it.
         what: PathBuf,
     },
+    /// A worktree with another one in its folder.
+    #[error("the worktree {path:?} has another one in it, {inner:?}, which would go with it")]
+    HoldsWorktree {
+        /// The worktree.
+        path: PathBuf,
+        /// The one in it.
+        inner: PathBuf,
+    },
     /// A branch that no longer contains what it was.
     #[error("the branch {branch:?} was rewritten: it is at {}, and {} is not in it", now.short(), was.short())]
     BranchRewritten {
@@ -409,6 +417,7 @@ impl GitError {
             | Self::TreeNotGone { .. }
             | Self::NotRegistered { .. }
             | Self::HoldsRepository { .. }
+            | Self::HoldsWorktree { .. }
             | Self::BranchRewritten { .. }
             | Self::TrashIncomplete { .. }
             | Self::AlreadyComplete { .. }

@@ -65,6 +65,10 @@ impl GitError {
             Self::HoldsRepository { .. } => {
                 "`git worktree repair` sets right where a worktree is; nothing there was touched".to_owned()
             }
+            Self::HoldsWorktree { inner, .. } => format!(
+                "move that out first, `git worktree move {} <new path>`, or remove it",
+                quoted(inner)
+            ),
             Self::BranchRewritten { branch, was, .. } => format!(
                 "give the branch another name, `git branch -m {branch} <new name>`, and it is made again at {}",
                 was.short()

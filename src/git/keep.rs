@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::program::{Call, Place};
-use super::reach::{kinds, names_in, names_in_log, only_reached_from};
+use super::reach::{heads_beyond, kinds, names_in, names_in_log, only_reached_from};
 use super::refs::there;
 use super::repo::{Repo, RepoLock};
 use super::standing::Standing;
@@ -41,7 +41,8 @@ pub(super) fn keep(
             kind => drop(held.objects.insert((kind.to_owned(), name))),
         }
     }
-    held.commits.retain(|commit| !pins.iter().any(|(_, pinned)| pinned.as_str() == commit));
+    let pinned: Vec<&CommitId> = pins.iter().map(|(_, commit)| commit).collect();
+    held.commits = heads_beyond(repo, &held.commits, &pinned)?;
     if !held.commits.is_empty() || !held.objects.is_empty() {
         pins.push(("rest", held.write(repo, now)?));
     }

@@ -57,9 +57,9 @@ pub use keep::{let_go, let_go_of_session};
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;
 pub use repo::{Repo, RepoLock};
-pub use standing::{BranchStanding, Folder, Standing, branch_standing, registered};
+pub use standing::{BranchStanding, Folder, Standing, branch_standing, registered, tip_of};
 pub use trash::{
-    BranchFate, BranchLeft, Parcel, TRASH_FOLDER, TrashId, has_left, pack, pin_parcel, take_away,
+    BranchFate, BranchLeft, Parcel, TRASH_FOLDER, TrashId, has_left, held_of, pack, pin_parcel, take_away,
 };
 pub use unsaved::{Several, Subject, Unsaved, UnsavedItem, unsaved};
 pub use work::{Found, Look, Operation, Tree, look, pin, unpin};

@@ -81,6 +81,31 @@ pub(super) fn only_reached_from(
     lines(&call)?.iter().map(|line| line.parse()).collect()
 }
 
+/// Those of `commits` that none of the others leads to, and none of `hidden`. Each has all of its history.
+pub(super) fn heads_beyond(
+    repo: &Repo,
+    commits: &BTreeSet<String>,
+    hidden: &[&CommitId],
+) -> Result<BTreeSet<String>, GitError> {
+    if commits.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let input: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
+    let call = Call::read(repo.program(), Place::GitDir(repo.common_dir()))
+        .setting("core.useReplaceRefs", "false")
+        .args(["rev-list", "--parents", "--stdin", "--not"])
+        .args(hidden.iter().map(|commit| commit.as_str()))
+        .input(input);
+    let (mut heads, mut parents) = (BTreeSet::new(), BTreeSet::new());
+    // `<commit> <parent>…`
+    for line in lines(&call)? {
+        let mut names = line.split(' ').map(str::to_owned);
+        heads.extend(names.next());
+        parents.extend(names);
+    }
+    Ok(&heads - &parents)
+}
+
 /// The kind of each of the objects that are there; a commit is `commit`.
 pub(super) fn kinds(repo: &Repo, names: &BTreeSet<String>) -> Result<Vec<(String, String)>, GitError> {
     if names.is_empty() {

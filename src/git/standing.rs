@@ -15,7 +15,7 @@ use super::{Base, CommitId, Files, GitError, Head, Site};
 use crate::id::BranchName;
 
 /// A lane's registered worktree, as it stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The name of its registration.
     pub id: String,
@@ -122,11 +122,17 @@ pub(super) fn folder_of(repo: &Repo, entry: &Entry) -> Result<Folder, GitError> 
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Folder::Missing),
         Err(e) => return Err(GitError::io("look at", &entry.tree, e)),
     }
+    let path = settled(&entry.tree);
     // A registration can be made to name any folder that holds a file `.git`: these are not anyone's to remove.
     for own in [Some(repo.common_dir()), repo.main_checkout()].into_iter().flatten() {
-        if own.starts_with(settled(&entry.tree)) {
+        if own.starts_with(&path) {
             return Err(GitError::HoldsRepository { path: entry.tree.clone(), what: own.to_owned() });
         }
+    }
+    // With its folder gone from where it is registered, `git worktree prune` would throw its index away.
+    let others = registry::entries(repo.common_dir())?.into_iter().filter(|other| other.id != entry.id);
+    if let Some(other) = others.map(|other| settled(&other.tree)).find(|other| other.starts_with(&path)) {
+        return Err(GitError::HoldsWorktree { path: entry.tree.clone(), inner: other });
     }
     super::worktree::worktree_of(repo, entry).map(|worktree| Folder::There(worktree.files))
 }
@@ -152,6 +158,11 @@ pub fn branch_standing(
         Some(by) => BranchStanding::Contained { tip, by },
         None => BranchStanding::Own { tip },
     })
+}
+
+/// The branch's commit; `None` where there is no such branch.
+pub fn tip_of(repo: &Repo, branch: &BranchName) -> Result<Option<CommitId>, GitError> {
+    repo.commit_of(&branch.full())
 }
 
 /// How and where a branch is used by another than the registration `own`.

@@ -12,7 +12,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -149,13 +149,14 @@ pub fn take_away(
     parcel: &Parcel,
     shelf: &Path,
 ) -> Result<BranchLeft, GitError> {
-    if let Some(held) = &parcel.held {
+    let held = held_of(parcel)?;
+    if let Some(held) = held {
         make_held_folder(held)?;
     }
     failpoint::hit("trash.ready");
     unregister(repo, parcel, shelf)?;
     failpoint::hit("trash.unregistered");
-    match &parcel.held {
+    match held {
         Some(held) => {
             move_tree(repo, parcel, held)?;
             failpoint::hit("trash.moved");
@@ -173,7 +174,7 @@ pub fn take_away(
 /// Whether anything of the parcel has gone from where it was.
 pub fn has_left(repo: &Repo, parcel: &Parcel, shelf: &Path) -> Result<bool, GitError> {
     let moved = there(&shelf.join("admin"))?
-        || parcel.held.as_ref().map_or(Ok(false), |held| there(&held.join("tree")))?;
+        || held_of(parcel)?.map_or(Ok(false), |held| there(&held.join("tree")))?;
     let deleted = || -> Result<bool, GitError> {
         let goes = parcel.fate == BranchFate::Delete && parcel.tip.is_some();
         Ok(goes && repo.commit_of(&parcel.branch.full())?.is_none())
@@ -304,10 +305,25 @@ pub(super) fn named_by(link: &Path, common: &Path) -> Option<String> {
 /// A registration's name as it was written down: never a path.
 pub(super) fn checked<'a>(id: &'a str, parcel: &Parcel) -> Result<&'a str, GitError> {
     if id.is_empty() || id.contains('/') || matches!(id, "." | "..") {
-        let what = format!("{id:?} is no name of a registration");
-        return Err(GitError::TrashIncomplete { path: parcel.path.clone(), what });
+        return Err(incomplete(parcel, "its record names no registration"));
     }
     Ok(id)
+}
+
+/// The folder that a parcel's tree is in, as it was written down: never one outside a folder of the trash.
+pub fn held_of(parcel: &Parcel) -> Result<Option<&Path>, GitError> {
+    let Some(held) = &parcel.held else { return Ok(None) };
+    let plain = held.is_absolute() && held.components().all(|part| part != Component::ParentDir);
+    let in_trash = held.parent().is_some_and(|trash| trash.ends_with(TRASH_FOLDER));
+    if plain && in_trash && held.file_name().is_some_and(|name| name == parcel.id.to_string().as_str()) {
+        Ok(Some(held))
+    } else {
+        Err(incomplete(parcel, "its record names no folder of the trash"))
+    }
+}
+
+pub(super) fn incomplete(parcel: &Parcel, what: &str) -> GitError {
+    GitError::TrashIncomplete { path: parcel.path.clone(), what: what.to_owned() }
 }
 
 /// Whether a path could take a worktree: nothing is there, or an empty folder.

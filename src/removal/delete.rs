@@ -12,33 +12,22 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::record::{TrashRecord, trash_dir};
-use super::{Place, RemovalError};
+use super::{Place, REPO_PATIENCE, RemovalError};
 use crate::durable::FileError;
 use crate::failpoint;
-use crate::git::{GitError, RepoLock, TRASH_FOLDER, let_go};
+use crate::git::{held_of, let_go};
 
 /// Deletes what a removal put away: tree, pins, registration and record, in this order, so that a part that is left
 /// is always found again.
-pub(super) fn delete_trash(
-    place: &Place<'_>,
-    lock: &RepoLock,
-    record: &TrashRecord,
-) -> Result<(), RemovalError> {
+pub(super) fn delete_trash(place: &Place<'_>, record: &TrashRecord) -> Result<(), RemovalError> {
     let id = record.parcel.id.to_string();
-    if let Some(held) = &record.parcel.held {
-        let in_trash = held.parent().filter(|trash| trash.is_absolute() && trash.ends_with(TRASH_FOLDER));
-        match in_trash {
-            Some(trash) if held.file_name().is_some_and(|name| name == id.as_str()) => {
-                delete_folder(trash, &id)?;
-            }
-            _ => {
-                let what = format!("{} is no folder of the trash", held.display().to_string().escape_debug());
-                return Err(GitError::TrashIncomplete { path: record.parcel.path.clone(), what }.into());
-            }
-        }
+    if let Some(trash) = held_of(&record.parcel)?.and_then(Path::parent) {
+        delete_folder(trash, &id)?;
     }
     failpoint::hit("expire.tree");
-    let_go(place.repo, lock, &record.parcel.id)?;
+    let lock = place.repo.lock(REPO_PATIENCE)?;
+    let_go(place.repo, &lock, &record.parcel.id)?;
+    drop(lock);
     failpoint::hit("expire.pins");
     Ok(delete_folder(&trash_dir(place.store), &id)?)
 }

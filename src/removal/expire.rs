@@ -3,13 +3,14 @@
 //! A removal that is being deleted is marked first and cannot come back; a session is moved aside first. A commit that
 //! only a session's pin leads to keeps its pin.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::delete::{delete_folder, delete_trash};
 use super::expiry::{ExpiringSession, ExpiringTrash, ExpiryPlan, GONE, Leftover, Size, ended, plain};
-use super::record::{self, Stage};
+use super::record::{self, Stage, trash};
 use super::{Place, REPO_PATIENCE, RemovalError};
 use crate::durable::{FileError, HeldLock};
 use crate::failpoint;
@@ -44,7 +45,7 @@ pub struct Spared {
 }
 
 /// Deletes what the plan says, as far as that is still so. What cannot be deleted does not keep the rest.
-pub fn expire(place: &Place<'_>, plan: &ExpiryPlan) -> Expired {
+pub fn expire(place: &Place<'_>, plan: &ExpiryPlan) -> Result<Expired, RemovalError> {
     let mut expired = Expired::default();
     for trash in &plan.trash {
         let what = || format!("{}, removed {}", trash.lane, trash.removed_at);
@@ -52,9 +53,11 @@ pub fn expire(place: &Place<'_>, plan: &ExpiryPlan) -> Expired {
             expired.trash.push(trash.id);
         }
     }
+    let (left, _damaged) = trash(place.store)?;
+    let needed = left.iter().filter_map(|record| record.lane.current_session).collect();
     for session in &plan.sessions {
         let what = || format!("session {} of {}", session.id, session.lane);
-        if let Some(kept) = expired.count(expire_session(place, session), session.size, what) {
+        if let Some(kept) = expired.count(expire_session(place, session, &needed), session.size, what) {
             expired.sessions.push(session.id);
             expired.kept_pins.extend(kept);
         }
@@ -65,7 +68,7 @@ pub fn expire(place: &Place<'_>, plan: &ExpiryPlan) -> Expired {
             expired.leftovers.push(leftover.path.clone());
         }
     }
-    expired
+    Ok(expired)
 }
 
 impl Expired {
@@ -94,7 +97,6 @@ fn expire_trash(place: &Place<'_>, trash: &ExpiringTrash) -> Result<(), RemovalE
         LaneClaim::Claimed(claim) => claim,
         LaneClaim::Busy(_) => return Err(RemovalError::Contended { lane: trash.lane.clone() }),
     };
-    let lock = place.repo.lock(REPO_PATIENCE)?;
     let Some(mut record) = record::read(store, trash.id)? else { return Ok(()) };
     if !matches!(record.stage, Stage::Removed | Stage::Expiring) {
         return Err(RemovalError::NotExpired { why: "it is no longer in the trash" });
@@ -103,11 +105,15 @@ fn expire_trash(place: &Place<'_>, trash: &ExpiringTrash) -> Result<(), RemovalE
     record.stage = Stage::Expiring;
     record::write(store, &record)?;
     failpoint::hit("expire.marked");
-    delete_trash(place, &lock, &record)
+    delete_trash(place, &record)
 }
 
 /// Deletes a session's folder. Answers the pins that stay.
-fn expire_session(place: &Place<'_>, session: &ExpiringSession) -> Result<Vec<String>, RemovalError> {
+fn expire_session(
+    place: &Place<'_>,
+    session: &ExpiringSession,
+    needed: &HashSet<SessionId>,
+) -> Result<Vec<String>, RemovalError> {
     let store = place.store;
     let dir = store.session_dir(session.id);
     // Held until the folder has gone: whoever finds it finds it held, or not at all.
@@ -122,6 +128,9 @@ fn expire_session(place: &Place<'_>, session: &ExpiringSession) -> Result<Vec<St
     }
     if store.lane(&session.lane)?.and_then(|lane| lane.current_session) == Some(session.id) {
         return Err(RemovalError::NotExpired { why: "it is its lane's current session" });
+    }
+    if needed.contains(&session.id) {
+        return Err(RemovalError::NotExpired { why: "a lane in the trash may still come back to it" });
     }
     // Before the folder, by which they are found.
     let lock = place.repo.lock(REPO_PATIENCE)?;

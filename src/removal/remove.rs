@@ -11,7 +11,7 @@ use super::record::{TrashRecord, begin, trash};
 use super::settle::{finish_removals, is_unfinished};
 use super::{Place, REPO_PATIENCE, RemovalError};
 use crate::failpoint;
-use crate::git::{BranchLeft, RepoLock, TrashId, Unsaved, pack, pin_parcel};
+use crate::git::{BranchLeft, GitError, RepoLock, TrashId, Unsaved, pack, pin_parcel, registered, tip_of};
 use crate::id::{BranchName, Lane};
 use crate::session::lane::LaneRecord;
 use crate::session::store::{LaneLock, Store};
@@ -111,7 +111,7 @@ fn parcel(
     Ok(pack(site, standing.as_ref(), &facts.branch.standing, branch_plan.fate(), place.root)?)
 }
 
-fn carry_out(
+pub(super) fn carry_out(
     place: &Place<'_>,
     claim: &LaneLock,
     lane: LaneRecord,
@@ -122,12 +122,24 @@ fn carry_out(
     let unsaved = gathered.facts.unsaved.items.iter().map(ToString::to_string).collect();
     let mut record = TrashRecord::new(lane, parcel, branch_plan, unsaved, place.now);
     let lock = place.repo.lock(REPO_PATIENCE)?;
+    unchanged(place, gathered)?;
     begin(place.store, &record)?;
     failpoint::hit("remove.recorded");
     match go(place, &lock, claim, &mut record, gathered) {
         Ok(left) => Ok(removed(record, left)),
         Err(error) => Err(take_back(place, &lock, claim, &mut record, error)),
     }
+}
+
+/// Looks once more under the lock: looking at all files takes a while, and someone may have worked meanwhile.
+fn unchanged(place: &Place<'_>, gathered: &Gathered) -> Result<(), RemovalError> {
+    let Gathered { site, standing, facts } = gathered;
+    let tip = tip_of(place.repo, &site.branch)?;
+    if registered(place.repo, site)? == *standing && tip.as_ref() == facts.branch.standing.tip() {
+        return Ok(());
+    }
+    let what = "a commit, or another change, was made while it was looked at; try again".to_owned();
+    Err(GitError::ChangedMeanwhile { path: site.path.clone(), what }.into())
 }
 
 fn go(

@@ -82,7 +82,7 @@ fn is_restorable(record: &TrashRecord) -> bool {
 
 /// The newest removal of the lane that a name means among those in the trash.
 fn newest(store: &Store, typed: &Lane) -> Result<Option<TrashRecord>, RemovalError> {
-    let (mut records, _damaged) = trash(store)?;
+    let (mut records, damaged) = trash(store)?;
     records.retain(|record| is_restorable(record) && record.lane.lane.ticket() == typed.ticket());
     let mut lanes: Vec<LaneRecord> = Vec::new();
     for record in records.iter().rev() {
@@ -90,6 +90,9 @@ fn newest(store: &Store, typed: &Lane) -> Result<Option<TrashRecord>, RemovalErr
             lanes.push(record.lane.clone());
         }
     }
-    let Some(lane) = chosen(typed, &lanes)? else { return Ok(None) };
+    let Some(lane) = chosen(typed, &lanes)? else {
+        // One that cannot be read may be the one.
+        return damaged.into_iter().next().map_or(Ok(None), |error| Err(error.into()));
+    };
     Ok(records.into_iter().rev().find(|record| record.lane.lane == lane.lane))
 }

@@ -66,9 +66,12 @@ pub(super) fn is_unfinished(record: &TrashRecord) -> bool {
 fn finish(place: &Place<'_>, claim: &LaneLock, id: TrashId) -> Result<Option<Settled>, RemovalError> {
     let Some(mut record) = read(place.store, id)?.filter(is_unfinished) else { return Ok(None) };
     let lane = record.lane.lane.clone();
+    if record.stage == Stage::Expiring {
+        delete_trash(place, &record)?;
+        return Ok(Some(Settled::Expired(lane)));
+    }
     let lock = place.repo.lock(REPO_PATIENCE)?;
     Ok(Some(match record.stage {
-        Stage::Removed => return Ok(None),
         Stage::Removing if has_moved(place, &record)? => {
             let left = forward(place, &lock, claim, &mut record)?;
             Settled::Removed(Box::new(removed(record, left)))
@@ -85,9 +88,6 @@ fn finish(place: &Place<'_>, claim: &LaneLock, id: TrashId) -> Result<Option<Set
             tidy(place, &lock, &record)?;
             Settled::Restored(lane)
         }
-        Stage::Expiring => {
-            delete_trash(place, &lock, &record)?;
-            Settled::Expired(lane)
-        }
+        Stage::Removed | Stage::Expiring => return Ok(None),
     }))
 }

@@ -281,3 +281,36 @@ fn the_newest_of_several_comes_back_first() {
     world.restore().unwrap();
     assert_eq!(which(), "the second\n");
 }
+
+#[test]
+fn a_worktree_on_another_file_system_goes_to_a_trash_beside_it() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::over(Fixture::new());
+    let Ok(other) = tempfile::tempdir_in("/dev/shm") else { return println!("skipped: no /dev/shm") };
+    let device = |path: &std::path::Path| fs::metadata(path).unwrap().dev();
+    if device(other.path()) == device(&world.fixture.root) {
+        return println!("skipped: /dev/shm is no file system of its own");
+    }
+    let path = other.path().canonicalize().unwrap().join("t-1");
+    let record = world.make_lane_at("t-1", &path);
+    assert_eq!(record.worktree, path.to_str().unwrap());
+    fs::write(path.join("new"), "x").unwrap();
+    fs::create_dir_all(world.fixture.path("repo.ralph")).unwrap();
+    let removed = world.remove(IfUnsaved::ToTrash).unwrap();
+    assert!(removed.trash.unwrap().starts_with(other.path().join(".trash")));
+    world.restore().unwrap();
+    assert_eq!(fs::read_to_string(path.join("new")).unwrap(), "x");
+}
+
+#[test]
+fn a_worktree_of_a_bare_repository() {
+    let fixture = Fixture::new();
+    fixture.git(".", &["clone", "-q", "--bare", "repo", "bare.git"]);
+    fs::remove_dir_all(fixture.path("repo")).unwrap();
+    fs::rename(fixture.path("bare.git"), fixture.path("repo")).unwrap();
+    let world = World::over(fixture);
+    world.make_lane("t-1");
+    world.write("staged", "x");
+    world.git(TREE, &["add", "staged"]);
+    there_and_back(&world);
+}

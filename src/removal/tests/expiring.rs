@@ -46,7 +46,7 @@ fn what_has_expired_goes_with_its_pins_and_all_else_stays() {
     remove(&world.place(), &lane("t-2"), IfUnsaved::Refuse).unwrap();
     let place = later(&world);
     let plan = gc(&place, DAY).unwrap();
-    let expired = expire(&place, &plan);
+    let expired = expire(&place, &plan).unwrap();
     assert!(expired.spared.is_empty(), "{:?}", expired.spared);
     assert_eq!(expired.sessions, [first]);
     assert_eq!(expired.trash.len(), 1);
@@ -96,10 +96,26 @@ fn what_came_back_between_looking_and_deleting_stays() {
     let plan = gc(&place, DAY).unwrap();
     world.restore().unwrap();
     let session = world.ended_session("t-1", at(1));
-    let expired = expire(&place, &plan);
+    let expired = expire(&place, &plan).unwrap();
     assert!(world.tree().join("README.md").exists());
     assert!(world.store.session_dir(session).path().exists());
     assert!(expired.sessions.is_empty());
+}
+
+#[test]
+fn a_session_that_a_removal_needs_which_could_not_be_deleted_stays() {
+    let world = World::new();
+    let session = world.ended_session("t-1", at(1));
+    world.throw_away();
+    let place = later(&world);
+    let plan = gc(&place, DAY).unwrap();
+    assert_eq!((plan.trash.len(), plan.sessions.len()), (1, 1));
+    let claim = world.claim("t-1");
+    let expired = expire(&place, &plan).unwrap();
+    drop(claim);
+    assert_eq!(expired.spared.len(), 2, "{expired:?}");
+    assert!(world.store.session_dir(session).path().exists());
+    world.restore().unwrap();
 }
 
 #[test]
@@ -112,7 +128,7 @@ fn a_commit_that_only_a_session_s_pin_leads_to_keeps_it() {
         world.git("repo", &["update-ref", &format!("refs/ralph/sessions/{session}/{name}"), commit]);
     }
     let place = later(&world);
-    let expired = expire(&place, &gc(&place, DAY).unwrap());
+    let expired = expire(&place, &gc(&place, DAY).unwrap()).unwrap();
     assert_eq!(expired.sessions, [session]);
     assert_eq!(expired.kept_pins, [format!("refs/ralph/sessions/{session}/head")]);
     let refs = world.git("repo", &["for-each-ref", "--format=%(refname)", "refs/ralph"]);
@@ -132,7 +148,7 @@ fn registrations_that_a_dispatch_put_aside_expire_and_strangers_do_not() {
     let place = later(&world);
     let plan = gc(&place, DAY).unwrap();
     assert_eq!(plan.leftovers.iter().map(|l| &l.path).collect::<Vec<_>>(), [&aside]);
-    expire(&place, &plan);
+    expire(&place, &plan).unwrap();
     assert!(!aside.exists());
     assert!(strangers.iter().all(|stranger| stranger.exists()));
 }
@@ -154,7 +170,7 @@ fn a_record_that_was_made_to_name_another_folder_deletes_nothing() {
     for held in [victim.clone(), victim.join(".trash"), trash_link.join(removed.id.to_string())] {
         record["parcel"]["held"] = serde_json::json!(held);
         fs::write(&path, record.to_string()).unwrap();
-        let expired = expire(&place, &gc(&place, DAY).unwrap());
+        let expired = expire(&place, &gc(&place, DAY).unwrap()).unwrap();
         assert_eq!(expired.spared.len(), 1, "{held:?}: {expired:?}");
         assert!(victim.join(".trash").exists() && victim.join(removed.id.to_string()).exists());
     }
@@ -198,7 +214,7 @@ fn an_expiry_that_was_killed_anywhere_is_finished_and_nothing_half_comes_back() 
             assert!(matches!(*settle(&world.place()).unwrap(), [Settled::Expired(_)]));
         }
         let place = later(&world);
-        let expired = expire(&place, &gc(&place, DAY).unwrap());
+        let expired = expire(&place, &gc(&place, DAY).unwrap()).unwrap();
         assert!(expired.spared.is_empty(), "{point}: {:?}", expired.spared);
         assert!(trash(&world.store).unwrap().0.is_empty(), "{point}");
         assert_eq!(world.git("repo", &["for-each-ref", "refs/ralph"]), "", "{point}");

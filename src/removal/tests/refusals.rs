@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 
 use super::world::{TREE, World, assert_same, at, lane};
 use crate::git::{ErrorClass, GitError};
-use crate::removal::{IfUnsaved, Reason, RemovalError, remove, restore};
+use crate::removal::gather::gather;
+use crate::removal::remove::carry_out;
+use crate::removal::{BranchPlan, IfUnsaved, Reason, RemovalError, remove, restore};
 use crate::session::state::Event;
 
 /// Removing is refused, with a way out, and everything is as before.
@@ -235,6 +237,76 @@ fn a_removal_that_fails_half_way_is_taken_back() {
     assert_same(&before, &world.snapshot());
     assert_eq!(fs::read_dir(world.store.root().join("trash")).unwrap().count(), 0);
     world.throw_away();
+}
+
+#[test]
+fn what_was_worked_in_while_it_was_looked_at_stays() {
+    let works: [(&str, &[&str]); 3] = [
+        ("commits", &["commit", "-q", "--allow-empty", "-m", "meanwhile"]),
+        ("switches", &["switch", "-q", "--detach"]),
+        ("locks", &["worktree", "lock", "--reason", "mine", "."]),
+    ];
+    for (what, args) in works {
+        let world = World::new();
+        fs::remove_file(world.admin().join("locked")).unwrap();
+        let claim = world.claim("t-1");
+        let record = world.store.lane(&lane("t-1")).unwrap().unwrap();
+        let gathered = gather(&world.place(), &record).unwrap();
+        world.git(TREE, args);
+        let before = world.snapshot();
+        let plan = BranchPlan::Deleted { contained_in: "main".into() };
+        let error = carry_out(&world.place(), &claim, record, &gathered, plan).unwrap_err();
+        assert!(matches!(error, RemovalError::Git(GitError::ChangedMeanwhile { .. })), "{what}: {error}");
+        assert_same(&before, &world.snapshot());
+    }
+}
+
+#[test]
+fn a_worktree_with_another_lane_s_in_its_folder() {
+    let world = World::new();
+    world.git(TREE, &["worktree", "add", "-q", "-b", "inner", "inside"]);
+    let error = world.remove(IfUnsaved::ToTrash).unwrap_err();
+    assert!(matches!(error, RemovalError::Git(GitError::HoldsWorktree { .. })), "{error}");
+    assert!(error.hint().unwrap().contains("git worktree move"));
+    world.git("repo", &["worktree", "move", "../repo.ralph/t-1/inside", "../inner"]);
+    world.throw_away();
+    assert_eq!(world.git("inner", &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn restoring_through_a_link_that_was_put_in_the_way() {
+    let world = World::new();
+    world.git("repo", &["worktree", "unlock", "../repo.ralph/t-1"]);
+    fs::create_dir(world.fixture.path("elsewhere")).unwrap();
+    world.git("repo", &["worktree", "move", "../repo.ralph/t-1", "../elsewhere/t-1"]);
+    world.throw_away();
+    fs::rename(world.fixture.path("elsewhere"), world.fixture.path("victim")).unwrap();
+    symlink(world.fixture.path("victim"), world.fixture.path("elsewhere")).unwrap();
+    let error = world.restore().unwrap_err();
+    assert!(matches!(error, RemovalError::Git(GitError::SymlinkInTheWay { .. })), "{error}");
+    assert_eq!(fs::read_dir(world.fixture.path("victim")).unwrap().count(), 0);
+}
+
+#[test]
+fn of_many_who_remove_a_lane_at_once_one_does() {
+    let world = World::new();
+    world.write("new", "x");
+    let root = &world.fixture.root;
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let removing = || World::at(root.clone()).remove(IfUnsaved::ToTrash);
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(removing)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let (done, not): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!(done.len(), 1, "{done:?}");
+    assert!(not.iter().all(|r| matches!(r, Err(RemovalError::NoSuchLane { .. }))), "{not:?}");
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let restoring = || World::at(root.clone()).restore();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(restoring)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    assert_eq!(world.git(TREE, &["status", "--porcelain"]), "?? new");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::git::Repo;
 use crate::git::tests::fixture::Fixture;
+use crate::git::{Repo, Site};
 use crate::id::{Lane, SessionId};
 use crate::removal::{IfUnsaved, Place, RemovalError, Removed, Restored, remove, restore};
 use crate::session::lane::{LANE_VERSION, LaneRecord};
@@ -56,7 +56,12 @@ impl World {
     }
 
     pub(super) fn make_lane(&self, name: &str) -> LaneRecord {
-        let created = self.fixture.dispatch(&self.repo, &self.fixture.site(name));
+        self.make_lane_at(name, &self.fixture.site(name).path)
+    }
+
+    pub(super) fn make_lane_at(&self, name: &str, path: &Path) -> LaneRecord {
+        let site = Site { path: path.to_owned(), ..self.fixture.site(name) };
+        let created = self.fixture.dispatch(&self.repo, &site);
         let record = LaneRecord {
             schema_version: LANE_VERSION,
             lane: lane(name),
