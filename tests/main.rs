@@ -9,25 +9,27 @@ mod helpers;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod create;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod dispatch;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod ending;
-mod create;
-#[cfg(test)]
-mod dispatch;
 #[cfg(test)]
 mod faults_checkouts;
+#[cfg(test)]
+mod faults_concurrency;
+#[cfg(test)]
+mod faults_crash;
 #[cfg(test)]
 mod faults_names;
 #[cfg(test)]
 mod faults_security;
 #[cfg(test)]
 mod faults_worktrees;
-mod faults_concurrency;
-#[cfg(test)]
-mod faults_crash;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

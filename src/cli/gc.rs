@@ -23,7 +23,7 @@ pub fn run(global: &Global, args: &GcArgs, out: &Out) -> CliResult {
             Form::Text => show(&plan, out),
         };
     }
-    let expired = expire(&place, &plan);
+    let expired = expire(&place, &plan)?;
     for spared in &expired.spared {
         out.note(&format!("{} was not deleted: {}", spared.what, spared.why));
     }
