@@ -55,12 +55,12 @@ mod one_ticket {
             loser.refused(4, &["T-1", "already running, session"]);
         }
         let sessions = Session::all(&repo);
-        assert_eq!((won, pi.calls("T-1")), (sessions.len(), sessions.len()));
         for session in &sessions {
             let manifest = session.ended();
             let work = (&manifest["outcome"], &manifest["work"]["commits"]);
             assert_eq!(work, (&"succeeded".into(), &1.into()), "{manifest:#}");
         }
+        assert_eq!((won, pi.calls("T-1")), (sessions.len(), sessions.len()));
         assert_eq!(repo.log("main..ralph/T-1").len(), won);
     }
 }

@@ -538,7 +538,10 @@ fn row_8_every_crash_point_of_the_source_is_killed_at() {
         let text = std::fs::read_to_string(path).unwrap();
         let names =
             text.split("failpoint::hit(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
-        passed.extend(names);
+        // Removal has a crash table of its own, beside it.
+        let elsewhere =
+            |name: &String| ["remove.", "restore.", "trash.", "expire."].iter().any(|p| name.starts_with(p));
+        passed.extend(names.filter(|name| !elsewhere(name)));
     }
     let others = ["dispatch.launching", "dispatch.launched", "store.probed"];
     let tables = [DISPATCHER_POINTS, CREATION_POINTS, SUPERVISOR_POINTS, RECOVERY_POINTS, &others];
