@@ -154,12 +154,7 @@ fn ctrl_c_while_waiting_ends_the_session_and_exits_130() {
     pi.plays(NEVER_ENDS);
     let running = repo.worktree(&["dispatch", "T-1", "--wait", "--json"]).spawn();
     let agent = pi.wait_here("T-1");
-    // The signal is listened to from the moment on that the session runs; before, it would end the command alone.
-    crate::helpers::wait::until("ralph to listen for Ctrl-C", || {
-        let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).ok()?;
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim();
-        (u64::from_str_radix(caught, 16).ok()? & 0b10 != 0).then_some(())
-    });
+    running.wait_until_it_listens();
     running.signal(Signal::INT);
     let ended = running.wait().expect_code(130);
     assert_eq!(ended.json()["outcome"], "stopped");

@@ -9,6 +9,8 @@ mod helpers;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod attach;
+#[cfg(test)]
 mod create;
 #[cfg(test)]
 mod demo;
@@ -37,8 +39,20 @@ mod inspect;
 #[cfg(test)]
 mod launch_failures;
 #[cfg(test)]
+mod list;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod model_server;
 #[cfg(test)]
 mod real_pi;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod supervisor;
+#[cfg(test)]
+mod tickets;
+#[cfg(test)]
+mod wait;

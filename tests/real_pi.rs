@@ -1,4 +1,4 @@
-//! The real pi against the model server, without ralph: what ralph's own tests of it rest on.
+//! The real pi against the model server: alone, which is what the rest stands on, and under ralph.
 
 use std::fs;
 
@@ -174,4 +174,160 @@ fn several_sessions_talk_to_one_server_at_once() {
         .map(|ticket| sandbox.run("pi", &["-p", &format!("/tf {ticket} --auto")]).in_dir(&repo).spawn());
     let said = running.map(|running| running.wait().ok().stdout);
     assert_eq!(said, ["T-1 is done\n", "T-2 is done\n", "T-3 is done\n"]);
+}
+
+mod under_ralph {
+    use serde_json::json;
+
+    use super::*;
+    use crate::helpers::lanes::{assert_close, text};
+
+    /// A repository, and the model that its pi talks to.
+    fn world<'s>(
+        pi: &RealPi,
+        sandbox: &'s Sandbox,
+        turns: impl IntoIterator<Item = Turn>,
+    ) -> (Repo<'s>, ModelServer) {
+        let repo = Repo::new(sandbox);
+        let server = ModelServer::start();
+        server.plays("T-1", turns);
+        pi.install(sandbox, &server);
+        (repo, server)
+    }
+
+    const COMMIT: &str = "echo done > work.txt && git add work.txt && git commit -q -m 'Work on T-1'";
+
+    #[test]
+    fn a_ticket_that_is_worked_on_succeeds_with_all_that_it_cost_and_can_be_read_and_opened() {
+        let Some(pi) = RealPi::find_or_skip() else { return };
+        let sandbox = Sandbox::new();
+        let turns =
+            [Turn::bash(COMMIT).using(1000, 10).in_deltas_of(4), Turn::text("All done.").using(2000, 20)];
+        let (repo, server) = world(&pi, &sandbox, turns);
+        let manifest = repo.finished(&["T-1"]);
+        assert_eq!(
+            (&manifest["outcome"], &manifest["reason"]),
+            (&json!("succeeded"), &Value::Null),
+            "{manifest:#}"
+        );
+        assert_eq!(
+            (&manifest["exit"]["stop_reason"], &manifest["work"]["commits"]),
+            (&json!("stop"), &json!(1))
+        );
+        let usage = &manifest["usage"];
+        assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(3000), &json!(30)));
+        assert_close(&usage["cost_usd"], 0.033);
+        assert_eq!(
+            (&usage["model"], &manifest["agent"]["version"]),
+            (&json!("stub/stub-1"), &json!("0.74.2"))
+        );
+        let session = text(&manifest["agent"]["session_file"]);
+        assert!(session.starts_with(repo.common_dir().join("ralph/sessions").to_str().unwrap()), "{session}");
+        assert!(fs::metadata(session).unwrap().is_file());
+        let tree = repo.tree_of(&sandbox, "T-1");
+        assert_eq!(
+            (tree.log("main..HEAD"), tree.status_porcelain()),
+            (vec!["Work on T-1".to_owned()], vec![])
+        );
+        let asked = server.wait_for_request("T-1", 1).body["messages"].to_string();
+        assert!(asked.contains("Work on the ticket T-1. Arguments: T-1 --auto"), "{asked}");
+
+        let logs = repo.worktree(&["logs", "T-1"]).run().ok().stdout;
+        assert!(logs.contains("Work on the ticket T-1. Arguments: T-1 --auto"), "{logs}");
+        assert!(logs.contains("→ bash: echo done > work.txt") && logs.ends_with("● All done.\n"), "{logs}");
+        assert_eq!(repo.worktree(&["logs", "--raw", "T-1"]).run().ok().stdout, "All done.\n");
+        // For a person: the conversation is on the screen, in the worktree.
+        let mut opened = repo.worktree(&["attach", "T-1"]).env("TERM", "xterm").on_terminal();
+        opened.wait_for("All done.");
+        opened.type_text("\u{4}");
+        drop(opened.wait());
+        assert_eq!(repo.inspect(&["T-1"]), manifest);
+        assert_eq!(server.requests().len(), 2);
+    }
+
+    #[test]
+    fn a_model_that_fails_is_a_failed_session_that_names_the_error() {
+        let Some(pi) = RealPi::find_or_skip() else { return };
+        let sandbox = Sandbox::new();
+        let (repo, server) = world(&pi, &sandbox, [Turn::error(500)]);
+        let ended = repo.worktree(&["dispatch", "T-1", "--wait"]).run().expect_code(1);
+        assert!(
+            ended.stdout.starts_with("T-1 failed: the agent exited with status 1: 500 stub failure"),
+            "{ended}"
+        );
+        assert_eq!(server.requests_about("T-1").len(), 12);
+        assert_eq!(repo.inspect(&["T-1"])["exit"]["stop_reason"], "error");
+    }
+
+    #[test]
+    fn in_json_mode_an_error_that_pi_exits_0_for_is_no_success_either() {
+        let Some(pi) = RealPi::find_or_skip() else { return };
+        let sandbox = Sandbox::new();
+        let turns = [Turn::bash(COMMIT), Turn::cut("half an ans")];
+        let (repo, _server) = world(&pi, &sandbox, turns);
+        let manifest = repo.finished(&["T-1", "--capture", "json"]);
+        assert_eq!((&manifest["exit"]["code"], &manifest["work"]["commits"]), (&json!(0), &json!(1)));
+        assert_eq!(manifest["outcome"], "failed", "{manifest:#}");
+        assert!(text(&manifest["reason"]).contains("ended without finish_reason"), "{manifest:#}");
+        let events = repo.worktree(&["logs", "--raw", "T-1"]).run().ok().json_lines();
+        assert_eq!(events[0]["type"], "session");
+        assert!(events.iter().any(|event| event["type"] == "agent_end"));
+    }
+
+    #[test]
+    fn rate_limits_that_pi_waits_out_are_no_failure() {
+        let Some(pi) = RealPi::find_or_skip() else { return };
+        let sandbox = Sandbox::new();
+        let turns = [Turn::rate_limit(4), Turn::bash(COMMIT), Turn::text("at last")];
+        let (repo, server) = world(&pi, &sandbox, turns);
+        let manifest = repo.finished(&["T-1"]);
+        assert_eq!(manifest["outcome"], "succeeded", "{manifest:#}");
+        assert_eq!(server.requests_about("T-1").len(), 6);
+    }
+
+    #[test]
+    fn a_model_that_never_answers_ends_at_the_timeout_and_nothing_is_left() {
+        let Some(pi) = RealPi::find_or_skip() else { return };
+        let sandbox = Sandbox::new();
+        let (repo, _server) = world(&pi, &sandbox, [Turn::hang()]);
+        let manifest = repo.finished(&["T-1", "--timeout", "3s"]);
+        assert_eq!(
+            (&manifest["outcome"], &manifest["exit"]["ended_by"]),
+            (&json!("timed_out"), &json!("timeout"))
+        );
+        assert_eq!(manifest["exit"]["forced"], false, "{manifest:#}");
+        sandbox.wait_until_quiet();
+    }
+
+    #[test]
+    fn stopping_leaves_nothing_of_what_its_tools_started_in_sessions_of_their_own() {
+        let Some(pi) = RealPi::find_or_skip() else { return };
+        let sandbox = Sandbox::new();
+        let tool = "setsid sleep 1001 >/dev/null 2>&1 & exec sleep 1002";
+        let (repo, _server) = world(&pi, &sandbox, [Turn::bash(tool)]);
+        repo.dispatch(&["T-1"]);
+        let find = |command: &str| {
+            wait::until(command, || sandbox.processes().into_iter().find(|p| p.command == command))
+        };
+        let sleepers = [find("sleep 1001"), find("sleep 1002")];
+        assert_ne!(sleepers[0].sid, sleepers[1].sid);
+        let ended = repo.worktree(&["stop", "T-1"]).run().ok();
+        assert!(ended.stdout.starts_with("T-1 stopped: ended on request"), "{ended}");
+        assert!(sleepers.iter().all(|sleeper| !sleeper.is_alive()));
+        sandbox.wait_until_quiet();
+        assert_eq!(repo.inspect(&["T-1"])["exit"]["forced"], false);
+    }
+
+    #[test]
+    fn without_its_prompt_nothing_is_asked_of_the_model() {
+        let Some(pi) = RealPi::find_or_skip() else { return };
+        let sandbox = Sandbox::new();
+        let (repo, server) = world(&pi, &sandbox, [Turn::text("What is /tf?")]);
+        repo.git(&["rm", "-q", "-r", ".pi"]);
+        repo.commit_all("No prompts");
+        let error = repo.worktree(&["dispatch", "T-1", "--json"]).run().expect_code(5).error();
+        assert!(text(&error["message"]).starts_with("could not find the prompt \"/tf\" of pi"), "{error}");
+        assert_eq!(server.requests().len(), 0);
+        assert_eq!(repo.inspect(&["T-1"])["outcome"], "launch_failed");
+    }
 }

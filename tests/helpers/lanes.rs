@@ -88,3 +88,10 @@ pub fn only<T>(mut items: Vec<T>) -> T {
     assert_eq!(items.len(), 1, "not exactly one");
     items.remove(0)
 }
+
+/// Fails unless `value` is the number `expected`, but for what adding up fractions leaves.
+#[track_caller]
+pub fn assert_close(value: &Value, expected: f64) {
+    let found = value.as_f64().unwrap_or_else(|| panic!("not a number: {value}"));
+    assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+}
