@@ -84,8 +84,8 @@ fn as_planned(actors: &[Actor], agent: DemoAgent) -> Planned {
 enum Orders {
     /// Let it go on.
     Go,
-    /// End it; how often that was asked for.
-    Stop(u32),
+    /// End it.
+    Stop(Urgency),
 }
 
 /// Which ticket was dispatched, and what that came to.
@@ -169,8 +169,8 @@ impl Play<'_> {
                 Ok((number, result)) => {
                     let Some(actor) = self.actors.get_mut(number) else { continue };
                     actor.enter(result, show)?;
-                    if let Orders::Stop(times) = self.orders {
-                        actor.stop(self.here, times)?;
+                    if let Orders::Stop(urgency) = self.orders {
+                        actor.stop(self.here, urgency)?;
                     }
                 }
                 Err(mpsc::TryRecvError::Empty) => return Ok(true),
@@ -179,16 +179,17 @@ impl Play<'_> {
         }
     }
 
+    /// Asks for the end of all: gracefully, and at once where that was asked for before.
     fn stop_once_more(&mut self, show: &mut Show) -> CliResult<()> {
-        let before = match self.orders {
-            Orders::Go => 0,
-            Orders::Stop(times) => times,
+        let urgency = match self.orders {
+            Orders::Go => Urgency::Graceful,
+            Orders::Stop(_) => Urgency::AtOnce,
         };
-        self.orders = Orders::Stop(before + 1);
-        show.event(&Event::Stopping { times: before + 1 })?;
+        self.orders = Orders::Stop(urgency);
+        show.event(&Event::Stopping { urgency })?;
         // All of them are asked, even where one of the requests fails.
         let asked: Vec<CliResult<()>> =
-            self.actors.iter().map(|actor| actor.stop(self.here, before + 1)).collect();
+            self.actors.iter().map(|actor| actor.stop(self.here, urgency)).collect();
         asked.into_iter().collect()
     }
 }

@@ -152,6 +152,8 @@ mod tests {
         assert_eq!(frame(0, &rows, 80, Colours::Stripped), "one\u{1b}[K\ntwo\u{1b}[K\n\u{1b}[J");
         let again = frame(2, &rows, 80, Colours::Stripped);
         assert_eq!(again, format!("\r\u{1b}[2A{}", frame(0, &rows, 80, Colours::Stripped)));
+        let narrow = frame(0, &[row(&[("abcdef", 0)])], 5, Colours::Stripped);
+        assert_eq!(narrow, "abc…\u{1b}[K\n\u{1b}[J", "the last column stays free");
         let coloured = frame(0, &rows[..1], 80, Colours::Shown);
         assert!(coloured.contains("\u{1b}[32mone\u{1b}[0m"), "{coloured:?}");
     }

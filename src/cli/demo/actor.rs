@@ -105,10 +105,9 @@ impl Actor {
         Ok(())
     }
 
-    /// Asks for its end, for so many times now.
-    pub fn stop(&self, here: &Surroundings, times: u32) -> CliResult<()> {
+    /// Asks for its end.
+    pub fn stop(&self, here: &Surroundings, urgency: Urgency) -> CliResult<()> {
         let Some(session) = self.running() else { return Ok(()) };
-        let urgency = if times > 1 { Urgency::AtOnce } else { Urgency::Graceful };
         request_stop(here, session, urgency)
     }
 }

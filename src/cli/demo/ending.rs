@@ -7,6 +7,7 @@ use serde_json::json;
 use super::actor::{Actor, State};
 use super::fill::filled;
 use super::stage::Stage;
+use super::tail::complaint;
 use super::{Planned, as_planned};
 use crate::agent::program;
 use crate::cli::args::DemoAgent;
@@ -81,7 +82,8 @@ fn how_they_ended(ended: &[Manifest], actors: &[Actor], agent: DemoAgent, out: &
     let succeeded = |manifest: &&Manifest| manifest.outcome.as_ref().is_some_and(is_success);
     let good = ended.iter().filter(succeeded).count();
     out.line("")?;
-    out.line(&format!("{good} of {} succeeded: exit 0, commits, nothing uncommitted.", actors.len()))?;
+    let what = if good > 0 { ": exit 0, commits, nothing uncommitted" } else { "" };
+    out.line(&format!("{good} of {} succeeded{what}.", actors.len()))?;
     for manifest in ended.iter().filter(|manifest| !succeeded(manifest)) {
         let planned = |actor: &&Actor| actor.ticket.id == manifest.ticket_id.as_str();
         let planned = actors.iter().find(planned).map(|actor| &actor.ticket.planned);
@@ -95,9 +97,13 @@ fn how_they_ended(ended: &[Manifest], actors: &[Actor], agent: DemoAgent, out: &
             ))?;
             out.line("ralph does not call that a success. Nothing is lost: the file is in its worktree.")?;
         } else {
-            let why = manifest.reason.as_deref().map(|reason| format!(": {}", one_line(reason)));
-            out.line(&format!("{id} ended as {tone}{word}{tone:#}{}", why.unwrap_or_default()))?;
+            let why = manifest.reason.iter().cloned().chain(complaint(manifest));
+            let why: String = why.map(|text| format!(": {}", one_line(&text))).collect();
+            out.line(&format!("{id} ended as {tone}{word}{tone:#}{why}"))?;
         }
+    }
+    if agent == DemoAgent::Pi && good < actors.len() {
+        out.note("`ralph doctor` says what pi may lack here");
     }
     Ok(())
 }
@@ -115,6 +121,9 @@ fn next(stage: &Stage, ended: &[Manifest], one: Option<&Manifest>) -> Vec<String
         next.push(format!("git diff main...{}", manifest.worktree.branch));
     }
     if let Some(manifest) = one {
+        if manifest.outcome == Some(Outcome::Failed) {
+            next.push(format!("{ralph} worktree logs {} --stderr", manifest.lane));
+        }
         next.push(format!("{ralph} worktree inspect {} --json", manifest.lane));
         next.push(format!("git -C \"$({ralph} worktree path {})\" status --short", manifest.lane));
     }

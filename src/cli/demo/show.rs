@@ -13,6 +13,7 @@ use crate::cli::error::CliResult;
 use crate::cli::live::{Live, Row, width};
 use crate::cli::render::{Cell, Form, Out, Tone, clean, outcome_word, span};
 use crate::session::manifest::Manifest;
+use crate::session::store::Urgency;
 use crate::session::view;
 
 /// In a narrower terminal the titles are left out.
@@ -44,10 +45,10 @@ pub enum Event<'a> {
         /// Its manifest.
         manifest: &'a Manifest,
     },
-    /// Someone asked for the end of all, for so many times now.
+    /// Someone asked for the end of all.
     Stopping {
-        /// How many.
-        times: u32,
+        /// Whether at once.
+        urgency: Urgency,
     },
 }
 
@@ -128,7 +129,7 @@ impl<'a> Show<'a> {
             Event::Ended { manifest } => {
                 show_end(manifest, self.out)?;
             }
-            Event::Stopping { times } => self.out.note(stopping(*times)),
+            Event::Stopping { urgency } => self.out.note(stopping(*urgency)),
         }
         Ok(())
     }
@@ -138,10 +139,10 @@ impl<'a> Show<'a> {
         let Way::Live(live) = &mut self.way else { return Ok(()) };
         let titles = if width() >= WIDTH_FOR_TITLES { Titles::Shown } else { Titles::LeftOut };
         let mut rows: Vec<Row> = actors.iter().map(|actor| row(actor, titles, now)).collect();
-        if let Orders::Stop(times) = orders
+        if let Orders::Stop(urgency) = orders
             && actors.iter().any(Actor::is_running)
         {
-            rows.push(vec![(Cell::toned(stopping(times), Tone::Doubtful), 0)]);
+            rows.push(vec![(Cell::toned(stopping(urgency), Tone::Doubtful), 0)]);
         }
         live.draw(&rows, self.out).map(drop)
     }
@@ -153,8 +154,11 @@ enum Titles {
     LeftOut,
 }
 
-fn stopping(times: u32) -> &'static str {
-    if times == 1 { "ending all of them; Ctrl-C again: at once" } else { "ending all of them at once" }
+fn stopping(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::Graceful => "ending all of them; Ctrl-C again: at once",
+        Urgency::AtOnce => "ending all of them at once",
+    }
 }
 
 fn row(actor: &Actor, titles: Titles, now: Timestamp) -> Row {
@@ -212,6 +216,6 @@ fn as_json(event: &Event<'_>) -> serde_json::Value {
             "reason": manifest.reason, "work": manifest.work,
             "manifest": view::path_in(manifest.worktree.path.as_ref()).to_string_lossy(),
         }),
-        Event::Stopping { times } => json!({ "event": "stopping", "times": times }),
+        Event::Stopping { urgency } => json!({ "event": "stopping", "urgency": urgency }),
     }
 }

@@ -1,6 +1,7 @@
 //! Where the demo takes place, and with which agent.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::actor::Launched;
@@ -34,7 +35,8 @@ impl Stage {
             CliError::new(Exit::CannotDo, format!("could not {operation} {}: {error}", path.display()))
                 .hint("name another folder for temporary files with TMPDIR")
         };
-        let made = tempfile::Builder::new().prefix("ralph-demo-").tempdir_in(&temp);
+        let private = fs::Permissions::from_mode(0o700);
+        let made = tempfile::Builder::new().prefix("ralph-demo-").permissions(private).tempdir_in(&temp);
         let made = made.map_err(|e| failed("make a folder in", &temp, &e))?;
         // As the repository will name it: TMPDIR may be a link, or relative.
         let folder = made.path().canonicalize().map_err(|e| failed("look at", made.path(), &e))?;

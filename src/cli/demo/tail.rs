@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::agent::pi::transcript::{Entry, EntryKind, Transcript};
 use crate::agent::printable::Printable;
 use crate::cli::render::one_line;
-use crate::session::manifest::Manifest;
+use crate::session::manifest::{Manifest, Outcome};
 
 /// A line is shown up to here.
 const LONGEST: usize = 300;
@@ -75,6 +75,20 @@ impl Tail {
         let shown = lines.iter().map(|line| one_line(line).chars().take(LONGEST).collect::<String>());
         shown.filter(|line| !line.is_empty()).collect()
     }
+}
+
+/// The first line that an agent that failed wrote to its standard error: pi says first what is wrong, then what to do.
+pub fn complaint(manifest: &Manifest) -> Option<String> {
+    if manifest.outcome != Some(Outcome::Failed) {
+        return None;
+    }
+    let path = manifest.output.stderr.as_ref()?;
+    let mut tail = Tail {
+        path: Some(PathBuf::from(path)),
+        file: None,
+        form: Form::Text { printable: Printable::new(), begun: String::new() },
+    };
+    tail.new_lines(Rest::Too).into_iter().next()
 }
 
 /// What of an entry is worth a line.
