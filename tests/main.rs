@@ -22,6 +22,9 @@ mod doctor;
 mod ending;
 #[cfg(test)]
 mod faults_checkouts;
+mod faults_concurrency;
+#[cfg(test)]
+mod faults_crash;
 #[cfg(test)]
 mod faults_concurrency;
 #[cfg(test)]
