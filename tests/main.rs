@@ -22,9 +22,6 @@ mod doctor;
 mod ending;
 #[cfg(test)]
 mod faults_checkouts;
-mod faults_concurrency;
-#[cfg(test)]
-mod faults_crash;
 #[cfg(test)]
 mod faults_concurrency;
 #[cfg(test)]
