@@ -192,7 +192,7 @@ fn row_80_a_worktree_or_a_root_that_was_replaced_by_a_link_is_refused() {
     let elsewhere = sandbox.path("elsewhere");
     fs::rename(&tree, &elsewhere).unwrap();
     symlink(&elsewhere, &tree).unwrap();
-    for command in ["create", "dispatch", "path"] {
+    for command in ["create", "dispatch", "path", "remove"] {
         let error = refused(&sandbox, repo.worktree(&[command, "T-1"]), 4);
         assert!(text(&error["message"]).contains("is a symbolic link"), "{error}");
     }

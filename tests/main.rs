@@ -43,6 +43,8 @@ mod list;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod meta;
+#[cfg(test)]
 mod model_server;
 #[cfg(test)]
 mod real_pi;

@@ -26,6 +26,9 @@ pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
     if args.all {
         sessions = here.store().running()?;
     }
+    if args.all && sessions.is_empty() {
+        out.note("no session runs");
+    }
     for lane in &args.lanes {
         sessions.push(session_of(&here, lane)?);
     }
