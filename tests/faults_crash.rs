@@ -223,7 +223,7 @@ fn row_3_killed_in_the_middle_of_the_checkout() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox, COMMITS);
     for folder in 0..40 {
-        for file in 0..50 {
+        for file in 0..20 {
             scene.repo.write(format!("many/{folder}/{file}.txt"), format!("{folder} {file}\n"));
         }
     }

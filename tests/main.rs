@@ -21,6 +21,8 @@ mod doctor;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod faults_agent;
+#[cfg(test)]
 mod faults_checkouts;
 #[cfg(test)]
 mod faults_concurrency;
