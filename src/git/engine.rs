@@ -224,8 +224,9 @@ fn attribute_files(settings: &Settings, common: &Path) -> Vec<PathBuf> {
 fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {
     // The user's own file may well be a link into a collection of settings.
     match file.canonicalize() {
-        Ok(real) => Ok(durable::read(&real, ATTRIBUTES_LIMIT)?),
-        Err(_) => Ok(None),
+        Ok(real) if real.is_file() => Ok(durable::read(&real, ATTRIBUTES_LIMIT)?),
+        // `/dev/null` says that there are none.
+        Ok(_) | Err(_) => Ok(None),
     }
 }
 

@@ -293,7 +293,8 @@ impl<'a> Call<'a> {
                 command.arg("-C").arg(folder);
             }
             Place::GitDir(dir) => {
-                command.arg("--git-dir").arg(dir);
+                // The folder that the command was given in may be gone.
+                command.arg("-C").arg(dir).arg("--git-dir").arg(dir);
             }
             Place::Tree { admin, top } => {
                 command.arg("-C").arg(top).arg("--git-dir").arg(admin).arg("--work-tree").arg(top);
