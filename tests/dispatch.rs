@@ -6,29 +6,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::helpers::agents::{COMMITS, DOES_NOTHING, NEVER_ENDS};
-use crate::helpers::lanes::{only, refused, text};
+use crate::helpers::lanes::{RESULT, keys, only, refused, text};
 use crate::helpers::tree::Tree;
 use crate::helpers::{Repo, Sandbox, ScriptedPi};
-
-/// The keys of the dispatch result, in their order.
-const RESULT: [&str; 12] = [
-    "schema_version",
-    "status",
-    "ticket_id",
-    "lane",
-    "session_id",
-    "pid",
-    "worktree",
-    "branch",
-    "base_commit",
-    "manifest",
-    "output",
-    "error",
-];
-
-fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
-}
 
 #[test]
 fn it_returns_while_the_agent_works_with_a_result_that_says_where_everything_is() {

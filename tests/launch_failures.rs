@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use crate::helpers::agents::COMMITS;
-use crate::helpers::lanes::{refused, text};
+use crate::helpers::lanes::{RESULT, keys, refused, text};
 use crate::helpers::schema::assert_manifest;
 use crate::helpers::tree::Tree;
 use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi};
@@ -17,6 +17,7 @@ use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi};
 fn assert_not_launched(repo: &Repo<'_>, ended: &Finished) -> Value {
     assert_eq!(ended.code, Some(5), "{ended}");
     let (result, error) = (ended.json(), ended.error());
+    assert_eq!(keys(&result), RESULT);
     assert_eq!((&result["status"], &result["pid"]), (&json!("failed"), &Value::Null));
     assert_eq!(result["error"], error["message"]);
     assert_eq!(error["kind"], "launch_failed");

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::helpers::agents::NEVER_ENDS;
-use crate::helpers::lanes::text;
+use crate::helpers::lanes::{keys, text};
 use crate::helpers::process::Process;
 use crate::helpers::schema::{assert_manifest, problems, published};
 use crate::helpers::{Repo, Sandbox, ScriptedPi, wait};
@@ -60,10 +60,6 @@ const FIELDS: &[(&str, &[&str])] = &[
 
 fn v1() -> Value {
     serde_json::from_str(V1).unwrap()
-}
-
-fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 /// The places of the objects in a document.

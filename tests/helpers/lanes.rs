@@ -8,6 +8,27 @@ use super::sandbox::Sandbox;
 use super::schema::assert_manifest;
 use super::tree::Tree;
 
+/// The keys of the dispatch result, in their order.
+pub const RESULT: [&str; 12] = [
+    "schema_version",
+    "status",
+    "ticket_id",
+    "lane",
+    "session_id",
+    "pid",
+    "worktree",
+    "branch",
+    "base_commit",
+    "manifest",
+    "output",
+    "error",
+];
+
+/// The keys of a JSON object, in their order.
+pub fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
 impl<'s> Repo<'s> {
     /// `ralph worktree <args>`, run in this folder.
     pub fn worktree(&self, args: &[&str]) -> Invocation<'s> {
