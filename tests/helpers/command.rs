@@ -205,13 +205,16 @@ impl Running {
         assert!(seen.is_some(), "{} did not say {text:?}:\n{}", self.what, self.said());
     }
 
-    /// Waits until it listens for Ctrl-C: before, the signal would only end it.
+    /// Waits until it listens for Ctrl-C, for its terminal's end and for a request to end: before, a signal would only
+    /// end it.
     #[track_caller]
     pub fn wait_until_it_listens(&self) {
-        wait::until("the program to listen for Ctrl-C", || {
+        wait::until("the program to listen for signals", || {
             let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
             let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim();
-            (u64::from_str_radix(caught, 16).ok()? & 0b10 != 0).then_some(())
+            let all = [Signal::HUP, Signal::INT, Signal::TERM].map(|signal| 1 << (signal.as_raw() - 1));
+            let all: u64 = all.iter().sum();
+            (u64::from_str_radix(caught, 16).ok()? & all == all).then_some(())
         });
     }
 
