@@ -16,7 +16,13 @@ pub fn redacted(args: &[String]) -> Vec<String> {
     let mut result = Vec::with_capacity(args.len());
     for arg in args {
         let is_value = previous.is_some_and(is_secret_option) && !arg.starts_with("--");
-        result.push(if is_value && !is_count(arg) { REDACTED.to_owned() } else { redacted_argument(arg) });
+        result.push(if is_value && !is_count(arg) {
+            REDACTED.to_owned()
+        } else if let Some(safe) = previous.and_then(|option| redacted_login(option, arg)) {
+            safe
+        } else {
+            redacted_argument(arg)
+        });
         previous = Some(arg);
     }
     result
@@ -47,15 +53,23 @@ fn redacted_argument(arg: &str) -> String {
     }
     let mut result = String::with_capacity(arg.len());
     let mut previous = "";
+    let mut before = "";
     for piece in arg.split_inclusive(char::is_whitespace) {
         let word = piece.trim_end_matches(char::is_whitespace);
         let space = piece.get(word.len()..).unwrap_or_default();
-        let named = is_secret_option(previous) || previous.eq_ignore_ascii_case("bearer");
+        let bearer = previous.eq_ignore_ascii_case("bearer");
+        let header = bearer && before.to_ascii_lowercase().ends_with("authorization:");
         // In running text the word after `--token` or `bearer` is a secret only if it reads like one.
-        let safe = if named && looks_random(word) { REDACTED.to_owned() } else { redacted_word(word) };
+        let named = (bearer || is_secret_option(previous)) && looks_random(word);
+        let safe = if header || named {
+            REDACTED.to_owned()
+        } else {
+            redacted_login(previous, word).unwrap_or_else(|| redacted_word(word))
+        };
         result.push_str(&safe);
         result.push_str(space);
         if !word.is_empty() {
+            before = previous;
             previous = word;
         }
     }
@@ -67,6 +81,13 @@ fn redacted_header(text: &str) -> Option<String> {
     let (name, value) = text.split_once(':')?;
     let is_secret = is_name(name) && is_secret_name(name) && !value.trim().is_empty();
     is_secret.then(|| format!("{name}: {REDACTED}"))
+}
+
+/// `-u user:password`, as curl takes it.
+fn redacted_login(option: &str, word: &str) -> Option<String> {
+    let (user, password) =
+        word.split_once(':').filter(|_| matches!(option, "-u" | "--user" | "--proxy-user"))?;
+    (!password.is_empty()).then(|| format!("{user}:{REDACTED}"))
 }
 
 fn redacted_word(word: &str) -> String {
@@ -257,6 +278,13 @@ mod tests {
         let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl";
         assert_eq!(redacted_of(&[jwt]), ["***"]);
         assert_eq!(redacted_of(&["curl -H 'Auth: Bearer abc123def'"]), ["curl -H 'Auth: Bearer ***"]);
+        assert_eq!(
+            redacted_of(&["curl -H \"Authorization: Bearer hunter\""]),
+            ["curl -H \"Authorization: Bearer ***"]
+        );
+        assert_eq!(redacted_of(&["curl", "-u", "me:hunter", "x"]), ["curl", "-u", "me:***", "x"]);
+        assert_eq!(redacted_of(&["curl -u me:hunter x"]), ["curl -u me:*** x"]);
+        assert_eq!(redacted_of(&["the bearer of bad news"]), ["the bearer of bad news"]);
         assert_eq!(redacted_of(&["https://me:hunter2@host/x?y"]), ["https://me:***@host/x?y"]);
     }
 

@@ -14,6 +14,7 @@ use super::render::{Form, Out, Tone, on_terminal, outcome_word};
 use super::stop::request_stop;
 use super::surroundings::{Surroundings, agent_request, layer, limits, output_cap, output_mode};
 use super::waiting::{Happening, Vigil, ended_manifest};
+use crate::agent::Agent;
 use crate::agent::printable::Printable;
 use crate::config::Output;
 use crate::dispatch::Request;
@@ -21,6 +22,8 @@ use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::{Dispatched, DryRun, dispatch, dry_run};
 use crate::git::Located;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
+use crate::launch::LaunchError;
+use crate::session::launch::OutputMode;
 use crate::session::manifest::{Manifest, Outcome as SessionOutcome, OutputRecord};
 use crate::session::state::is_success;
 use crate::session::store::{Loaded, Urgency, load_manifest};
@@ -65,6 +68,9 @@ enum Status {
     Failed,
 }
 
+/// How much of the agent's output is shown before the signals are looked at again.
+const CHUNKS_A_TURN: usize = 64;
+
 /// Runs the command.
 pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
@@ -77,6 +83,15 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
         output_cap: output_cap(&settings),
         limits: limits(&settings),
     };
+    let nothing_to_look_at =
+        request.output == OutputMode::Discard && !matches!(request.agent.agent, Agent::Pi(_));
+    if request.limits.idle_timeout_s.is_some() && nothing_to_look_at {
+        return Err(CliError::new(
+            Exit::Usage,
+            "an idle timeout looks at the agent's output, which is discarded, and this agent keeps no record of its own",
+        )
+        .hint("keep the output (--output file), or drop the idle timeout (--idle-timeout none)"));
+    }
     if args.dry_run {
         return show_plan(&dry_run(&here.context, &request)?, out);
     }
@@ -97,6 +112,10 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
         Err(error) => {
             if let DispatchError::NotLaunched { manifest, .. } = &error {
                 show_failed(&here, manifest, stay, &error.to_string(), out)?;
+            }
+            if let DispatchError::Launch(LaunchError::Vanished { .. }) = &error {
+                // Whatever it left is ended now, not with the next command.
+                here.settle(&request.place.worktree_root, out)?;
             }
             Err(error.into())
         }
@@ -307,7 +326,8 @@ impl LiveOutput {
             return Ok(Exit::Done);
         }
         let mut buffer = [0; 16 << 10];
-        loop {
+        // An agent that writes faster than can be shown must not keep Ctrl-C from being heard.
+        for _ in 0..CHUNKS_A_TURN {
             let read = file.read(&mut buffer).map_err(|e| {
                 CliError::new(Exit::CannotDo, format!("could not read the agent's output: {e}"))
             })?;
@@ -319,5 +339,6 @@ impl LiveOutput {
                 None => out.raw(bytes)?,
             };
         }
+        Ok(Exit::Done)
     }
 }

@@ -33,17 +33,13 @@ pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
         sessions.push(session_of(&here, lane)?);
     }
     let mut live = Vec::new();
+    let mut unreached = Vec::new();
     for id in sessions {
-        if is_live(&here, id)? {
-            let urgency = if args.now { Urgency::AtOnce } else { Urgency::Graceful };
-            request_stop(&here, id, urgency)?;
-            live.push(id);
-        } else {
-            let ended = ended_manifest(&here, id)?;
-            out.note(&format!("{} does not run", ended.lane));
-            if out.form() == Form::Json {
-                out.json_line(&ended)?;
-            }
+        match ask(&here, id, args, out) {
+            Ok(Asked::Ending) => live.push(id),
+            Ok(Asked::NotRunning) => {}
+            // One that cannot be reached does not keep the others from being ended.
+            Err(error) => unreached.push(error),
         }
     }
     let vigil = Vigil::begin(here.store(), &live)?;
@@ -72,7 +68,30 @@ pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
             Happening::Nothing => {}
         }
     }
-    Ok(Exit::Done)
+    match unreached.into_iter().next() {
+        None => Ok(Exit::Done),
+        Some(error) => Err(error),
+    }
+}
+
+/// What asking a session to end came to.
+enum Asked {
+    Ending,
+    NotRunning,
+}
+
+fn ask(here: &Surroundings, id: SessionId, args: &StopArgs, out: &Out) -> CliResult<Asked> {
+    if is_live(here, id)? {
+        let urgency = if args.now { Urgency::AtOnce } else { Urgency::Graceful };
+        request_stop(here, id, urgency)?;
+        return Ok(Asked::Ending);
+    }
+    let ended = ended_manifest(here, id)?;
+    out.note(&format!("{} does not run", ended.lane));
+    if out.form() == Form::Json {
+        out.json_line(&ended)?;
+    }
+    Ok(Asked::NotRunning)
 }
 
 fn show(manifest: &Manifest, out: &Out) -> CliResult {

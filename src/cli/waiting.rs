@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -73,24 +73,33 @@ impl Vigil {
     }
 }
 
+/// How long someone else who settles a session is waited for.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The manifest of a session that no one holds any more; one that was left open is settled first.
 pub fn ended_manifest(here: &Surroundings, id: SessionId) -> CliResult<Manifest> {
     let unreadable = |why: String| CliError::new(Exit::CannotDo, format!("session {id}: {why}"));
-    for _ in 0..2 {
+    // Someone else may be settling it at this moment: what they find out counts.
+    let until = Instant::now() + SETTLE_PATIENCE;
+    while Instant::now() < until {
         match here.store().load(id)? {
             Loaded::Manifest(manifest) if manifest.is_ended() => return Ok(*manifest),
             Loaded::Newer { .. } => {
                 return Err(unreadable("its manifest was written by a newer ralph".into()));
             }
+            Loaded::Missing if here.store().running_entry(id)?.is_none() => {
+                return Err(CliError::new(Exit::NotFound, format!("session {id} never came into place")));
+            }
             Loaded::Manifest(_) | Loaded::Damaged { .. } | Loaded::Missing => {
                 recover(here.store(), &here.context.machine, Scope::Living)?;
             }
         }
+        if matches!(here.store().load(id)?, Loaded::Manifest(manifest) if manifest.is_ended()) {
+            continue;
+        }
+        thread::sleep(Duration::from_millis(20));
     }
-    match here.store().load(id)? {
-        Loaded::Manifest(manifest) if manifest.is_ended() => Ok(*manifest),
-        _ => Err(unreadable("its end could not be settled".into()).hint("see `ralph worktree recover`")),
-    }
+    Err(unreadable("its end could not be settled".into()).hint("see `ralph worktree recover`"))
 }
 
 /// The session of a lane: the one that is just being prepared, which no lane's record names yet, before the one that

@@ -220,6 +220,10 @@ pub fn bring_ticket(context: &Context, file: &Path, ready: &Ready) -> Result<Opt
             e => failed(e.into()),
         },
     )?;
-    fs::File::from(copy).write_all(&content).map_err(failed)?;
+    if let Err(error) = fs::File::from(copy).write_all(&content) {
+        // A part of a ticket is worse than none: the next dispatch would take it for the whole.
+        drop(fs::remove_file(worktree.join(&inside)));
+        return Err(failed(error));
+    }
     Ok(Some(inside))
 }

@@ -106,9 +106,15 @@ impl Session<'_> {
 
     /// Gives the session to a supervisor and waits until its agent runs.
     fn hand_over(self, environment: &SupervisorEnvironment) -> Result<Dispatched, DispatchError> {
+        let id = self.writer.manifest().session_id;
+        let launching = match local::launch(&self.writer, environment) {
+            Ok(launching) => launching,
+            Err(error) => return Err(self.record_failure(error.into())),
+        };
         let Self { context, writer, notes, .. } = self;
-        let id = writer.manifest().session_id;
-        let launched = local::launch(writer, environment)?;
+        // Closed, not unlocked: the supervisor has the lock.
+        drop(writer);
+        let launched = launching.wait()?;
         failpoint::hit("dispatch.launched");
         let manifest = match context.store.load(id)? {
             Loaded::Manifest(manifest) => *manifest,

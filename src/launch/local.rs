@@ -15,9 +15,11 @@ use rustix::process::Signal;
 
 use super::{LaunchError, Probe};
 use crate::durable::LockState;
+use crate::id::SessionId;
 use crate::process::identity::{Identity, Machine};
 use crate::process::signal::{Delivery, Handle};
 use crate::session::manifest::{Manifest, ProcessRecord};
+use crate::session::store::{Loaded, Store};
 use crate::session::writer::SessionWriter;
 
 /// The hidden subcommand that a supervisor is.
@@ -41,11 +43,18 @@ pub enum Launched {
     NotStarted,
 }
 
-/// Starts the session's supervisor, hands it the session's lock, and waits until the agent runs or cannot.
-///
-/// The lock goes over as the supervisor's standard input and is never let go in between: the dispatcher's copy is
-/// closed, not unlocked, when `writer` is dropped.
-pub fn launch(writer: SessionWriter, environment: &SupervisorEnvironment) -> Result<Launched, LaunchError> {
+/// A supervisor that was started and has not said yet whether its agent runs.
+#[derive(Debug)]
+#[must_use = "whether the agent runs is not known yet"]
+pub struct Launching {
+    store: Store,
+    session: SessionId,
+    reader: OwnedFd,
+}
+
+/// Starts the session's supervisor and hands it the session's lock, as its standard input. The dispatcher then closes
+/// its copy, which does not unlock it, by dropping `writer`. After an error, no supervisor was started.
+pub fn launch(writer: &SessionWriter, environment: &SupervisorEnvironment) -> Result<Launching, LaunchError> {
     let system = |operation| move |source| LaunchError::System { operation, source };
     let session = writer.manifest().session_id;
     let (dir, store) = (writer.dir().clone(), writer.store().clone());
@@ -66,20 +75,27 @@ pub fn launch(writer: SessionWriter, environment: &SupervisorEnvironment) -> Res
         command.env_remove(name);
     }
     command.envs(&environment.added);
-    let child = command.spawn().map_err(|source| LaunchError::Start { program, source })?;
-    // Closes our end of the pipe; the supervisor's is then the last.
-    drop(command);
-    drop(writer);
-    let launched = wait_for_word(reader)?;
-    if launched {
-        return Ok(Launched::Running);
-    }
-    drop(child);
-    // The supervisor has let go of the pipe; what it recorded is there once it has let go of the lock.
-    store.wait_until_free(session)?;
-    match store.load(session)? {
-        crate::session::store::Loaded::Manifest(manifest) if manifest.is_ended() => Ok(Launched::NotStarted),
-        _ => Err(LaunchError::Vanished { session, detail: said(&dir.supervisor_log()) }),
+    command.spawn().map_err(|source| LaunchError::Start { program, source })?;
+    // With the command goes our end of the pipe: the supervisor's is then the last.
+    Ok(Launching { store, session, reader })
+}
+
+impl Launching {
+    /// Waits until the agent runs or cannot. The session's lock must have been let go here.
+    pub fn wait(self) -> Result<Launched, LaunchError> {
+        let Self { store, session, reader } = self;
+        if wait_for_word(reader)? {
+            return Ok(Launched::Running);
+        }
+        // The supervisor has let go of the pipe; what it recorded is there once it has let go of the lock.
+        store.wait_until_free(session)?;
+        match store.load(session)? {
+            Loaded::Manifest(manifest) if manifest.is_ended() => Ok(Launched::NotStarted),
+            _ => {
+                let log = store.session_dir(session).supervisor_log();
+                Err(LaunchError::Vanished { session, detail: said(&log) })
+            }
+        }
     }
 }
 

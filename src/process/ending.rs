@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::descendants::{Kin, living};
@@ -52,6 +53,8 @@ pub fn sweep(
     let begun = Instant::now();
     let mut asked: HashMap<Identity, Handle> = HashMap::new();
     let mut killed: HashMap<Identity, Handle> = HashMap::new();
+    // One that may not be signalled must not shield the others.
+    let mut refused: HashMap<Identity, Errno> = HashMap::new();
     let mut pause = Duration::from_millis(1);
     loop {
         reap().map_err(SweepError::Look)?;
@@ -59,22 +62,44 @@ pub fn sweep(
         if alive.is_empty() {
             return Ok(Swept { asked: asked.len(), killed: killed.len() });
         }
+        if let Some((identity, errno)) = refused.iter().next()
+            && alive.iter().all(|identity| refused.contains_key(identity))
+        {
+            return Err(SweepError::Signal { pid: identity.pid, source: (*errno).into() });
+        }
         let by_force = begun.elapsed() >= grace;
         if by_force && begun.elapsed() >= grace + KILL_PATIENCE {
             return Err(SweepError::Unkillable(alive.iter().map(|identity| identity.pid).collect()));
         }
         for identity in alive {
-            let failed =
-                |errno: rustix::io::Errno| SweepError::Signal { pid: identity.pid, source: errno.into() };
-            let done = if by_force { &mut killed } else { &mut asked };
-            if done.contains_key(&identity) {
+            let (how, done) = if by_force { (How::Killing, &mut killed) } else { (How::Asking, &mut asked) };
+            if done.contains_key(&identity) || refused.contains_key(&identity) {
                 continue;
             }
-            let Some(handle) = Handle::open(identity).map_err(failed)? else { continue };
-            if by_force { handle.send(Signal::KILL) } else { handle.ask_to_end() }.map_err(failed)?;
-            done.insert(identity, handle);
+            match signal(identity, how) {
+                Ok(None) => {}
+                Ok(Some(handle)) => drop(done.insert(identity, handle)),
+                Err(errno) => drop(refused.insert(identity, errno)),
+            }
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
+}
+
+/// How a process is ended.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Asking,
+    Killing,
+}
+
+/// Signals one process; `None` where it is gone by now.
+fn signal(identity: Identity, how: How) -> Result<Option<Handle>, Errno> {
+    let Some(handle) = Handle::open(identity)? else { return Ok(None) };
+    match how {
+        How::Asking => handle.ask_to_end(),
+        How::Killing => handle.send(Signal::KILL),
+    }?;
+    Ok(Some(handle))
 }

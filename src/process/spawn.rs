@@ -47,9 +47,20 @@ pub fn spawn(program: Program) -> io::Result<Handle> {
         command.env_remove(name);
     }
     command.envs(&program.added_environment);
-    let child = command.spawn()?;
-    let pid = child.id().cast_signed();
-    // Not waited for yet, so the pid is this child's until we do.
+    let mut child = command.spawn()?;
+    match hold(child.id().cast_signed()) {
+        Ok(handle) => Ok(handle),
+        Err(error) => {
+            // What cannot be held could not be ended later either.
+            child.kill()?;
+            child.wait()?;
+            Err(error)
+        }
+    }
+}
+
+/// Not waited for yet, so the pid is this child's until we do.
+fn hold(pid: i32) -> io::Result<Handle> {
     let start_ticks = stat(pid).map(|stat| stat.identity.start_ticks);
     let identity = Identity { pid, start_ticks: start_ticks.ok_or_else(|| gone(pid))? };
     Handle::open(identity)?.ok_or_else(|| gone(pid))

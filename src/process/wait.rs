@@ -3,12 +3,14 @@
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, WaitStatus};
-use signal_hook::consts::{SIGCHLD, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGTERM};
 
 /// The signals that a supervisor listens to, as readable descriptors.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Reaped {
 impl Listener {
     /// Begins to listen. From here on SIGTERM no longer ends this process.
     pub fn start() -> io::Result<Self> {
+        // A login that ends may send both: the polite one is heard, this one must not end us before the agent.
+        signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
         Ok(Self { child: listen(SIGCHLD)?, terminate: listen(SIGTERM)?, terminations: 0 })
     }
 

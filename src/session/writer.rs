@@ -7,13 +7,14 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::launch::{LaunchSpec, ViewMode};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, State};
 use super::state::{Event, step};
 use super::store::{LaneLock, Loaded, RunningEntry, SessionDir, Store, StoreError, encode, load_manifest};
 use super::view;
@@ -96,6 +97,14 @@ impl SessionWriter {
     pub fn adopt(store: Store, id: SessionId, lock: File) -> Result<Self, StoreError> {
         let dir = store.session_dir(id);
         let manifest = require(&dir)?;
+        let of = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let handed = lock.metadata().map(of).map_err(|e| FileError::io("look at", &dir.lock(), e))?;
+        let own = fs::metadata(dir.lock()).map(of).map_err(|e| FileError::io("look at", &dir.lock(), e))?;
+        let handed_over = handed == own && matches!(manifest.state, State::Launching | State::Queued);
+        if !handed_over || lock.try_lock().is_err() {
+            let why = "this session was not handed over to be begun".to_owned();
+            return Err(StoreError::Damaged { path: dir.lock(), why });
+        }
         Self::over(store, dir, HeldLock::adopt(lock), manifest)
     }
 

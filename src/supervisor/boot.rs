@@ -74,15 +74,13 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
     let mut writer = SessionWriter::adopt(store, id, lock)?;
     let spec = LaunchSpec::read(writer.dir())?.ok_or(SupervisorError::NoSpec(id))?;
     writer.show_in(ViewPlace::of(&spec));
-    let mut listener = Listener::start().map_err(|e| SupervisorError::System("listen for signals", e))?;
-    failpoint::hit("supervise.before-spawn");
     let ended = match start(&mut writer, &spec, inherited) {
-        Ok((agent, started)) => {
+        Ok(Started { mut listener, agent, at }) => {
             tell_ready(readiness);
             failpoint::hit("supervise.running");
-            Watch::over(&mut writer, &mut listener, agent, &spec, started).until_over()?
+            Watch::over(&mut writer, &mut listener, agent, &spec, at).until_over()?
         }
-        Err(StartError::NotStarted(why)) => {
+        Err(NotStarted(why)) => {
             let ended = Ended {
                 end: End::NeverStarted(why),
                 signalled: Signalled::No,
@@ -94,39 +92,39 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
             drop(readiness);
             return Ok(());
         }
-        Err(StartError::Supervisor(error)) => return Err(error),
     };
     failpoint::hit("supervise.agent-ended");
     Ok(conclude(&mut writer, &spec, ended)?)
 }
 
-enum StartError {
-    NotStarted(String),
-    Supervisor(SupervisorError),
+/// An agent that runs, and what listens for its end.
+struct Started {
+    listener: Listener,
+    agent: Handle,
+    at: Instant,
 }
 
-impl<E: Into<SupervisorError>> From<E> for StartError {
-    fn from(error: E) -> Self {
-        Self::Supervisor(error.into())
-    }
-}
+/// Why the agent does not run.
+struct NotStarted(String);
 
 fn start(
     writer: &mut SessionWriter,
     spec: &LaunchSpec,
     inherited: Inherited<'_>,
-) -> Result<(Handle, Instant), StartError> {
-    let program = program(writer, spec, inherited)?;
-    let started = Instant::now();
-    let agent = spawn(program).map_err(|error| StartError::NotStarted(not_started(&spec.program, &error)))?;
+) -> Result<Started, NotStarted> {
+    let listener = Listener::start().map_err(|e| NotStarted(format!("could not listen for signals: {e}")))?;
+    failpoint::hit("supervise.before-spawn");
+    let program = program(writer, spec, inherited).map_err(|error| NotStarted(error.to_string()))?;
+    let at = Instant::now();
+    let agent = spawn(program).map_err(|error| NotStarted(not_started(&spec.program, &error)))?;
     failpoint::hit("supervise.spawned");
     match record_start(writer, agent.identity()) {
-        Ok(()) => Ok((agent, started)),
+        Ok(()) => Ok(Started { listener, agent, at }),
         // An agent that no record leads to must not run: no one could ever find it.
         Err(error) => {
             let ended = end_unrecorded(&agent, spec);
             let ended = ended.map_or_else(|e| format!("; it could not be ended: {e}"), |()| String::new());
-            Err(StartError::NotStarted(format!("the agent's start could not be recorded: {error}{ended}")))
+            Err(NotStarted(format!("the agent's start could not be recorded: {error}{ended}")))
         }
     }
 }

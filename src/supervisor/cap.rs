@@ -6,7 +6,8 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate};
@@ -19,17 +20,22 @@ const BLOCK: u64 = 4096;
 /// An output file with a cap.
 #[derive(Debug)]
 pub struct CappedFile {
-    path: PathBuf,
+    file: File,
     cap: u64,
     /// What has been given back: one range, which only grows.
     hole: Range<u64>,
 }
 
 impl CappedFile {
-    /// Watches over a file.
-    pub fn new(path: PathBuf, cap: u64) -> Self {
+    /// Watches over a file, by a descriptor of its own: what an agent may put into its place later is never touched.
+    pub fn open(path: &Path, cap: u64) -> io::Result<Self> {
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let file = OpenOptions::new().write(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
         let head = (cap / 2).next_multiple_of(BLOCK);
-        Self { path, cap, hole: head..head }
+        Ok(Self { file, cap, hole: head..head })
     }
 
     /// Bytes given back so far.
@@ -39,10 +45,9 @@ impl CappedFile {
 
     /// Gives back what is beyond the cap.
     pub fn enforce(&mut self) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(&self.path)?;
-        let size = file.metadata()?.len();
+        let size = self.file.metadata()?.len();
         let Some(next) = surplus(size, self.cap, &self.hole) else { return Ok(()) };
-        punch(&file, &next)?;
+        punch(&self.file, &next)?;
         self.hole.end = next.end;
         Ok(())
     }
@@ -91,7 +96,7 @@ mod tests {
         for number in 0..40_000 {
             writeln!(file, "line {number:>20}").unwrap();
         }
-        let mut capped = CappedFile::new(path.clone(), 64 << 10);
+        let mut capped = CappedFile::open(&path, 64 << 10).unwrap();
         capped.enforce().unwrap();
         let meta = std::fs::metadata(&path).unwrap();
         assert!(meta.blocks() * 512 < 200_000, "{} blocks are left", meta.blocks());

@@ -149,7 +149,7 @@ fn stale_index_lock(dir: &SessionDir, spec: &LaunchSpec, signalled: Signalled) -
     }
     let kept: PathBuf = dir.path().join("index.lock");
     Some(match signalled {
-        Signalled::No => format!("git's lock {} was left behind", lock.display()),
+        Signalled::No | Signalled::InVain => format!("git's lock {} was left behind", lock.display()),
         Signalled::Yes => match fs::rename(&lock, &kept) {
             Ok(()) => format!("git's stale index.lock was moved to {}", kept.display()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return None,

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
+use rustix::io::Errno;
 use rustix::process::{Signal, WaitStatus};
 
 use super::cap::{self, CappedFile};
 use super::idle::{IdleWatch, Verdict};
 use crate::process::descendants::{Kin, Mark};
 use crate::process::ending::{SweepError, sweep};
-use crate::process::signal::Handle;
+use crate::process::signal::{Delivery, Handle};
 use crate::process::wait::{Listener, Remaining, Wake, reap};
 use crate::session::launch::{AccountSource, LaunchSpec, OutputMode};
 use crate::session::manifest::EndedBy;
@@ -29,6 +30,9 @@ const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
 /// So many signals to end mean: at once.
 const AT_ONCE: u32 = 2;
+
+/// How long a killed agent may take to vanish before what it started is ended without waiting for it.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the agent's time ended.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub struct Ended {
 pub enum Signalled {
     /// It did.
     Yes,
+    /// It did, and something of it may live all the same.
+    InVain,
     /// Everything ended by itself.
     No,
 }
@@ -58,9 +64,6 @@ pub enum WatchError {
     /// The system refused something that waiting needs.
     #[error("could not wait for the agent: {0}")]
     Wait(#[from] io::Error),
-    /// A signal could not be sent.
-    #[error("could not signal the agent: {0}")]
-    Signal(#[from] rustix::io::Errno),
     /// The manifest could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,9 +105,15 @@ impl<'a> Watch<'a> {
         if let AccountSource::Pi { session_file, .. } = &spec.account {
             signs.push(session_file.into());
         }
+        let mut notes = Vec::new();
         let capped: Vec<CappedFile> = spec
             .output_cap
-            .map(|cap| outputs.into_iter().map(|path| CappedFile::new(path, cap)).collect())
+            .map(|cap| outputs.iter().map(|path| CappedFile::open(path, cap)).collect::<io::Result<_>>())
+            .transpose()
+            .unwrap_or_else(|error| {
+                notes.push(format!("the output cap could not be kept: {error}"));
+                None
+            })
             .unwrap_or_default();
         let limits = &spec.limits;
         let idle = limits.idle_timeout_s.map(|s| IdleWatch::start(s.duration(), latest(&signs), started));
@@ -124,7 +133,7 @@ impl<'a> Watch<'a> {
             capped,
             status: None,
             remaining: Remaining::Some,
-            notes: Vec::new(),
+            notes,
         }
     }
 
@@ -148,7 +157,7 @@ impl<'a> Watch<'a> {
         let truncated_bytes = self.capped.iter().map(CappedFile::truncated).sum();
         let end = match self.status {
             Some(status) => End::Seen { status: plain(status), ended_by: cause, forced },
-            None => End::Unseen("the agent's process vanished before its exit status was read".into()),
+            None => End::Unseen("the agent did not end, however often it was told to".into()),
         };
         Ok(Ended { end, signalled, truncated_bytes, notes: self.notes })
     }
@@ -164,8 +173,8 @@ impl<'a> Watch<'a> {
             match self.listener.next(next)? {
                 Wake::Child => {
                     self.reap()?;
-                    if self.status.is_some() {
-                        return Ok(EndedBy::Agent);
+                    if let Some(status) = self.status {
+                        return Ok(self.whose_end(status)?);
                     }
                 }
                 Wake::Terminate(_) => {
@@ -184,10 +193,24 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// When a whole machine or login is ended, agent and supervisor are told at the same moment: an agent that went
+    /// down with us did not fail by itself.
+    fn whose_end(&mut self, status: WaitStatus) -> io::Result<EndedBy> {
+        let told = self.listener.terminations()? > 0;
+        Ok(match self.writer.dir().stop_requested() {
+            _ if status.exit_status() == Some(0) || !told => EndedBy::Agent,
+            Some(_) => EndedBy::Stop,
+            None => EndedBy::Shutdown,
+        })
+    }
+
     /// An agent that has ended by itself in the meantime was not ended by us.
     fn unless_over(&mut self, cause: EndedBy) -> io::Result<EndedBy> {
         self.reap()?;
-        Ok(if self.status.is_some() { EndedBy::Agent } else { cause })
+        match self.status {
+            Some(status) => self.whose_end(status),
+            None => Ok(cause),
+        }
     }
 
     fn deadline(&mut self, now: Instant) -> Option<EndedBy> {
@@ -226,7 +249,7 @@ impl<'a> Watch<'a> {
     /// Asks the agent to end, waits for as long as the grace lasts or until it is to be at once, then kills it. Says
     /// whether that was needed.
     fn end_agent(&mut self) -> Result<bool, WatchError> {
-        self.agent.ask_to_end()?;
+        self.noting(Handle::ask_to_end);
         let deadline = Instant::now() + self.grace;
         while !self.is_at_once()? && self.status.is_none() {
             if self.listener.next(Some(deadline))? == Wake::Deadline {
@@ -239,12 +262,19 @@ impl<'a> Watch<'a> {
         if self.status.is_some() {
             return Ok(false);
         }
-        self.agent.send(Signal::KILL)?;
-        while self.status.is_none() {
-            self.listener.next(None)?;
+        self.noting(|agent| agent.send(Signal::KILL));
+        // One that hangs in the kernel, or may not be signalled, must not keep its children from being ended.
+        let deadline = Instant::now() + KILL_PATIENCE;
+        while self.status.is_none() && self.listener.next(Some(deadline))? != Wake::Deadline {
             self.reap()?;
         }
         Ok(true)
+    }
+
+    fn noting(&mut self, signal: impl FnOnce(&Handle) -> Result<Delivery, Errno>) {
+        if let Err(errno) = signal(&self.agent) {
+            self.notes.push(format!("the agent could not be signalled: {errno}"));
+        }
     }
 
     /// Whether there is no time left for a grace: by the request's own word, or because we were told to end twice.
@@ -267,7 +297,7 @@ impl<'a> Watch<'a> {
             }
             Err(error @ (SweepError::Unkillable(_) | SweepError::Signal { .. } | SweepError::Look(_))) => {
                 self.notes.push(error.to_string());
-                Ok(Signalled::Yes)
+                Ok(Signalled::InVain)
             }
         }
     }
