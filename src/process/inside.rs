@@ -3,6 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// A process that works in a folder.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -30,6 +35,29 @@ pub fn occupants(folder: &Path) -> io::Result<Vec<Occupant>> {
     }
     found.sort_by_key(|occupant| occupant.pid);
     Ok(found)
+}
+
+/// Waits until these processes have ended, at most for `patience`.
+pub fn wait_for_end(occupants: &[Occupant], patience: Duration) -> io::Result<()> {
+    let until = Instant::now() + patience;
+    for pid in occupants.iter().filter_map(|occupant| Pid::from_raw(occupant.pid)) {
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH) => continue,
+            other => other?,
+        };
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)) {
+                Err(Errno::INTR) => {}
+                other => {
+                    other?;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn name_of(process: &Path) -> String {
@@ -61,10 +89,21 @@ mod tests {
         let mut expected = vec![children[0].id(), children[1].id()];
         expected.sort_unstable();
         assert_eq!(pids, expected);
+        let begun = Instant::now();
+        wait_for_end(&occupants(&beside).unwrap(), Duration::ZERO).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(60), "it waited for one that does not end");
         for child in &mut children {
             drop(child.stdin.take());
+        }
+        // Ended, they are there until their parent has noticed; in a folder they no longer are.
+        let gone = |pid: u32| Occupant { pid: pid.cast_signed(), name: "cat".into() };
+        let ended: Vec<Occupant> = children.iter().map(|child| gone(child.id())).collect();
+        wait_for_end(&ended, Duration::from_secs(60)).unwrap();
+        assert_eq!(occupants(&folder).unwrap(), []);
+        for child in &mut children {
             child.wait().unwrap();
         }
+        wait_for_end(&ended, Duration::from_secs(60)).unwrap();
         assert_eq!(occupants(&folder).unwrap(), []);
     }
 }
