@@ -1,6 +1,8 @@
 //! The facts about a lane, looked up. Nothing is changed.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::decide::{BranchFacts, Facts, Named, SessionFact};
 use super::{Place, RemovalError};
@@ -9,11 +11,14 @@ use crate::git::{
     CommitId, Folder, Site, Standing, Subject, UnsavedItem, branch_standing, registered, unsaved,
 };
 use crate::id::{Lane, RefName, SessionId};
-use crate::process::inside::{Occupant, occupants};
+use crate::process::inside::{Occupant, occupants, wait_for_end};
 use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
 use crate::session::launch::LaunchSpec;
 use crate::session::store::{LaneClaim, LaneLock, Loaded, Store, StoreError};
+
+/// How long git is waited for that still works in a worktree.
+const GIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A lane, looked at.
 #[derive(Debug)]
@@ -98,11 +103,18 @@ pub(super) fn gather(place: &Place<'_>, record: &LaneRecord) -> Result<Gathered,
     Ok(Gathered { site, standing, facts })
 }
 
-fn who_is_inside(standing: &Standing) -> std::io::Result<Vec<Occupant>> {
-    match standing.folder {
-        Folder::There(_) => occupants(&standing.path.canonicalize()?),
-        Folder::Missing => Ok(Vec::new()),
+/// Who works in the worktree. git cleans up behind a commit by itself, in the background, and is soon done.
+fn who_is_inside(standing: &Standing) -> io::Result<Vec<Occupant>> {
+    if standing.folder == Folder::Missing {
+        return Ok(Vec::new());
     }
+    let folder = standing.path.canonicalize()?;
+    let mut inside = occupants(&folder)?;
+    if !inside.is_empty() && inside.iter().all(|occupant| occupant.name.starts_with("git")) {
+        wait_for_end(&inside, GIT_PATIENCE)?;
+        inside = occupants(&folder)?;
+    }
+    Ok(inside)
 }
 
 fn session_fact(store: &Store, session: Option<SessionId>) -> Result<SessionFact, StoreError> {

@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::world::{TREE, World, assert_same, lane};
 use crate::git::tests::fixture::Fixture;
 use crate::git::{BranchBack, HeadBack};
-use crate::removal::{IfUnsaved, Stage, trash};
+use crate::removal::{IfUnsaved, Place, Stage, restore, trash};
+use crate::session::store::Store;
 
 /// Removes the lane, lets git throw away what it can meanwhile, and brings the lane back.
 fn there_and_back(world: &World) {
@@ -313,4 +314,18 @@ fn a_worktree_of_a_bare_repository() {
     world.write("staged", "x");
     world.git(TREE, &["add", "staged"]);
     there_and_back(&world);
+}
+
+#[test]
+fn a_worktree_of_a_repository_that_was_moved_meanwhile() {
+    let world = World::new();
+    world.write("staged", "x");
+    world.git(TREE, &["add", "staged"]);
+    world.throw_away();
+    fs::rename(world.fixture.path("repo"), world.fixture.path("moved")).unwrap();
+    let repo = world.fixture.open("moved");
+    let store = Store::at(repo.common_dir());
+    restore(&Place { repo: &repo, store: &store, ..world.place() }, &lane("t-1")).unwrap();
+    assert_eq!(world.git(TREE, &["status", "--porcelain"]), "A  staged");
+    assert!(world.git("moved", &["worktree", "list"]).contains("/t-1 "));
 }

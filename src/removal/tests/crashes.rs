@@ -186,6 +186,18 @@ fn a_comeback_that_was_killed_anywhere_is_finished_by_restoring_or_settling() {
 }
 
 #[test]
+fn a_lane_that_was_used_again_before_its_comeback_was_settled_keeps_its_record() {
+    let world = lane_with_work();
+    world.throw_away();
+    killed_at(&world, "restore", "restore.lane");
+    let record = world.store.lane(&lane("t-1")).unwrap().unwrap();
+    let used = crate::session::lane::LaneRecord { attempts: 7, ..record };
+    world.store.write_lane(&world.claim("t-1"), &used).unwrap();
+    assert!(matches!(*settle(&world.place()).unwrap(), [Settled::Restored(_)]));
+    assert_eq!(world.store.lane(&lane("t-1")).unwrap(), Some(used));
+}
+
+#[test]
 fn being_killed_again_while_settling_changes_nothing() {
     for first in ["trash.unregistered", "trash.moved"] {
         for second in ["trash.moved", "trash.unlinked", "trash.log", "trash.branch", "remove.forgotten"] {

@@ -167,7 +167,9 @@ fn a_record_that_was_made_to_name_another_folder_deletes_nothing() {
     fs::create_dir_all(trash_link.parent().unwrap()).unwrap();
     fs::create_dir_all(victim.join(removed.id.to_string())).unwrap();
     symlink(&victim, &trash_link).unwrap();
-    for held in [victim.clone(), victim.join(".trash"), trash_link.join(removed.id.to_string())] {
+    let id = removed.id.to_string();
+    let dotted = world.fixture.path("repo.ralph/.trash/..").join("../victim/.trash/..").join(&id);
+    for held in [victim.clone(), victim.join(".trash"), victim.join(&id), dotted, trash_link.join(&id)] {
         record["parcel"]["held"] = serde_json::json!(held);
         fs::write(&path, record.to_string()).unwrap();
         let expired = expire(&place, &gc(&place, DAY).unwrap()).unwrap();
@@ -182,6 +184,23 @@ fn a_record_that_was_made_to_name_another_folder_deletes_nothing() {
     record["schema_version"] = serde_json::json!(2);
     fs::write(&path, record.to_string()).unwrap();
     assert_eq!(gc(&place, DAY).unwrap().problems.len(), 1);
+}
+
+#[test]
+fn a_folder_of_the_trash_without_a_record_expires_only_if_nothing_is_in_it() {
+    let world = World::new();
+    let made =
+        |seconds| uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0)).to_string();
+    let shelves = world.store.root().join("trash");
+    let (empty, full) = (shelves.join(made(1_700_000_000)), shelves.join(made(1_700_000_001)));
+    fs::create_dir_all(&empty).unwrap();
+    fs::write(empty.join(".trash.json.tmp"), "half").unwrap();
+    fs::create_dir_all(full.join("admin")).unwrap();
+    let place = later(&world);
+    let plan = gc(&place, DAY).unwrap();
+    assert_eq!(plan.leftovers.iter().map(|l| &l.path).collect::<Vec<_>>(), [&empty]);
+    expire(&place, &plan).unwrap();
+    assert!(!empty.exists() && full.exists());
 }
 
 const FOLDER: &str = "RALPH_TEST_EXPIRE";

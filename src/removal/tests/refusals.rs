@@ -310,7 +310,7 @@ fn of_many_who_remove_a_lane_at_once_one_does() {
 }
 
 #[test]
-fn a_session_that_ends_meanwhile_is_waited_for() {
+fn a_supervisor_that_has_recorded_the_end_is_waited_for() {
     let world = World::new();
     let mut writer = world.begun_session("t-1");
     let evidence = crate::session::outcome::Evidence {
@@ -322,12 +322,54 @@ fn a_session_that_ends_meanwhile_is_waited_for() {
     };
     let event = Event::Ended { evidence: Box::new(evidence), head_commit: None, truncated_bytes: 0 };
     writer.step(event, at(2)).unwrap().0.unwrap();
+    let lock = writer.dir().lock();
     std::thread::scope(|scope| {
-        let removing = scope.spawn(|| {
-            let there = World::at(world.fixture.root.clone());
-            there.remove(IfUnsaved::Refuse).map(drop)
-        });
+        let removing =
+            scope.spawn(|| World::at(world.fixture.root.clone()).remove(IfUnsaved::Refuse).map(drop));
+        while !is_waited_for(&lock) {
+            assert!(!removing.is_finished(), "it did not wait");
+            std::thread::yield_now();
+        }
         drop(writer);
         removing.join().unwrap().unwrap();
     });
+}
+
+/// Whether someone waits for the lock, by the kernel's own list.
+fn is_waited_for(lock: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = format!(":{} ", fs::metadata(lock).unwrap().ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&inode))
+}
+
+#[test]
+fn git_that_still_works_in_it_is_waited_for_a_moment() {
+    let world = World::new();
+    let mut git = world.fixture.command(TREE, &["cat-file", "--batch"]);
+    let mut git = git.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    // One that does not end is in the way like any other.
+    assert!(matches!(only_reason(refused(&world, IfUnsaved::ToTrash)), Reason::Occupied(_)));
+    std::thread::scope(|scope| {
+        let removing =
+            scope.spawn(|| World::at(world.fixture.root.clone()).remove(IfUnsaved::ToTrash).map(drop));
+        drop(git.stdin.take());
+        git.wait().unwrap();
+        removing.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_place_that_was_registered_for_another_worktree_meanwhile() {
+    let world = World::new();
+    world.write("new", "x");
+    world.throw_away();
+    world.git("repo", &["worktree", "add", "-q", "-b", "mine", "../repo.ralph/t-1"]);
+    fs::remove_dir_all(world.tree()).unwrap();
+    let error = world.restore().unwrap_err();
+    assert!(matches!(error, RemovalError::Git(GitError::PathTaken { .. })), "{error}");
+    assert!(!world.tree().exists());
+    world.git("repo", &["worktree", "prune"]);
+    world.restore().unwrap();
+    assert_eq!(world.git(TREE, &["status", "--porcelain"]), "?? new");
 }
