@@ -157,6 +157,9 @@ fn the_base_is_what_is_checked_out_where_one_stands() {
     sandbox.write("config/ralph/config.toml", "base = \"main\"\n");
     assert_eq!(lane.create(&["T-3"])["base_ref"], "main");
     assert_eq!(lane.create(&["T-4", "--base", "topic"])["base_ref"], "topic");
+    // HEAD is what it means here and now.
+    assert_eq!(linked.create(&["T-4", "--base", "HEAD"])["lane"], "T-4@topic");
+    assert_eq!(repo.create(&["T-4@HEAD"])["lane"], "T-4@main");
 }
 
 #[test]

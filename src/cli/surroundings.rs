@@ -13,7 +13,7 @@ use crate::agent::{Agent, Capture, pi};
 use crate::config::{self, Layer, Limit, Places, Resolution, Settings};
 use crate::dispatch::{AgentRequest, Context, Environment, Place, PromptCheck};
 use crate::git::Repo;
-use crate::id::{Lane, SessionId, TicketId};
+use crate::id::{Lane, RefName, SessionId, TicketId};
 use crate::process::identity::Machine;
 use crate::recover::{Scope, Settled, recover};
 use crate::removal;
@@ -249,6 +249,15 @@ impl Surroundings {
         })
     }
 
+    /// `HEAD` by what it means here and now: a lane keeps its base, and HEAD will mean something else.
+    fn not_head(&self, name: RefName) -> CliResult<RefName> {
+        if name.as_str() != "HEAD" {
+            return Ok(name);
+        }
+        let means = self.context.repo.head_base()?.name;
+        means.parse().map_err(|error| CliError::new(Exit::Usage, format!("HEAD: {error}")))
+    }
+
     /// Where a lane is or would be.
     pub fn place(&self, args: &PlaceArgs, settings: &Settings) -> CliResult<Place> {
         let lookup = if args.no_ticket { TicketLookup::Skip } else { TicketLookup::InFolder };
@@ -262,6 +271,7 @@ impl Surroundings {
             }
             (flag, named) => flag.as_ref().or(named).cloned(),
         };
+        let base = base.map(|name| self.not_head(name)).transpose()?;
         let default_base = match &settings.base {
             config::Base::Here => None,
             config::Base::Named(name) => Some(name.clone()),
