@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitStatus};
 
 use super::cap::{self, CappedFile};
-use super::idle::{IdleWatch, Verdict};
+use super::idle::{IdleWatch, Signs, Verdict};
 use crate::process::descendants::{Kin, Mark};
 use crate::process::ending::{SweepError, sweep};
 use crate::process::signal::{Delivery, Handle};
@@ -116,7 +116,7 @@ impl<'a> Watch<'a> {
             })
             .unwrap_or_default();
         let limits = &spec.limits;
-        let idle = limits.idle_timeout_s.map(|s| IdleWatch::start(s.duration(), latest(&signs), started));
+        let idle = limits.idle_timeout_s.map(|s| IdleWatch::start(s.duration(), modified(&signs), started));
         let supervisor = rustix::process::getpid().as_raw_nonzero().get();
         let mark = Mark::new(MARK_VARIABLE, &spec.session_id.to_string());
         Self {
@@ -220,7 +220,7 @@ impl<'a> Watch<'a> {
         if let Some(idle) = &mut self.idle
             && self.idle_at.is_some_and(|at| now >= at)
         {
-            match idle.look(latest(&self.signs), SystemTime::now(), now) {
+            match idle.look(modified(&self.signs), SystemTime::now(), now) {
                 Verdict::Expired => return Some(EndedBy::Idle),
                 Verdict::LookAgain(at) => self.idle_at = Some(at),
             }
@@ -321,6 +321,6 @@ fn plain(status: WaitStatus) -> Status {
     }
 }
 
-fn latest(paths: &[PathBuf]) -> Option<SystemTime> {
-    paths.iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
+fn modified(paths: &[PathBuf]) -> Signs {
+    paths.iter().map(|path| fs::metadata(path).ok()?.modified().ok()).collect()
 }
