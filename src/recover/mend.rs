@@ -14,7 +14,7 @@ use crate::session::manifest::{
     WorktreeRecord,
 };
 use crate::session::state::{Birth, begin};
-use crate::session::store::{Loaded, Store, StoreError, load_manifest};
+use crate::session::store::{EntryMachine, Loaded, Store, StoreError, load_manifest};
 use crate::session::view;
 use crate::session::writer::replace_damaged;
 
@@ -63,7 +63,12 @@ fn believed(copy: Manifest, known: Manifest) -> Manifest {
         extra: copy.output.extra,
         ..known.output
     };
-    let process = ProcessRecord { host: known.process.host, ..copy.process };
+    let process = ProcessRecord {
+        supervisor: copy.process.supervisor,
+        agent: copy.process.agent,
+        extra: copy.process.extra,
+        ..known.process
+    };
     Manifest { worktree, agent, output, process, launcher: known.launcher, limits: known.limits, ..copy }
 }
 
@@ -78,6 +83,13 @@ fn rebuilt(
     let extra = serde_json::Map::new;
     let dir = store.session_dir(session);
     let branch = spec.map(|s| &s.branch).or(record.map(|r| &r.branch));
+    // Where nothing says where it was begun, it was here: others say so.
+    let machine = store.running_entry(session).ok().flatten().and_then(|entry| entry.machine);
+    let machine = machine.unwrap_or_else(|| EntryMachine {
+        host: here.host.clone(),
+        boot_id: here.boot_id.clone(),
+        pid_ns: here.pid_ns,
+    });
     let birth = Birth {
         session_id: session,
         lane: lane.clone(),
@@ -108,9 +120,9 @@ fn rebuilt(
         },
         launcher: LauncherRecord { kind: LauncherKind::Local, job: None, extra: extra() },
         process: ProcessRecord {
-            host: here.host.clone(),
-            boot_id: here.boot_id.clone(),
-            pid_ns: here.pid_ns,
+            host: machine.host,
+            boot_id: machine.boot_id,
+            pid_ns: machine.pid_ns,
             supervisor: None,
             agent: None,
             extra: extra(),

@@ -116,6 +116,20 @@ pub struct RunningEntry {
     pub session_id: SessionId,
     /// Its lane, whose lock guards the session's beginning and its settling.
     pub lane: Lane,
+    /// The machine it was begun on, for when its manifest cannot say so any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<EntryMachine>,
+}
+
+/// Where the pids of a session have their meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryMachine {
+    /// The machine's name.
+    pub host: String,
+    /// The kernel's id of its boot.
+    pub boot_id: String,
+    /// The inode of the pid namespace.
+    pub pid_ns: u64,
 }
 
 /// Someone's wish that a session end.

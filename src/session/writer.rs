@@ -16,7 +16,9 @@ use jiff::Timestamp;
 use super::launch::{LaunchSpec, ViewMode};
 use super::manifest::{Manifest, State};
 use super::state::{Event, step};
-use super::store::{LaneLock, Loaded, RunningEntry, SessionDir, Store, StoreError, encode, load_manifest};
+use super::store::{
+    EntryMachine, LaneLock, Loaded, RunningEntry, SessionDir, Store, StoreError, encode, load_manifest,
+};
 use super::view;
 use crate::durable::{self, FileError, HeldLock, Reserve};
 use crate::failpoint;
@@ -71,7 +73,13 @@ impl SessionWriter {
         let (running, sessions) = (store.running_dir(), store.sessions_dir());
         durable::create_private_dir(&running)?;
         durable::create_private_dir(&sessions)?;
-        let entry = RunningEntry { session_id: id, lane: lane.lane().clone() };
+        let process = &manifest.process;
+        let machine = EntryMachine {
+            host: process.host.clone(),
+            boot_id: process.boot_id.clone(),
+            pid_ns: process.pid_ns,
+        };
+        let entry = RunningEntry { session_id: id, lane: lane.lane().clone(), machine: Some(machine) };
         durable::write(&running.join(id.to_string()), &encode("a running entry", &entry)?)?;
         failpoint::hit("begin.entry");
 
