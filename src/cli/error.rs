@@ -155,6 +155,8 @@ impl From<DispatchError> for CliError {
             DispatchError::Unsettled { .. } => {
                 Self::new(Exit::Refused, message).hint("settle it: ralph worktree recover")
             }
+            DispatchError::Elsewhere { host, .. } => Self::new(Exit::Refused, message)
+                .hint(format!("wait for it, stop it or settle it there: ralph worktree recover on {host}")),
             DispatchError::OtherBranch { lane, .. } => Self::new(Exit::Refused, message)
                 .hint(format!("leave --branch out, or remove the lane first: ralph worktree remove {lane}")),
             DispatchError::Agent(error) => Self::new(Exit::Usage, message).hint(error.hint()),

@@ -10,14 +10,19 @@ use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Form, Out};
 use super::surroundings::Surroundings;
-use super::waiting::{Happening, Vigil, ended_manifest, is_live, manifest, session_of};
+use super::waiting::{Happening, Vigil, ended_manifest, is_live, session_of};
 use crate::id::SessionId;
-use crate::launch::local::cancel;
+use crate::launch::Origin;
+use crate::launch::local::{cancel, origin};
+use crate::process::signal::Delivery;
 use crate::session::manifest::{Manifest, State};
-use crate::session::store::{StopRequest, Urgency};
+use crate::session::store::{Loaded, StopRequest, Urgency};
 
 /// How long ending may take beyond the agent's own grace: what it left running is ended too.
 const BEYOND_GRACE: Duration = Duration::from_secs(60);
+
+/// How long a supervisor that has nothing left to do takes to be gone, at most.
+const WAY_OUT: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
@@ -104,7 +109,9 @@ fn show(manifest: &Manifest, out: &Out) -> CliResult {
 fn patience(here: &Surroundings, live: &[SessionId]) -> CliResult<Duration> {
     let mut longest = Duration::ZERO;
     for id in live {
-        longest = longest.max(manifest(here, *id)?.limits.grace_s.duration());
+        if let Loaded::Manifest(manifest) = here.store().load(*id)? {
+            longest = longest.max(manifest.limits.grace_s.duration());
+        }
     }
     Ok(longest + BEYOND_GRACE)
 }
@@ -119,13 +126,48 @@ pub fn request_stop(here: &Surroundings, id: SessionId, urgency: Urgency) -> Cli
         requested_at: Timestamp::now(),
         urgency,
     };
-    here.store().request_stop(id, &request)?;
-    let manifest = manifest(here, id)?;
-    if matches!(manifest.state, State::Preparing | State::Launching | State::Ended) {
-        return Ok(());
+    let machine = &here.context.machine;
+    if let Loaded::Manifest(manifest) = here.store().load(id)?
+        && origin(&manifest.process, machine) == Origin::Elsewhere
+    {
+        let host = &manifest.process.host;
+        return Err(CliError::new(
+            Exit::Refused,
+            format!("session {id} runs on {host}, not on this machine"),
+        )
+        .hint("stop it there"));
     }
-    cancel(&manifest, &here.context.machine).map_err(|e| {
-        CliError::new(Exit::CannotDo, format!("could not signal the supervisor of session {id}: {e}"))
-    })?;
-    Ok(())
+    here.store().request_stop(id, &request)?;
+    // After the wish: whoever records that its agent runs looks for one.
+    let record = match here.store().load(id)? {
+        Loaded::Manifest(manifest)
+            if matches!(manifest.state, State::Preparing | State::Launching | State::Ended) =>
+        {
+            return Ok(());
+        }
+        Loaded::Manifest(manifest) => Some(manifest.process),
+        Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => None,
+    };
+    let cannot =
+        |why: String| CliError::new(Exit::CannotDo, format!("session {id} could not be told to end: {why}"));
+    match cancel(id, record.as_ref(), machine).map_err(|e| cannot(e.to_string()))? {
+        Delivery::Gone if !lets_go(here, id)? => {
+            Err(cannot("someone holds its lock, and its supervisor is not to be seen from here".into())
+                .hint("was it begun in a container? stop it there"))
+        }
+        Delivery::Gone | Delivery::Delivered => Ok(()),
+    }
+}
+
+/// Whether a session without a supervisor to be seen comes free: one that is on its way out has lost its name already,
+/// and holds the lock for another moment.
+fn lets_go(here: &Surroundings, id: SessionId) -> CliResult<bool> {
+    let until = Instant::now() + WAY_OUT;
+    while is_live(here, id)? {
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(true)
 }

@@ -52,6 +52,16 @@ pub enum DispatchError {
         /// Its session.
         session: SessionId,
     },
+    /// The lane's last session was begun on another machine, and no one recorded its end.
+    #[error("{lane}'s session {session} runs on {host}, as far as can be told from here")]
+    Elsewhere {
+        /// The lane.
+        lane: String,
+        /// Its session.
+        session: SessionId,
+        /// The machine.
+        host: String,
+    },
     /// Another branch was asked for than the lane has.
     #[error("{lane} works on branch {has}, not on {asked}")]
     OtherBranch {

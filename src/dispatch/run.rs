@@ -15,7 +15,8 @@ use crate::durable::LockState;
 use crate::failpoint;
 use crate::git::{LOCAL_ENV_VARS, Located, held_by_session, unlock_for};
 use crate::id::SessionId;
-use crate::launch::local::{self, Launched, SupervisorEnvironment};
+use crate::launch::Probe;
+use crate::launch::local::{self, Launched, SupervisorEnvironment, origin, probe};
 use crate::session::lane::LaneRecord;
 use crate::session::launch::{
     AccountSource, LAUNCH_VERSION, LaunchSpec, OutputMode, ViewMode, secret_variable,
@@ -246,6 +247,13 @@ fn claim(context: &Context, place: &Place) -> Result<LaneLock, DispatchError> {
             let current = context.store.lane(&lane)?.and_then(|record| record.current_session);
             let Some(session) = current else { return Ok(claim) };
             let (lock, loaded) = context.store.observe(session)?;
+            if let Loaded::Manifest(manifest) = &loaded
+                && !manifest.is_ended()
+                && probe(lock, origin(&manifest.process, &context.machine)) == Probe::Unknown
+            {
+                let host = manifest.process.host.clone();
+                return Err(DispatchError::Elsewhere { lane: name, session, host });
+            }
             match (matches!(loaded, Loaded::Manifest(m) if m.is_ended()), lock) {
                 // One that has recorded its end lets go in a moment.
                 (true, LockState::Held) => {

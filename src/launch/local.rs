@@ -7,18 +7,18 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 
-use super::{LaunchError, Probe};
+use super::{LaunchError, Origin, Probe};
 use crate::durable::LockState;
 use crate::id::SessionId;
-use crate::process::identity::{Identity, Machine};
+use crate::process::identity::{self, Identity, Machine};
 use crate::process::signal::{Delivery, Handle};
-use crate::session::manifest::{Manifest, ProcessRecord};
+use crate::session::manifest::ProcessRecord;
 use crate::session::store::{Loaded, Store};
 use crate::session::writer::SessionWriter;
 
@@ -106,7 +106,7 @@ fn wait_for_word(reader: OwnedFd) -> Result<bool, LaunchError> {
         .map_err(|source| LaunchError::System { operation: "wait for the supervisor", source })
 }
 
-fn said(log: &std::path::Path) -> String {
+fn said(log: &Path) -> String {
     let Ok(Some(bytes)) = crate::durable::read(log, 64 << 10) else { return String::new() };
     match String::from_utf8_lossy(&bytes).trim() {
         "" => String::new(),
@@ -114,28 +114,92 @@ fn said(log: &std::path::Path) -> String {
     }
 }
 
+/// Where the processes on record were. No two machines have the same boot, whatever they are called, and a machine may
+/// be given another name while it runs.
+pub fn origin(process: &ProcessRecord, here: &Machine) -> Origin {
+    if process.boot_id != here.boot_id {
+        return if process.host == here.host { Origin::EarlierBoot } else { Origin::Elsewhere };
+    }
+    if process.pid_ns == here.pid_ns { Origin::Here } else { Origin::OtherNamespace }
+}
+
 /// Whether a session with this manifest lives. Its lock alone says so, on the machine that it runs on; a lock may not
 /// be visible across a network file system.
-pub fn probe(lock: LockState, manifest: &Manifest, here: &Machine) -> Probe {
-    match lock {
-        LockState::Held => Probe::Alive,
-        LockState::Free if manifest.process.host == here.host => Probe::Gone,
-        LockState::Free => Probe::Unknown,
+pub fn probe(lock: LockState, origin: Origin) -> Probe {
+    match (lock, origin) {
+        (LockState::Held, _) => Probe::Alive,
+        (LockState::Free, Origin::Elsewhere) => Probe::Unknown,
+        (LockState::Free, Origin::Here | Origin::EarlierBoot | Origin::OtherNamespace) => Probe::Gone,
     }
 }
 
-/// Tells the session's supervisor to end it: once gracefully, twice at once.
-pub fn cancel(manifest: &Manifest, here: &Machine) -> io::Result<Delivery> {
-    let Some(supervisor) = supervisor(&manifest.process, here) else { return Ok(Delivery::Gone) };
-    match Handle::open(supervisor)? {
-        None => Ok(Delivery::Gone),
-        Some(handle) => Ok(handle.send(Signal::TERM)?),
-    }
+/// Tells the session's supervisor to end it: once gracefully, twice at once. Whoever the record names must be that
+/// supervisor by its own words too; a record that leads to no one, or cannot be read, does not keep it from being found.
+pub fn cancel(session: SessionId, record: Option<&ProcessRecord>, here: &Machine) -> io::Result<Delivery> {
+    let recorded = record.and_then(|process| recorded_supervisor(process, here));
+    let supervisor = match recorded.map(Handle::open).transpose()?.flatten() {
+        Some(handle) if supervises(handle.identity().pid, session) => Some(handle),
+        _ => find_supervisor(session)?,
+    };
+    supervisor.map_or(Ok(Delivery::Gone), |handle| Ok(handle.send(Signal::TERM)?))
 }
 
 /// The supervisor's identity, where its pid means anything here.
-fn supervisor(process: &ProcessRecord, here: &Machine) -> Option<Identity> {
-    let same = process.host == here.host && process.boot_id == here.boot_id && process.pid_ns == here.pid_ns;
-    let supervisor = process.supervisor.as_ref().filter(|_| same)?;
+fn recorded_supervisor(process: &ProcessRecord, here: &Machine) -> Option<Identity> {
+    let here = process.host == here.host && origin(process, here) == Origin::Here;
+    let supervisor = process.supervisor.as_ref().filter(|_| here)?;
     Some(Identity { pid: supervisor.pid.get(), start_ticks: supervisor.start_ticks })
+}
+
+fn find_supervisor(session: SessionId) -> io::Result<Option<Handle>> {
+    for stat in identity::all()?.iter().filter(|stat| supervises(stat.identity.pid, session)) {
+        // Opened, the process cannot become another one; it is asked once more who it is.
+        match Handle::open(stat.identity)? {
+            Some(handle) if supervises(stat.identity.pid, session) => return Ok(Some(handle)),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a process was started as the session's supervisor.
+fn supervises(pid: i32, session: SessionId) -> bool {
+    let words = identity::command_line(pid).unwrap_or_default();
+    let dir = words.get(2).map(Path::new).and_then(Path::file_name);
+    words.get(1).is_some_and(|word| word == SUPERVISE) && dir.is_some_and(|dir| *dir == *session.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_tells_machines_apart_and_a_name_only_where_the_boot_is_another() {
+        let record = |host: &str, boot: &str, pid_ns| ProcessRecord {
+            host: host.into(),
+            boot_id: boot.into(),
+            pid_ns,
+            supervisor: None,
+            agent: None,
+            extra: serde_json::Map::new(),
+        };
+        let here = Machine { host: "box".into(), boot_id: "now".into(), pid_ns: 1 };
+        let cases = [
+            (record("box", "now", 1), Origin::Here),
+            (record("renamed", "now", 1), Origin::Here),
+            (record("box", "now", 2), Origin::OtherNamespace),
+            (record("box", "earlier", 1), Origin::EarlierBoot),
+            (record("other", "earlier", 1), Origin::Elsewhere),
+        ];
+        for (process, expected) in cases {
+            assert_eq!(origin(&process, &here), expected, "{process:?}");
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_free_says_nothing_about_another_machine() {
+        assert_eq!(probe(LockState::Held, Origin::Elsewhere), Probe::Alive);
+        assert_eq!(probe(LockState::Free, Origin::Elsewhere), Probe::Unknown);
+        assert_eq!(probe(LockState::Free, Origin::EarlierBoot), Probe::Gone);
+    }
 }

@@ -21,6 +21,19 @@ pub enum Probe {
     Unknown,
 }
 
+/// Where a session's processes were, seen from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// On this machine, in this boot and pid namespace: its pids mean something.
+    Here,
+    /// On this machine, before it was started again: its pids mean nothing any more.
+    EarlierBoot,
+    /// In another pid namespace of this boot.
+    OtherNamespace,
+    /// On another machine.
+    Elsewhere,
+}
+
 /// A launch, a probe or a cancellation that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {

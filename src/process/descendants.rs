@@ -46,7 +46,7 @@ pub enum Kin {
 
 /// The session's processes that are alive now.
 pub fn living(kin: &Kin) -> io::Result<Vec<Identity>> {
-    let processes = all()?;
+    let processes = identity::all()?;
     let me = rustix::process::getpid().as_raw_nonzero().get();
     let mut found: Vec<Identity> = match kin {
         Kin::OfSupervisor { supervisor, mark } => {
@@ -62,17 +62,6 @@ pub fn living(kin: &Kin) -> io::Result<Vec<Identity>> {
     };
     found.retain(|identity| identity.pid > 1 && identity.pid != me);
     Ok(found)
-}
-
-fn all() -> io::Result<Vec<Stat>> {
-    let mut processes = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let pid = name.to_str().and_then(|n| n.parse::<i32>().ok());
-        // A process that ends while we look is simply not there.
-        processes.extend(pid.and_then(identity::stat));
-    }
-    Ok(processes)
 }
 
 fn below(root: i32, processes: &[Stat]) -> HashSet<i32> {

@@ -1,7 +1,9 @@
 //! Who a process is: pid and start time, on one boot of one machine, in one pid namespace.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -52,6 +54,24 @@ impl Machine {
 pub fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     parse_stat(&text).filter(|stat| stat.identity.pid == pid)
+}
+
+/// Every process of this pid namespace. One that ends while we look is simply not there.
+pub fn all() -> io::Result<Vec<Stat>> {
+    let mut processes = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let pid = name.to_str().and_then(|n| n.parse::<i32>().ok());
+        processes.extend(pid.and_then(stat));
+    }
+    Ok(processes)
+}
+
+/// The words that a process was started with; `None` where it is gone, or keeps them to itself.
+pub fn command_line(pid: i32) -> Option<Vec<OsString>> {
+    let text = fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).ok()?;
+    let text = text.strip_suffix(b"\0").filter(|text| !text.is_empty())?;
+    Some(text.split(|b| *b == 0).map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
 
 /// This process.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::decide::{Decision, Known, Leftovers, Origin, WhyLeft, decide};
+use super::decide::{Decision, Known, Leftovers, WhyLeft, decide};
 use super::mend::mend;
 use crate::durable::LockState;
 use crate::failpoint;
 use crate::git::{GitError, Hold, Holder, held_by_session, holds, unlock_for, unlock_if};
 use crate::id::{Lane, SessionId};
-use crate::launch::{Probe, local};
+use crate::launch::{Origin, Probe, local};
 use crate::process::descendants::{Kin, Mark};
 use crate::process::ending::{SweepError, sweep};
 use crate::process::identity::Machine;
@@ -227,25 +227,12 @@ fn observe(store: &Store, here: &Machine, session: SessionId) -> Result<(Probe, 
     };
     Ok(match loaded {
         Loaded::Manifest(manifest) => {
-            let origin = origin(&manifest, here);
-            (local::probe(lock, &manifest, here), Known::Manifest { state: manifest.state, origin })
+            let origin = local::origin(&manifest.process, here);
+            (local::probe(lock, origin), Known::Manifest { state: manifest.state, origin })
         }
         Loaded::Newer { .. } => (gone_or_alive, Known::Newer),
         Loaded::Damaged { .. } | Loaded::Missing => (gone_or_alive, Known::Damaged),
     })
-}
-
-fn origin(manifest: &Manifest, here: &Machine) -> Origin {
-    let process = &manifest.process;
-    if process.host != here.host {
-        Origin::Elsewhere
-    } else if process.boot_id != here.boot_id {
-        Origin::EarlierBoot
-    } else if process.pid_ns != here.pid_ns {
-        Origin::OtherNamespace
-    } else {
-        Origin::Here
-    }
 }
 
 /// Records the end of a session that no one else can record any more.

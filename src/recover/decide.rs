@@ -1,20 +1,7 @@
 //! What should become of a session that is on record as living. Pure.
 
-use crate::launch::Probe;
+use crate::launch::{Origin, Probe};
 use crate::session::manifest::State;
-
-/// Where a session's processes were, seen from here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// On this machine, in this boot and pid namespace: its pids mean something.
-    Here,
-    /// On this machine, before it was started again, or in another pid namespace: its pids mean nothing here.
-    EarlierBoot,
-    /// In another pid namespace of this boot.
-    OtherNamespace,
-    /// On another machine.
-    Elsewhere,
-}
 
 /// What is known about the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
