@@ -29,6 +29,8 @@ mod faults_concurrency;
 #[cfg(test)]
 mod faults_crash;
 #[cfg(test)]
+mod faults_identity;
+#[cfg(test)]
 mod faults_names;
 #[cfg(test)]
 mod faults_security;

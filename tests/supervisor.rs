@@ -117,7 +117,7 @@ mod leaving_the_caller {
     }
 
     #[test]
-    fn a_terminal_that_closes_after_the_dispatch_ends_nothing() {
+    fn row_70_a_terminal_that_closes_after_the_dispatch_ends_nothing() {
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
         pi.plays("here; wait_for_go; commit; answer");
