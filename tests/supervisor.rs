@@ -408,7 +408,8 @@ mod waiting {
         session.agent().signal(Signal::KILL);
         session.ended();
         process::until_none("the orphan", || Process::find(orphan.pid).into_iter().collect());
-        assert!(!Path::new(&format!("/proc/{}", orphan.pid)).exists(), "a zombie is left");
+        let place = format!("/proc/{}", orphan.pid);
+        wait::until("the orphan to be reaped", || (!Path::new(&place).exists()).then_some(()));
         process::until_none("the supervisor", || Process::find(supervisor.pid).into_iter().collect());
     }
 }
