@@ -451,6 +451,13 @@ pub fn load_manifest(path: &Path) -> Result<Loaded, StoreError> {
         Err(error @ FileError::TooLarge { .. }) => {
             return Ok(Loaded::Damaged { path: path.to_owned(), why: error.to_string() });
         }
+        // Something else in its place is damage; what the system cannot read at this moment is not.
+        Err(FileError::Io { source, .. })
+            if source.kind() == io::ErrorKind::Other
+                || source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) =>
+        {
+            return Ok(Loaded::Damaged { path: path.to_owned(), why: "it is not a regular file".to_owned() });
+        }
         Err(error) => return Err(error.into()),
     };
     Ok(match manifest::parse(&bytes) {
