@@ -91,7 +91,7 @@ fn row_25_what_was_typed_cannot_act_on_the_terminal_that_shows_the_refusal() {
         repo.worktree(&["\u{1b}]0;owned\u{7}\u{1b}[8m"]),
         repo.worktree(&["create", "T-1", "--repo", "x\u{1b}]0;owned\u{7}\u{1b}[8m"]),
     ] {
-        let ended = call.on_terminal().wait();
+        let ended = call.env("TERM", "xterm").on_terminal().wait();
         assert!(matches!(ended.code, Some(2 | 3)), "{ended}");
         assert!(
             !ended.stdout.contains("\u{1b}]") && !ended.stdout.contains("\u{1b}[8m"),

@@ -276,12 +276,15 @@ fn row_86_what_an_agent_wrote_cannot_act_on_a_terminal_and_is_kept_as_it_was() {
     let agent = ScriptedPi::other(&sandbox, "agent");
     sandbox.write("hostile", format!("before {HOSTILE}after\n"));
     agent.plays(&format!("cat '{0}'; cat '{0}' >&2; exit 3", sandbox.path("hostile").display()));
-    let shown =
-        repo.worktree(&["dispatch", "T-1", "--agent", "agent", "--output", "inherit"]).on_terminal().wait();
+    let shown = repo
+        .worktree(&["dispatch", "T-1", "--agent", "agent", "--output", "inherit"])
+        .env("TERM", "xterm")
+        .on_terminal()
+        .wait();
     assert!(shown.stdout.contains("before after"), "{:?}", shown.stdout);
     assert_harmless(&shown.stdout);
     for stream in [&["logs", "T-1"][..], &["logs", "--stderr", "T-1"], &["attach", "T-1"]] {
-        let shown = repo.worktree(stream).on_terminal().wait();
+        let shown = repo.worktree(stream).env("TERM", "xterm").on_terminal().wait();
         assert!(shown.stdout.contains("before after") || stream[0] == "attach", "{:?}", shown.stdout);
         assert_harmless(&shown.stdout);
     }
@@ -305,7 +308,13 @@ fn row_86_nor_can_what_pi_recorded_or_what_a_ticket_is_called() {
     );
     pi.plays(&format!("ask; entry '{said}'; exit 1"));
     repo.ticket("T-1", &format!("Title {HOSTILE}of it"));
-    drop(repo.worktree(&["dispatch", "T-1", "--wait"]).on_terminal().wait().expect_code(1));
+    drop(
+        repo.worktree(&["dispatch", "T-1", "--wait"])
+            .env("TERM", "xterm")
+            .on_terminal()
+            .wait()
+            .expect_code(1),
+    );
     for (command, expected) in [
         (&["logs", "T-1"][..], "before after"),
         (&["wait", "T-1"], "wrong indeed"),
@@ -314,11 +323,23 @@ fn row_86_nor_can_what_pi_recorded_or_what_a_ticket_is_called() {
         (&["list"], "Title "),
         (&["dispatch", "T-1", "--wait"], "wrong indeed"),
     ] {
-        let shown = repo.worktree(command).on_terminal().wait();
+        let shown = repo.worktree(command).env("TERM", "xterm").on_terminal().wait();
         assert!(shown.stdout.contains(expected), "{}: {:?}", command.join(" "), shown.stdout);
         assert_harmless(&shown.stdout);
         let piped = repo.worktree(command).run();
         assert_harmless(&piped.stdout);
         assert_harmless(&piped.stderr);
+    }
+    // Nor what a record came to say, however it got there.
+    let mut manifest = repo.inspect(&["T-1"]);
+    manifest["reason"] = json!(format!("because {HOSTILE}of it"));
+    manifest["agent"]["argv"] = json!([HOSTILE]);
+    manifest["worktree"]["path"] = json!(format!("/tmp/{HOSTILE}x"));
+    let session = format!("ralph/sessions/{}/manifest.json", text(&manifest["session_id"]));
+    fs::write(repo.common_dir().join(session), manifest.to_string()).unwrap();
+    for command in [&["list"][..], &["wait", "T-1"], &["inspect", "T-1"], &["inspect", "--all"]] {
+        let shown = repo.worktree(command).env("TERM", "xterm").on_terminal().wait();
+        assert!(shown.stdout.contains("because of it") || command[1..] == ["--all"], "{:?}", shown.stdout);
+        assert_harmless(&shown.stdout);
     }
 }
