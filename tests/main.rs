@@ -33,6 +33,8 @@ mod faults_identity;
 #[cfg(test)]
 mod faults_names;
 #[cfg(test)]
+mod faults_records;
+#[cfg(test)]
 mod faults_security;
 #[cfg(test)]
 mod faults_worktrees;

@@ -20,9 +20,9 @@ use crate::config::Output;
 use crate::dispatch::Request;
 use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::{Dispatched, DryRun, dispatch, dry_run};
+use crate::durable::open_no_follow;
 use crate::git::Located;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
-use crate::launch::LaunchError;
 use crate::session::launch::OutputMode;
 use crate::session::manifest::{Manifest, Outcome as SessionOutcome, OutputRecord};
 use crate::session::state::is_success;
@@ -112,10 +112,6 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
         Err(error) => {
             if let DispatchError::NotLaunched { manifest, .. } = &error {
                 show_failed(&here, manifest, stay, &error.to_string(), out)?;
-            }
-            if let DispatchError::Launch(LaunchError::Vanished { .. }) = &error {
-                // Whatever it left is ended now, not with the next command.
-                here.settle(&request.place.worktree_root, out)?;
             }
             Err(error.into())
         }
@@ -316,7 +312,7 @@ struct LiveOutput {
 
 impl LiveOutput {
     fn of(manifest: &Manifest) -> Self {
-        let file = manifest.output.stdout.as_ref().and_then(|path| File::open(path).ok());
+        let file = manifest.output.stdout.as_ref().and_then(|path| open_no_follow(path.as_ref()).ok());
         Self { file, strip: on_terminal().then(Printable::new) }
     }
 

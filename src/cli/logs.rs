@@ -20,6 +20,7 @@ use super::surroundings::Surroundings;
 use super::waiting::{Happening, Vigil, is_live, manifest};
 use crate::agent::pi::transcript::{Entry, EntryKind, Transcript};
 use crate::agent::printable::Printable;
+use crate::durable::open_no_follow;
 use crate::session::manifest::Manifest;
 
 /// How often a file that is followed is looked at.
@@ -163,7 +164,8 @@ enum Shown {
 impl Log<'_> {
     fn show_new(&mut self, out: &Out) -> CliResult {
         if self.file.is_none() {
-            self.file = File::open(self.path).ok();
+            // Not through a link, and never waiting: what lies there may be the agent's making.
+            self.file = open_no_follow(self.path).ok();
         }
         let failed =
             |e: std::io::Error| CliError::new(Exit::CannotDo, format!("could not read the log: {e}"));

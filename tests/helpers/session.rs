@@ -133,6 +133,11 @@ impl Session {
     pub fn marked(&self) -> Vec<Process> {
         process::with_env(SESSION_MARK, &self.id)
     }
+
+    /// The copy of its manifest in its worktree.
+    pub fn view(&self) -> PathBuf {
+        self.worktree.join(".ralph/manifest.json")
+    }
 }
 
 impl Repo<'_> {

@@ -2,6 +2,7 @@
 //!
 //! pi keeps its answer back until the end, so of pi its own record is read.
 
+use crate::durable::open_no_follow;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -53,7 +54,7 @@ impl Tail {
     /// The lines that have come since. A file that cannot be read has none: the session itself is what counts.
     pub fn new_lines(&mut self, rest: Rest) -> Vec<String> {
         if self.file.is_none() {
-            self.file = self.path.as_ref().and_then(|path| File::open(path).ok());
+            self.file = self.path.as_ref().and_then(|path| open_no_follow(path.as_ref()).ok());
         }
         let mut bytes = Vec::new();
         if let Some(file) = &mut self.file {

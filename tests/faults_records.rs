@@ -1,0 +1,482 @@
+//! Records that were cut off, filled with nonsense, forged, or written by a version to come: they are told apart, kept,
+//! made good from what else there is, and never acted upon or taken for "there is nothing".
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use ralph::session::manifest;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::helpers::agents::COMMITS;
+use crate::helpers::process::Process;
+use crate::helpers::session::names_in;
+use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi, Session, wait};
+
+/// A session that has ended well.
+fn ended<'s>(sandbox: &'s Sandbox) -> (Repo<'s>, Session) {
+    let (repo, pi) = (Repo::new(sandbox), ScriptedPi::new(sandbox));
+    pi.plays(COMMITS);
+    repo.finish("T-1", &[]);
+    let session = Session::only(&repo);
+    (repo, session)
+}
+
+/// A session whose supervisor was killed, with its agent, which lives.
+fn abandoned<'s>(sandbox: &'s Sandbox) -> (Repo<'s>, Session, Process) {
+    let (repo, pi) = (Repo::new(sandbox), ScriptedPi::new(sandbox));
+    pi.plays("commit; here; forever");
+    let session = Session::dispatch(&repo, "T-1", &[]);
+    let agent = pi.wait_here("T-1");
+    session.supervisor().signal(Signal::KILL);
+    wait::until("the lock to be free", || (!session.is_held()).then_some(()));
+    (repo, session, agent)
+}
+
+impl Session {
+    /// The damaged manifests that were put aside.
+    fn quarantined(&self) -> Vec<PathBuf> {
+        let names = names_in(&self.dir).into_iter().filter(|name| name.starts_with("manifest.json.corrupt-"));
+        names.map(|name| self.dir.join(name)).collect()
+    }
+}
+
+mod cut_off {
+    use super::*;
+
+    #[test]
+    fn row_12_no_beginning_of_a_manifest_is_taken_for_one() {
+        let sandbox = Sandbox::new();
+        let (_, session) = ended(&sandbox);
+        let whole = fs::read(session.manifest_file()).unwrap();
+        assert!(manifest::parse(&whole).is_ok());
+        let content = whole.trim_ascii_end().len();
+        for length in 0..content {
+            assert!(manifest::parse(&whole[..length]).is_err(), "the first {length} bytes");
+        }
+    }
+
+    #[test]
+    fn row_12_a_manifest_that_was_cut_off_is_kept_aside_and_made_good_from_its_copy() {
+        let sandbox = Sandbox::new();
+        let (repo, session) = ended(&sandbox);
+        let whole = fs::read(session.manifest_file()).unwrap();
+        let last = whole.trim_ascii_end().len() - 1;
+        let lengths = (0..last).step_by(last / 12).chain([last]);
+        for (round, length) in lengths.enumerate() {
+            fs::write(session.manifest_file(), &whole[..length]).unwrap();
+            // Looking shows the copy, says so, and changes nothing.
+            let inspected = repo.ralph(&["worktree", "inspect", "T-1"]).run().ok();
+            assert!(inspected.stdout.contains("succeeded"), "{inspected}");
+            assert!(inspected.stderr.contains("this is the copy in the worktree"), "{inspected}");
+            assert_eq!(fs::read(session.manifest_file()).unwrap(), &whole[..length]);
+            let recovered = repo.recover();
+            assert!(
+                recovered[0]["reason"].as_str().unwrap().contains("the copy in its worktree"),
+                "{recovered:?}"
+            );
+            assert_eq!(fs::read(session.manifest_file()).unwrap(), whole, "cut off after {length} bytes");
+            let aside = session.quarantined();
+            assert_eq!(aside.len(), round + 1);
+            assert!(aside.iter().any(|file| fs::read(file).unwrap() == whole[..length]));
+            assert_eq!(repo.recover(), Vec::<Value>::new());
+        }
+        assert_eq!(repo.finish("T-1", &[])["attempt"], 2);
+    }
+
+    #[test]
+    fn row_12_without_a_copy_it_is_made_good_from_the_launch_record_and_git() {
+        let sandbox = Sandbox::new();
+        let (repo, session, agent) = abandoned(&sandbox);
+        let before = session.manifest();
+        fs::remove_file(session.view()).unwrap();
+        fs::write(session.manifest_file(), "").unwrap();
+        let inspected = repo.ralph(&["worktree", "inspect", "T-1", "--json"]).run();
+        inspected.refused(6, &["manifest.json cannot be read"]);
+        repo.recover();
+        assert!(!agent.is_alive());
+        let manifest = session.manifest();
+        assert_eq!((&manifest["state"], &manifest["outcome"]), (&"ended".into(), &"lost".into()));
+        assert_eq!(manifest["work"]["commits"], 1, "{manifest:#}");
+        assert!(manifest["reason"].as_str().unwrap().contains("damaged"), "{manifest:#}");
+        for field in ["session_id", "ticket_id", "lane", "attempt", "output", "limits"] {
+            assert_eq!(manifest[field], before[field], "{field}");
+        }
+        for field in ["path", "branch", "base_ref", "base_commit", "start_commit"] {
+            assert_eq!(manifest["worktree"][field], before["worktree"][field], "{field}");
+        }
+        ScriptedPi::new(&sandbox).plays(COMMITS);
+        assert_eq!(repo.finish("T-1", &[])["attempt"], 2);
+    }
+
+    #[test]
+    fn row_12_a_manifest_that_is_damaged_while_its_session_runs_is_written_anew() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("commit; here; wait_for_go; answer");
+        let session = Session::dispatch(&repo, "T-1", &[]);
+        pi.wait_here("T-1");
+        fs::write(session.manifest_file(), "{\"schema_version\": 1, ").unwrap();
+        // A session that lives is left alone.
+        assert_eq!(repo.recover()[0]["action"], "alive");
+        assert!(session.agent_is_left_alone());
+        pi.go("T-1");
+        assert_eq!(session.ended()["outcome"], "succeeded");
+    }
+
+    impl Session {
+        fn agent_is_left_alone(&self) -> bool {
+            self.is_held() && self.quarantined().is_empty()
+        }
+    }
+
+    #[test]
+    fn row_12_a_session_whose_manifest_is_damaged_can_be_stopped() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("here; forever");
+        let session = Session::dispatch(&repo, "T-1", &[]);
+        pi.wait_here("T-1");
+        fs::write(session.manifest_file(), "").unwrap();
+        drop(repo.ralph(&["worktree", "stop", "T-1"]).run().ok());
+        sandbox.assert_nothing_runs();
+        assert_eq!(session.ended()["outcome"], "stopped");
+    }
+}
+
+mod of_a_version_to_come {
+    use super::*;
+
+    fn version_999(manifest: &mut Value) {
+        manifest["schema_version"] = json!(999);
+        manifest["state"] = json!("meditating");
+        manifest["mood"] = json!({"calm": true});
+    }
+
+    #[test]
+    fn row_13_it_is_shown_as_it_is_and_never_rewritten_or_acted_upon() {
+        let sandbox = Sandbox::new();
+        let (repo, session, agent) = abandoned(&sandbox);
+        session.forge(version_999);
+        let before = fs::read(session.manifest_file()).unwrap();
+        let shown = repo.ralph(&["worktree", "inspect", "T-1", "--json"]).run().ok().json();
+        assert_eq!((&shown["schema_version"], &shown["mood"]["calm"]), (&999.into(), &true.into()));
+        let all = repo.ralph(&["worktree", "inspect", "--all", "--json"]).run().ok().json();
+        assert_eq!(all, json!([shown]));
+        drop(repo.ralph(&["worktree", "list"]).run().ok());
+        assert_eq!(repo.recover()[0]["action"], "left");
+        let refused = repo.ralph(&["worktree", "dispatch", "T-1", "--json"]).run();
+        refused.refused(4, &["T-1", &session.id]);
+        drop(repo.ralph(&["worktree", "stop", "T-1", "--json"]).run());
+        assert_eq!(fs::read(session.manifest_file()).unwrap(), before);
+        assert_eq!(session.quarantined(), Vec::<PathBuf>::new());
+        assert!(agent.is_alive());
+        agent.signal(Signal::KILL);
+    }
+
+    #[test]
+    fn row_13_a_lane_of_a_version_to_come_is_not_overwritten() {
+        let sandbox = Sandbox::new();
+        let (repo, session) = ended(&sandbox);
+        let lane = repo.store().join("lanes").join(names_in(&repo.store().join("lanes")).pop().unwrap());
+        let file = lane.join("lane.json");
+        let mut record: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        record["schema_version"] = json!(999);
+        fs::write(&file, record.to_string()).unwrap();
+        let refused = repo.ralph(&["worktree", "dispatch", "T-1", "--json"]).run();
+        refused.refused(6, &["newer ralph"]);
+        drop(repo.ralph(&["worktree", "recover"]).run());
+        assert_eq!(fs::read(&file).unwrap(), record.to_string().as_bytes());
+        assert_eq!(session.manifest()["outcome"], "succeeded");
+    }
+}
+
+mod nonsense {
+    use super::*;
+
+    /// Manifests that must be refused as a whole, made from a good one.
+    fn nonsense(good: &Value) -> Vec<(&'static str, Vec<u8>)> {
+        let text = good.to_string();
+        let with = |pointer: &str, value: Value| {
+            let mut changed = good.clone();
+            *changed.pointer_mut(pointer).expect("a field") = value;
+            changed.to_string().into_bytes()
+        };
+        let mut invalid_utf8 = text.clone().into_bytes();
+        invalid_utf8.splice(1..1, *b"\"x\":\"\xff\xfe\",");
+        let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+        let deep_field = format!("{{\"deep\":{},{}", String::from_utf8(deep.clone()).unwrap(), &text[1..]);
+        vec![
+            ("nothing", Vec::new()),
+            ("only NULs", vec![0; 4096]),
+            ("invalid UTF-8", invalid_utf8),
+            ("a key twice", text.replacen('{', "{\"state\":\"ended\",", 1).into_bytes()),
+            ("deeply nested", deep),
+            ("deeply nested in a field that is not known", deep_field.into_bytes()),
+            ("a pid of -1", with("/process/supervisor/pid", json!(-1))),
+            ("a pid of 0", with("/process/agent/pid", json!(0))),
+            ("a pid of 1", with("/process/agent/pid", json!(1))),
+            ("a process group of 1", with("/process/agent/pgid", json!(1))),
+            ("a pid of 2^40", with("/process/supervisor/pid", json!(1_u64 << 40))),
+            ("another session's id", with("/session_id", json!("01931f5e-7c11-7abc-8def-0123456789ab"))),
+            ("a path for an id", with("/session_id", json!("../../../../etc/passwd"))),
+            ("a path for a lane", with("/lane", json!("../../x"))),
+            ("version 0", with("/schema_version", json!(0))),
+            ("a negative version", with("/schema_version", json!(-1))),
+            ("a limit that is no number", with("/limits/grace_s", json!("1e999"))),
+            ("a list", b"[]".to_vec()),
+            ("a number", b"7".to_vec()),
+        ]
+    }
+
+    #[test]
+    fn rows_14_and_15_nonsense_is_refused_nothing_is_signalled_and_the_record_is_made_good() {
+        let sandbox = Sandbox::new();
+        let (repo, session, agent) = abandoned(&sandbox);
+        // As if the copy had never been there: nothing but the store's own records is left.
+        fs::remove_file(session.view()).unwrap();
+        let good = session.manifest();
+        for (what, bytes) in nonsense(&good) {
+            fs::write(session.manifest_file(), &bytes).unwrap();
+            let listed = repo.ralph(&["worktree", "list", "--json"]).run().ok().json();
+            assert_eq!(listed[0]["activity"], "unreadable", "{what}");
+            let one = repo.ralph(&["worktree", "inspect", "T-1", "--json"]).run();
+            assert_eq!(one.code, Some(6), "{what}: {one}");
+            assert_eq!(fs::read(session.manifest_file()).unwrap(), bytes, "{what}");
+            assert!(agent.is_alive(), "{what}");
+        }
+        repo.recover();
+        assert_eq!(session.manifest()["outcome"], "lost");
+        assert!(!agent.is_alive());
+    }
+
+    #[test]
+    fn row_14_a_manifest_of_a_gigabyte_is_not_read() {
+        let sandbox = Sandbox::new();
+        let (repo, session) = ended(&sandbox);
+        let whole = fs::read(session.manifest_file()).unwrap();
+        File::options().write(true).open(session.manifest_file()).unwrap().set_len(1 << 30).unwrap();
+        // With less memory than the file would take.
+        let within = |words: &[&str]| {
+            let script = "ulimit -v 600000; exec \"$@\"";
+            let all = [&["-c", script, "sh", env!("CARGO_BIN_EXE_ralph"), "worktree"], words].concat();
+            sandbox.run("sh", &all).in_dir(&repo).run()
+        };
+        assert_eq!(within(&["list", "--json"]).ok().json()[0]["activity"], "unreadable");
+        let inspected = within(&["inspect", "T-1"]).ok();
+        assert!(inspected.stderr.contains("this is the copy"), "{inspected}");
+        let all = within(&["inspect", "--all"]).ok();
+        assert!(all.stderr.contains("is larger than"), "{all}");
+        drop(within(&["recover"]).ok());
+        assert_eq!(fs::read(session.manifest_file()).unwrap(), whole);
+    }
+
+    /// Puts `what` in the place of a record.
+    fn put(what: &str, file: &Path, good: &[u8], victim: &Path) {
+        fs::remove_file(file).expect("the record was there");
+        match what {
+            "nothing at all" => {}
+            "an empty file" => fs::write(file, "").unwrap(),
+            "half of it" => fs::write(file, &good[..good.len() / 2]).unwrap(),
+            "noise" => fs::write(file, [0xff, 0, 0x1b, b'[', b'2', b'J'].repeat(50)).unwrap(),
+            "a gigabyte" => File::create(file).unwrap().set_len(1 << 30).unwrap(),
+            "a FIFO" => {
+                let mode = rustix::fs::Mode::from_raw_mode(0o600);
+                rustix::fs::mkfifoat(rustix::fs::CWD, file, mode).unwrap();
+            }
+            "a folder" => fs::create_dir(file).unwrap(),
+            "a link" => symlink(victim, file).unwrap(),
+            "a link to itself" => symlink(file, file).unwrap(),
+            other => unreachable!("{other}"),
+        }
+    }
+
+    const KINDS: &[&str] = &[
+        "nothing at all",
+        "an empty file",
+        "half of it",
+        "noise",
+        "a gigabyte",
+        "a FIFO",
+        "a folder",
+        "a link",
+        "a link to itself",
+    ];
+
+    /// Whatever becomes of one record of a session, every command comes back, says what is wrong in words, and changes
+    /// neither the work nor anything outside.
+    fn assert_every_command_copes(record: impl Fn(&Repo<'_>, &Session) -> PathBuf) {
+        for kind in KINDS {
+            let sandbox = Sandbox::new();
+            let (repo, session) = ended(&sandbox);
+            let victim = sandbox.write("victim", "{}");
+            let file = record(&repo, &session);
+            let good = fs::read(&file).unwrap();
+            put(kind, &file, &good, &victim);
+            let refs = repo.refs();
+            for words in [
+                &["list"][..],
+                &["inspect", "T-1"],
+                &["inspect", "--all"],
+                &["logs", "T-1"],
+                &["wait", "T-1"],
+                &["stop", "T-1"],
+                &["recover"],
+                &["dispatch", "T-1", "--wait"],
+                &["recover"],
+            ] {
+                let finished = repo.ralph(&[&["worktree"], words].concat()).run();
+                assert_copes(kind, &file, &finished);
+            }
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "{}", "{kind}");
+            let after = repo.refs();
+            assert!(
+                refs.iter().all(|r| after.contains(r) || r.contains("refs/heads/ralph/T-1")),
+                "{kind}: {after:?}"
+            );
+            assert!(repo.log("main..ralph/T-1").contains(&"T-1: attempt 1".to_owned()), "{kind}");
+        }
+    }
+
+    #[track_caller]
+    fn assert_copes(kind: &str, file: &Path, finished: &Finished) {
+        let what = format!("{kind} in the place of {}: {finished}", file.display());
+        assert!(matches!(finished.code, Some(0 | 1 | 3 | 4 | 5 | 6)), "{what}");
+        assert!(!finished.stderr.contains("panicked"), "{what}");
+        assert!(!finished.stderr.contains('\u{1b}') && !finished.stdout.contains('\u{1b}'), "{what}");
+    }
+
+    #[test]
+    fn every_command_copes_with_whatever_became_of_a_manifest() {
+        assert_every_command_copes(|_, session| session.manifest_file());
+    }
+
+    #[test]
+    fn every_command_copes_with_whatever_became_of_a_launch_record() {
+        assert_every_command_copes(|_, session| session.dir.join("launch.json"));
+    }
+
+    #[test]
+    fn every_command_copes_with_whatever_became_of_a_lanes_record() {
+        assert_every_command_copes(|repo, _| {
+            let lanes = repo.store().join("lanes");
+            lanes.join(names_in(&lanes).pop().unwrap()).join("lane.json")
+        });
+    }
+
+    #[test]
+    fn every_command_copes_with_whatever_became_of_the_agents_own_record() {
+        assert_every_command_copes(|_, session| session.dir.join("pi-session.jsonl"));
+    }
+
+    #[test]
+    fn a_session_is_settled_whatever_became_of_its_entry_among_the_living() {
+        for kind in KINDS.iter().filter(|kind| **kind != "nothing at all") {
+            let sandbox = Sandbox::new();
+            let (repo, session, agent) = abandoned(&sandbox);
+            let entry = repo.store().join("running").join(&session.id);
+            let good = fs::read(&entry).unwrap();
+            put(kind, &entry, &good, &sandbox.write("victim", "{}"));
+            let recovered = repo.ralph(&["worktree", "recover"]).run();
+            assert_copes(kind, &entry, &recovered);
+            assert_eq!(session.manifest()["outcome"], "lost", "{kind}");
+            assert!(!agent.is_alive(), "{kind}");
+        }
+    }
+}
+
+mod copies {
+    use super::*;
+
+    #[test]
+    fn row_16_where_copy_and_original_differ_the_original_counts_and_that_is_said() {
+        let sandbox = Sandbox::new();
+        let (repo, session) = ended(&sandbox);
+        let original = session.manifest();
+        let mut forged = original.clone();
+        forged["outcome"] = json!("failed");
+        forged["worktree"]["path"] = json!("/");
+        fs::write(session.view(), forged.to_string()).unwrap();
+        let inspected = repo.ralph(&["worktree", "inspect", "T-1"]).run().ok();
+        assert!(
+            inspected.stdout.contains("succeeded") && !inspected.stdout.contains("failed"),
+            "{inspected}"
+        );
+        assert!(inspected.stderr.contains("differs from the original, which counts"), "{inspected}");
+        let from_inside =
+            sandbox.ralph(&["worktree", "inspect", "--json"]).in_dir(&session.worktree).run().ok();
+        assert_eq!(from_inside.json(), original);
+        let list = repo.ralph(&["worktree", "list", "--json"]).run().ok().json();
+        assert_eq!(list[0]["outcome"], "succeeded");
+    }
+
+    #[test]
+    fn row_16_the_copy_of_another_session_is_not_taken_for_ones_own() {
+        let sandbox = Sandbox::new();
+        let (repo, session) = ended(&sandbox);
+        repo.finish("T-2", &[]);
+        let other = Session::all(&repo).pop().unwrap();
+        fs::copy(other.view(), session.view()).unwrap();
+        fs::write(session.manifest_file(), "{").unwrap();
+        let inspected = repo.ralph(&["worktree", "inspect", "T-1", "--json"]).run();
+        inspected.refused(6, &["cannot be read", "no copy"]);
+        repo.recover();
+        let manifest = session.manifest();
+        assert_eq!((&manifest["ticket_id"], &manifest["outcome"]), (&"T-1".into(), &"lost".into()));
+        assert_eq!(manifest["work"]["commits"], 1, "{manifest:#}");
+    }
+}
+
+mod disks {
+    use super::*;
+
+    /// Runs the script in a mount namespace, with a file system of 3 MB for the repository `$1/app`; `None` where this
+    /// machine does not allow that.
+    fn on_a_small_disk(sandbox: &Sandbox, script: &str) -> Option<Finished> {
+        for tool in ["unshare", "mount", "df"] {
+            sandbox.link_tool(tool);
+        }
+        let small = sandbox.path("small");
+        fs::create_dir(&small).unwrap();
+        let mount = "mount -t tmpfs -o size=3m,mode=700 tmpfs \"$1\"";
+        let probe = sandbox.run("unshare", &["-Urm", "sh", "-c", mount, "sh"]).arg(&small).run();
+        if probe.code != Some(0) {
+            eprintln!("skipped: this machine does not let a test mount a small disk: {}", probe.stderr);
+            return None;
+        }
+        let prepare = "set -eu; cd \"$1\"; git init -q -b main app; cd app; echo a >a; git add a; git commit -q -m Start";
+        let all = format!("set -eu; {mount}; {prepare}; {script}");
+        Some(sandbox.run("unshare", &["-Urm", "sh", "-c", &all, "sh"]).arg(&small).run())
+    }
+
+    #[test]
+    fn row_10_a_disk_that_fills_up_while_the_agent_runs_does_not_hide_how_it_ended() {
+        let cases = [
+            ("commit; cat /dev/zero >fill 2>&- || :; exit 7", "", json!(["failed", 7, "agent"])),
+            ("commit; cat /dev/zero >fill 2>&- || :; exit 0", "", json!(["uncommitted", 0, "agent"])),
+            (
+                "commit; cat /dev/zero >fill 2>&- || :; forever",
+                "--timeout=1s",
+                json!(["timed_out", 143, "timeout"]),
+            ),
+        ];
+        for (play, limits, expected) in cases {
+            let sandbox = Sandbox::new();
+            let agent = ScriptedPi::other(&sandbox, "helper");
+            agent.plays(play);
+            let ralph = env!("CARGO_BIN_EXE_ralph");
+            let script = format!(
+                "{ralph} worktree dispatch T-1 --agent=helper --json {limits} >/dev/null; {ralph} worktree wait T-1 >&2 || :
+                 cat .git/ralph/sessions/*/manifest.json; df -k . >&2
+                 rm ../app.ralph/*/fill; [ ! -e .git/ralph/running/* ]
+                 {ralph} worktree dispatch T-1 --agent=true --wait >&2 || [ $? -eq 1 ]"
+            );
+            let Some(finished) = on_a_small_disk(&sandbox, &script) else { return };
+            let manifest = finished.ok().json();
+            let seen = json!([manifest["outcome"], manifest["exit"]["code"], manifest["exit"]["ended_by"]]);
+            assert_eq!((&manifest["state"], seen), (&"ended".into(), expected), "{manifest:#}");
+            assert_eq!(manifest["work"]["commits"], 1, "{manifest:#}");
+        }
+    }
+}
