@@ -34,7 +34,7 @@ pub fn run(global: &Global, out: &Out) -> CliResult {
             let (action, outcome, reason) = spoken(&one.settled);
             let tone = match &one.settled {
                 Settled::Ended { outcome, .. } => Tone::of(outcome),
-                Settled::Left(_) => Tone::Doubtful,
+                Settled::Left(_) | Settled::Contended => Tone::Doubtful,
                 Settled::Alive | Settled::Discarded | Settled::Retired => Tone::Plain,
             };
             let lane = one.lane.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
@@ -62,6 +62,7 @@ fn spoken(settled: &Settled) -> (&'static str, Option<String>, Option<String>) {
         }
         Settled::Discarded => ("discarded", None, Some("it had never come into place".to_owned())),
         Settled::Retired => ("retired", None, Some("its end was on record already".to_owned())),
+        Settled::Contended => ("left", None, Some("another command is at its lane".to_owned())),
         Settled::Left(why) => ("left", None, Some(why.clone())),
     }
 }

@@ -124,7 +124,11 @@ impl Surroundings {
                     let word = super::render::outcome_word(&outcome);
                     out.note(&format!("{lane}: its last session is {word}: {}", reason.unwrap_or_default()));
                 }
-                Settled::Alive | Settled::Retired | Settled::Discarded | Settled::Left(_) => {}
+                Settled::Alive
+                | Settled::Retired
+                | Settled::Discarded
+                | Settled::Contended
+                | Settled::Left(_) => {}
             }
         }
         self.settle_removals(root, out)

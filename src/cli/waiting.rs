@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::surroundings::Surroundings;
 use crate::durable::LockState;
 use crate::id::{Lane, SessionId};
-use crate::recover::{Scope, recover};
+use crate::recover::{Scope, Settled, recover};
 use crate::session::manifest::Manifest;
 use crate::session::store::{Loaded, Store};
 
@@ -91,13 +91,26 @@ pub fn ended_manifest(here: &Surroundings, id: SessionId) -> CliResult<Manifest>
                 return Err(CliError::new(Exit::NotFound, format!("session {id} never came into place")));
             }
             Loaded::Manifest(_) | Loaded::Damaged { .. } | Loaded::Missing => {
-                recover(here.store(), &here.context.machine, Scope::Living)?;
+                let recovered = recover(here.store(), &here.context.machine, Scope::Living)?;
+                let ours = recovered.into_iter().find(|one| one.session == id).map(|one| one.settled);
+                match ours {
+                    // Nothing that waiting would change.
+                    Some(Settled::Left(why)) => {
+                        return Err(unreadable(format!("its end could not be settled: {why}")));
+                    }
+                    Some(Settled::Contended | Settled::Alive) => thread::sleep(Duration::from_millis(20)),
+                    Some(Settled::Ended { .. } | Settled::Retired | Settled::Discarded) => {}
+                    // Not on record as living: someone has settled it, or its manifest is damaged.
+                    None if here.store().running_entry(id)?.is_none() => break,
+                    None => thread::sleep(Duration::from_millis(20)),
+                }
             }
         }
-        if matches!(here.store().load(id)?, Loaded::Manifest(manifest) if manifest.is_ended()) {
-            continue;
-        }
-        thread::sleep(Duration::from_millis(20));
+    }
+    if let Loaded::Manifest(manifest) = here.store().load(id)?
+        && manifest.is_ended()
+    {
+        return Ok(*manifest);
     }
     Err(unreadable("its end could not be settled".into()).hint("see `ralph worktree recover`"))
 }

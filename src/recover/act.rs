@@ -67,6 +67,8 @@ pub enum Settled {
     Discarded,
     /// Its end was on record already.
     Retired,
+    /// Someone else is at its lane, and may be settling it.
+    Contended,
     /// It was left as it is: why.
     Left(String),
 }
@@ -153,7 +155,7 @@ fn settle(store: &Store, here: &Machine, session: SessionId, lane: &Lane) -> Res
     }
     let claim = match store.claim_lane(lane, Duration::ZERO)? {
         LaneClaim::Claimed(claim) => claim,
-        LaneClaim::Busy(_) => return Ok(Settled::Left("its lane is being worked on".to_owned())),
+        LaneClaim::Busy(_) => return Ok(Settled::Contended),
     };
     let (probe, known) = observe(store, here, session)?;
     failpoint::hit("recover.claimed");
