@@ -2,13 +2,14 @@
 //! supervised session.
 //!
 //! Imports go down only, and `tests/architecture.rs` holds the rule:
-//! `cli` → `recover` → `dispatch`, `supervisor`, `removal`, `report` → `launch` → `git`, `session`, `agent`, `ticket`
+//! `cli` → `batch` → `recover` → `dispatch`, `supervisor`, `removal`, `report` → `launch` → `git`, `session`, `agent`, `ticket`
 //! → `config`, `process`, `durable`, `id`, `failpoint`. Rooms of one storey do not know each other.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("ralph supervises processes with pidfds, a child subreaper and /proc: it runs on Linux only");
 
 pub mod agent;
+pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod dispatch;

@@ -10,7 +10,8 @@ use crate::helpers::source::{Source, Token};
 const STOREYS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["batch", "recover"],
+    &["batch"],
+    &["recover"],
     &["dispatch", "supervisor", "merge", "removal", "report"],
     &["launch"],
     &["git", "session", "agent", "ticket"],
@@ -252,7 +253,7 @@ mod each_rule_catches {
         assert_one("session/mod.rs", "use crate::git::Repo;", &beside("session", "git"));
         assert_one("supervisor/mod.rs", "use crate::removal;", &beside("supervisor", "removal"));
         assert_one("process/mod.rs", "use crate::config::Config;", &beside("process", "config"));
-        assert_one("batch/mod.rs", "use crate::recover;", &beside("batch", "recover"));
+        assert_one("merge/mod.rs", "use crate::dispatch;", &beside("merge", "dispatch"));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Invocation {
     pub extra_args: Vec<String>,
     /// The file that shall answer the workflow: what [`pi::prompt::PromptFound::template`] says.
     pub prompt_template: Option<PathBuf>,
+    /// The prompt, where it is not made of workflow, ticket and flags: what an agent that goes on is told.
+    pub prompt: Option<String>,
 }
 
 /// What an agent's standard output shall hold.
@@ -201,8 +203,11 @@ impl Agent {
     }
 }
 
-/// The prompt: one text, `<workflow> <ticket> <flags...>`.
+/// The prompt: one text, `<workflow> <ticket> <flags...>`, unless another one is given.
 pub fn prompt(invocation: &Invocation) -> Result<String, AgentError> {
+    if let Some(prompt) = &invocation.prompt {
+        return checked_workflow(prompt).map(str::to_owned);
+    }
     let workflow = checked_workflow(&invocation.workflow)?;
     let mut prompt = format!("{workflow} {}", invocation.ticket);
     for flag in &invocation.flags {
@@ -266,6 +271,7 @@ pub(crate) mod tests {
             capture: Capture::Text,
             extra_args: Vec::new(),
             prompt_template: None,
+            prompt: None,
         }
     }
 

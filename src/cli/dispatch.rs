@@ -77,6 +77,7 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
     here.refuse_inside_a_session()?;
     let settings = here.settings(layer(&args.run), out)?;
     let request = Request {
+        session: SessionId::generate(),
         place: here.place(&args.place, &settings)?,
         agent: agent_request(&settings, &args.agent_args)?,
         output: output_mode(&settings),

@@ -10,7 +10,8 @@ use crate::durable::FileError;
 use crate::git::{ErrorClass, GitError};
 use crate::id::NameError;
 use crate::launch::LaunchError;
-use crate::recover::RecoverError;
+use crate::launch::stop::StopError;
+use crate::recover::{EndedError, RecoverError};
 use crate::removal::RemovalError;
 use crate::session::store::StoreError;
 
@@ -123,6 +124,35 @@ impl From<RecoverError> for CliError {
             RecoverError::Store(error) => error.into(),
             RecoverError::File(error) => error.into(),
             RecoverError::Git(error) => error.into(),
+        }
+    }
+}
+
+impl From<StopError> for CliError {
+    fn from(error: StopError) -> Self {
+        let message = error.to_string();
+        match error {
+            StopError::Elsewhere { .. } => Self::new(Exit::Refused, message).hint("stop it there"),
+            StopError::Untold { .. } => Self::new(Exit::CannotDo, message),
+            StopError::Unseen { .. } => {
+                Self::new(Exit::CannotDo, message).hint("was it begun in a container? stop it there")
+            }
+            StopError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EndedError> for CliError {
+    fn from(error: EndedError) -> Self {
+        let message = error.to_string();
+        match error {
+            EndedError::NeverInPlace { .. } => Self::new(Exit::NotFound, message),
+            EndedError::Newer { .. } | EndedError::Left { .. } => Self::new(Exit::CannotDo, message),
+            EndedError::Open { .. } => {
+                Self::new(Exit::CannotDo, message).hint("see `ralph worktree recover`")
+            }
+            EndedError::Recover(error) => error.into(),
+            EndedError::Store(error) => error.into(),
         }
     }
 }

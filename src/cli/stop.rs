@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::args::{Global, StopArgs};
 use super::dispatch::show_end;
 use super::error::{CliError, CliResult};
@@ -12,17 +10,12 @@ use super::render::{Form, Out};
 use super::surroundings::Surroundings;
 use super::waiting::{Happening, Vigil, ended_manifest, is_live, session_of};
 use crate::id::SessionId;
-use crate::launch::Origin;
-use crate::launch::local::{cancel, origin};
-use crate::process::signal::Delivery;
-use crate::session::manifest::{Manifest, State};
-use crate::session::store::{Loaded, StopRequest, Urgency};
+use crate::launch::stop::{self, Wish};
+use crate::session::manifest::Manifest;
+use crate::session::store::{Loaded, Urgency};
 
 /// How long ending may take beyond the agent's own grace: what it left running is ended too.
 const BEYOND_GRACE: Duration = Duration::from_secs(60);
-
-/// How long a supervisor that has nothing left to do takes to be gone, at most.
-const WAY_OUT: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
@@ -116,58 +109,7 @@ fn patience(here: &Surroundings, live: &[SessionId]) -> CliResult<Duration> {
     Ok(longest + BEYOND_GRACE)
 }
 
-/// Leaves the wish that the session end and tells its supervisor; a second time means at once. A supervisor that is
-/// only starting finds the wish by itself.
+/// Leaves the wish that the session end and tells its supervisor; a second time means at once.
 pub fn request_stop(here: &Surroundings, id: SessionId, urgency: Urgency) -> CliResult<()> {
-    let request = StopRequest {
-        schema_version: 1,
-        uid: rustix::process::getuid().as_raw(),
-        pid: rustix::process::getpid().as_raw_nonzero().get(),
-        requested_at: Timestamp::now(),
-        urgency,
-    };
-    let machine = &here.context.machine;
-    if let Loaded::Manifest(manifest) = here.store().load(id)?
-        && origin(&manifest.process, machine) == Origin::Elsewhere
-    {
-        let host = &manifest.process.host;
-        return Err(CliError::new(
-            Exit::Refused,
-            format!("session {id} runs on {host}, not on this machine"),
-        )
-        .hint("stop it there"));
-    }
-    here.store().request_stop(id, &request)?;
-    // After the wish: whoever records that its agent runs looks for one.
-    let record = match here.store().load(id)? {
-        Loaded::Manifest(manifest)
-            if matches!(manifest.state, State::Preparing | State::Launching | State::Ended) =>
-        {
-            return Ok(());
-        }
-        Loaded::Manifest(manifest) => Some(manifest.process),
-        Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => None,
-    };
-    let cannot =
-        |why: String| CliError::new(Exit::CannotDo, format!("session {id} could not be told to end: {why}"));
-    match cancel(id, record.as_ref(), machine).map_err(|e| cannot(e.to_string()))? {
-        Delivery::Gone if !lets_go(here, id)? => {
-            Err(cannot("someone holds its lock, and its supervisor is not to be seen from here".into())
-                .hint("was it begun in a container? stop it there"))
-        }
-        Delivery::Gone | Delivery::Delivered => Ok(()),
-    }
-}
-
-/// Whether a session without a supervisor to be seen comes free: one that is on its way out has lost its name already,
-/// and holds the lock for another moment.
-fn lets_go(here: &Surroundings, id: SessionId) -> CliResult<bool> {
-    let until = Instant::now() + WAY_OUT;
-    while is_live(here, id)? {
-        if Instant::now() >= until {
-            return Ok(false);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(true)
+    Ok(stop::request_stop(here.store(), &here.context.machine, id, Wish { urgency, reason: None })?)
 }

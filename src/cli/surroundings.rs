@@ -12,7 +12,6 @@ use super::render::Out;
 use crate::agent::{Agent, Capture, pi};
 use crate::config::{self, Layer, Limit, Places, Resolution, Settings};
 use crate::dispatch::{AgentRequest, Context, Environment, Place, PromptCheck};
-use crate::git::Repo;
 use crate::id::{Lane, RefName, SessionId, TicketId};
 use crate::process::identity::Machine;
 use crate::recover::{Scope, Settled, recover};
@@ -73,13 +72,11 @@ impl Surroundings {
     /// Reads them.
     pub fn read(global: &Global) -> CliResult<Self> {
         let directory = directory(global)?;
-        let repo = Repo::open(&directory)?;
-        let store = Store::at(repo.common_dir());
         let variables = variables();
         let home = variables.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let pi_dir = pi::agent_dir(std::env::var_os("PI_CODING_AGENT_DIR").as_deref(), home.as_deref());
         let environment = Environment { search_path: std::env::var_os("PATH"), directory, home, pi_dir };
-        Ok(Self { context: Context { repo, store, machine: machine()?, environment }, variables })
+        Ok(Self { context: Context::open(environment, machine()?)?, variables })
     }
 
     /// The store.
@@ -281,7 +278,15 @@ impl Surroundings {
             config::Base::Named(name) => Some(name.clone()),
         };
         let worktree_root = settings.worktree_root.of(self.main());
-        Ok(Place { ticket, base, default_base, branch: args.branch.clone(), worktree_root, ticket_file })
+        Ok(Place {
+            ticket,
+            base,
+            default_base,
+            branch: args.branch.clone(),
+            worktree_root,
+            ticket_file,
+            start_at: None,
+        })
     }
 }
 
@@ -363,6 +368,7 @@ pub fn agent_request(settings: &Settings, further: &[String]) -> CliResult<Agent
             config::PromptCheck::Off => PromptCheck::Skip,
         },
         project_trust: settings.approve_project,
+        resume: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::surroundings::Surroundings;
 use crate::durable::LockState;
 use crate::id::{Lane, SessionId};
-use crate::recover::{Scope, Settled, recover};
+use crate::recover;
 use crate::session::manifest::Manifest;
 use crate::session::store::{Loaded, Store};
 
@@ -73,46 +73,9 @@ impl Vigil {
     }
 }
 
-/// How long someone else who settles a session is waited for.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
-
 /// The manifest of a session that no one holds any more; one that was left open is settled first.
 pub fn ended_manifest(here: &Surroundings, id: SessionId) -> CliResult<Manifest> {
-    let unreadable = |why: String| CliError::new(Exit::CannotDo, format!("session {id}: {why}"));
-    // Someone else may be settling it at this moment: what they find out counts.
-    let until = Instant::now() + SETTLE_PATIENCE;
-    while Instant::now() < until {
-        match here.store().load(id)? {
-            Loaded::Manifest(manifest) if manifest.is_ended() => return Ok(*manifest),
-            Loaded::Newer { .. } => {
-                return Err(unreadable("its manifest was written by a newer ralph".into()));
-            }
-            Loaded::Missing if here.store().running_entry(id)?.is_none() => {
-                return Err(CliError::new(Exit::NotFound, format!("session {id} never came into place")));
-            }
-            Loaded::Manifest(_) | Loaded::Damaged { .. } | Loaded::Missing => {
-                let recovered = recover(here.store(), &here.context.machine, Scope::Living)?;
-                let ours = recovered.into_iter().find(|one| one.session == id).map(|one| one.settled);
-                match ours {
-                    // Nothing that waiting would change.
-                    Some(Settled::Left(why)) => {
-                        return Err(unreadable(format!("its end could not be settled: {why}")));
-                    }
-                    Some(Settled::Contended | Settled::Alive) => thread::sleep(Duration::from_millis(20)),
-                    Some(Settled::Ended { .. } | Settled::Retired | Settled::Discarded) => {}
-                    // Not on record as living: someone has settled it, or its manifest is damaged.
-                    None if here.store().running_entry(id)?.is_none() => break,
-                    None => thread::sleep(Duration::from_millis(20)),
-                }
-            }
-        }
-    }
-    if let Loaded::Manifest(manifest) = here.store().load(id)?
-        && manifest.is_ended()
-    {
-        return Ok(*manifest);
-    }
-    Err(unreadable("its end could not be settled".into()).hint("see `ralph worktree recover`"))
+    Ok(recover::ended_manifest(here.store(), &here.context.machine, id)?)
 }
 
 /// The session of a lane: the one that is just being prepared, which no lane's record names yet, before the one that

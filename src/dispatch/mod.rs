@@ -4,6 +4,7 @@
 //! worktree and its session, `run` hands them to a supervisor.
 
 pub mod create;
+mod earlier;
 pub mod error;
 pub mod plan;
 pub mod preflight;
@@ -15,8 +16,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::agent::{Agent, Capture};
-use crate::git::Repo;
-use crate::id::{BranchName, RefName, TicketId};
+use crate::git::{CommitId, GitError, Repo};
+use crate::id::{BranchName, RefName, SessionId, TicketId};
 use crate::process::identity::Machine;
 use crate::session::launch::OutputMode;
 use crate::session::manifest::Limits;
@@ -32,6 +33,15 @@ pub struct Context {
     pub machine: Machine,
     /// The parts of the environment that decide what is run; nothing of it is ever written down.
     pub environment: Environment,
+}
+
+impl Context {
+    /// The context of commands given in the environment's folder.
+    pub fn open(environment: Environment, machine: Machine) -> Result<Self, GitError> {
+        let repo = Repo::open(&environment.directory)?;
+        let store = Store::at(repo.common_dir());
+        Ok(Self { repo, store, machine, environment })
+    }
 }
 
 /// The parts of the environment that decide what is run.
@@ -50,6 +60,8 @@ pub struct Environment {
 /// What is to be dispatched, with every setting resolved.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// The session that is begun: chosen by who asks, who may have written it down before.
+    pub session: SessionId,
     /// The lane.
     pub place: Place,
     /// What is run.
@@ -77,6 +89,8 @@ pub struct Place {
     pub worktree_root: PathBuf,
     /// The ticket's file in the main checkout, if it has one.
     pub ticket_file: Option<PathBuf>,
+    /// Where the branch of a new lane starts, if not at its base: at work that is not in the base yet.
+    pub start_at: Option<CommitId>,
 }
 
 /// What is run.
@@ -96,6 +110,17 @@ pub struct AgentRequest {
     pub prompt_check: PromptCheck,
     /// Whether pi may trust the project's own settings and prompts (pi 0.79 and later).
     pub project_trust: ProjectTrust,
+    /// The earlier session of the lane that is continued, where its agent kept a record.
+    pub resume: Option<Resume>,
+}
+
+/// An earlier session to go on from.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// That session.
+    pub session: SessionId,
+    /// What the agent is told instead of the workflow.
+    pub prompt: String,
 }
 
 pub use crate::agent::pi::prompt::PromptCheck;

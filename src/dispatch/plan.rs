@@ -93,7 +93,11 @@ pub fn choose_lane(context: &Context, place: &Place) -> Result<(Lane, Option<Lan
 pub fn plan(context: &Context, place: &Place) -> Result<LanePlan, DispatchError> {
     let (lane, record) = choose_lane(context, place)?;
     let branch = branch(&lane, record.as_ref(), place)?;
-    let base = base(context, place, record.as_ref())?;
+    let mut base = base(context, place, record.as_ref())?;
+    if let (None, Some(start)) = (&record, &place.start_at) {
+        // It is merged into its base all the same; and it is not behind that because of where it starts.
+        base = Base { name: base.name, commit: start.clone(), upstream_ahead: None };
+    }
     let site = Site {
         slug: lane.slug(),
         branch,

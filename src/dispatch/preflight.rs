@@ -3,6 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::earlier::EarlierRecord;
 use super::{AgentRequest, Context, ProjectTrust};
 use crate::agent::pi::prompt::{PromptFound, PromptSearch};
 use crate::agent::pi::version::{self, PiVersion};
@@ -24,6 +25,8 @@ pub struct AgentReady {
     pub version: Option<String>,
     /// Where its own account of the session is.
     pub account: AccountSource,
+    /// The record of the earlier session that is gone on from.
+    pub earlier: Option<EarlierRecord>,
     /// What there is to say.
     pub notes: Vec<String>,
 }
@@ -109,8 +112,10 @@ pub fn preflight(
         capture: Capture::Text,
         extra_args: request.extra.clone(),
         prompt_template: None,
+        prompt: None,
     };
     let mut account = AccountSource::None;
+    let mut earlier = None;
     let mut known = None;
     if let Agent::Pi(pi) = &request.agent {
         let version = version::read(&program);
@@ -122,11 +127,15 @@ pub fn preflight(
         notes.extend(note);
         invocation.prompt_template = template;
         let session_file = session_dir.pi_session().to_string_lossy().into_owned();
-        account = AccountSource::Pi { session_file, from: 0 };
+        if let Some(resume) = &request.resume {
+            earlier = EarlierRecord::of(&context.store.session_dir(resume.session).pi_session());
+            invocation.prompt = earlier.as_ref().map(|_| resume.prompt.clone());
+        }
+        account = AccountSource::Pi { session_file, from: earlier.as_ref().map_or(0, |e| e.bytes) };
         known = version.map(|version| version.to_string());
     }
     let argv = request.agent.argv(&invocation)?;
-    Ok(AgentReady { program, argv, version: known, account, notes })
+    Ok(AgentReady { program, argv, version: known, account, earlier, notes })
 }
 
 /// Which file will answer the prompt, as an argument for pi. Of a worktree that is not there yet (a dry run), the

@@ -42,7 +42,7 @@ pub struct Dispatched {
 /// Dispatches. The result is a running session, or an error that left nothing half-done behind.
 pub fn dispatch(context: &Context, request: &Request) -> Result<Dispatched, DispatchError> {
     let (claim, plan) = claim_planned(context, &request.place)?;
-    let id = SessionId::generate();
+    let id = request.session;
     let manifest = begin(birth(context, request, &plan, id)?, Timestamp::now());
     failpoint::hit("dispatch.planned");
     let writer = SessionWriter::begin(&context.store, &claim, manifest)?;
@@ -87,6 +87,9 @@ impl Session<'_> {
         };
         let agent = preflight(context, &self.request.agent, subject)?;
         self.notes.extend(agent.notes.iter().cloned());
+        if let Some(earlier) = &agent.earlier {
+            earlier.copy_to(&self.writer.dir().pi_session())?;
+        }
         let spec = self.spec(&ready, &agent, view, &not_work)?;
         spec.write(self.writer.dir())?;
         pin_earlier_work(context, &ready, id)?;
@@ -347,7 +350,7 @@ pub struct DryRun {
 /// Plans a dispatch and stops. Changes nothing.
 pub fn dry_run(context: &Context, request: &Request) -> Result<DryRun, DispatchError> {
     let plan = plan(context, &request.place)?;
-    let id = SessionId::generate();
+    let id = request.session;
     let birth = birth(context, request, &plan, id)?;
     let base_commit = plan.base_commit();
     let start = match &plan.located {

@@ -2,6 +2,7 @@
 //! second launcher, which starts the same supervisor from the same `launch.json`.
 
 pub mod local;
+pub mod stop;
 
 use std::io;
 use std::path::PathBuf;

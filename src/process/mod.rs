@@ -9,6 +9,7 @@ pub mod ending;
 pub mod filesystem;
 pub mod identity;
 pub mod inside;
+pub mod memory;
 pub mod probe;
 pub mod signal;
 pub mod spawn;

@@ -6,6 +6,8 @@
 
 mod act;
 pub mod decide;
+mod ended;
 mod mend;
 
 pub use act::{RecoverError, Recovered, Scope, Settled, recover};
+pub use ended::{EndedError, ended_manifest};

@@ -146,6 +146,9 @@ pub struct StopRequest {
     /// How soon.
     #[serde(default)]
     pub urgency: Urgency,
+    /// Why, where that is worth telling in the session's record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How soon a session is to end. It stands in the request, because two signals in a row may arrive as one, and a
@@ -433,13 +436,21 @@ impl SessionDir {
 
     /// Whether someone has asked for the session to end, and how soon. A request that cannot be read is one.
     pub fn stop_requested(&self) -> Option<Urgency> {
-        let path = self.stop_request();
-        if !path.exists() {
+        if !self.stop_request().exists() {
             return None;
         }
+        Some(self.stop_wish().map(|request| request.urgency).unwrap_or_default())
+    }
+
+    /// Why someone asked for the session to end, if they said so.
+    pub fn stop_reason(&self) -> Option<String> {
+        self.stop_wish().and_then(|request| request.reason)
+    }
+
+    fn stop_wish(&self) -> Option<StopRequest> {
+        let path = self.stop_request();
         let read = durable::read(&path, MAX_SMALL_FILE).ok().flatten();
-        let request = read.and_then(|bytes| decode::<StopRequest>(&path, &bytes).ok());
-        Some(request.map(|request| request.urgency).unwrap_or_default())
+        read.and_then(|bytes| decode(&path, &bytes).ok())
     }
 }
 

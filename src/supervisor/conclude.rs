@@ -16,7 +16,7 @@ use crate::git::{
     CommitId, Found, GitError, Head, Look, Repo, Tree, held_by_session, look, pin, unlock_if, unpin,
 };
 use crate::session::launch::{AccountSource, LaunchSpec, Pinned, pin_name};
-use crate::session::manifest::{Usage, Work};
+use crate::session::manifest::{EndedBy, Usage, Work};
 use crate::session::outcome::{Account, End, Evidence, WorkFound};
 use crate::session::state::Event;
 use crate::session::store::{SessionDir, StoreError};
@@ -27,6 +27,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// Records the session's end with all that can be found out, and lets its worktree go.
 pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> Result<(), StoreError> {
     let Ended { end, signalled, truncated_bytes, mut notes } = ended;
+    if let End::Seen { ended_by: EndedBy::Stop, .. } = &end {
+        notes.extend(writer.dir().stop_reason());
+    }
     notes.extend(stale_index_lock(writer.dir(), spec, signalled));
     keep_private(&spec.account);
     let repo = Repo::open(writer.store().common_dir());

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -115,17 +115,56 @@ pub fn read(path: &Path, from: u64) -> Result<SessionEvidence, FileError> {
 fn read_from(mut file: File, from: u64) -> io::Result<SessionEvidence> {
     file.seek(SeekFrom::Start(from))?;
     let mut evidence = SessionEvidence::default();
-    let mut lines = Lines::default();
+    take_rest(&mut file, &mut Lines::default(), &mut evidence)?;
+    Ok(evidence)
+}
+
+fn take_rest(file: &mut File, lines: &mut Lines, evidence: &mut SessionEvidence) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = match file.read(&mut buffer) {
-            Ok(0) => return Ok(evidence),
+            Ok(0) => return Ok(()),
             Ok(read) => read,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e),
         };
         evidence.bytes += read as u64;
         lines.push(buffer.get(..read).unwrap_or_default(), |line| evidence.take(&line));
+    }
+}
+
+/// A session file that is read as it grows.
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    from: u64,
+    file: Option<File>,
+    lines: Lines,
+    evidence: SessionEvidence,
+}
+
+impl Follower {
+    /// Of the session file at `path`, from the byte `from` on.
+    pub fn new(path: PathBuf, from: u64) -> Self {
+        Self { path, from, file: None, lines: Lines::default(), evidence: SessionEvidence::default() }
+    }
+
+    /// What it shows by now. A file that is not there yet, or cannot be read, shows no more than before.
+    pub fn look(&mut self) -> &SessionEvidence {
+        if self.file.is_none() {
+            let opened = durable::open_no_follow(&self.path).and_then(|mut file| {
+                file.seek(SeekFrom::Start(self.from))?;
+                Ok(file)
+            });
+            self.file = opened.ok();
+        }
+        if let Some(file) = &mut self.file
+            && take_rest(file, &mut self.lines, &mut self.evidence).is_err()
+        {
+            self.file = None;
+            self.from = self.from.saturating_add(self.evidence.bytes);
+        }
+        &self.evidence
     }
 }
 

@@ -16,6 +16,7 @@ use crate::config::{self, Layer, Settings, Source};
 use crate::dispatch::Request;
 use crate::dispatch::run::dispatch;
 use crate::git::{Author, FirstCommit, GitProgram, begin};
+use crate::id::SessionId;
 
 /// The folder of one demo.
 #[derive(Debug)]
@@ -98,6 +99,7 @@ impl Cast {
         let place = PlaceArgs { lane, base: None, branch: None, no_ticket: false };
         let settings = &self.settings;
         let request = Request {
+            session: SessionId::generate(),
             place: here.place(&place, settings)?,
             agent: agent_request(settings, &[])?,
             output: output_mode(settings),

@@ -1,0 +1,238 @@
+//! What the loop does about each thing that happens, and how a batch is taken up again.
+
+use std::time::{Duration, Instant};
+
+use super::board::Phase;
+use super::event::{Event, Halt, Next, Skip};
+use super::retry::{self, Ending, StoppedFor};
+use super::run::{BatchError, Engine, OnInterrupt, added};
+use super::workers::{CameTo, Closed, Job, Landed, Message, Order};
+use crate::agent::Agent;
+use crate::dispatch::error::DispatchError;
+use crate::dispatch::run::Dispatched;
+use crate::dispatch::{Request, Resume};
+use crate::durable::LockState;
+use crate::id::SessionId;
+use crate::recover::ended_manifest;
+use crate::session::manifest::{Manifest, Outcome};
+use crate::session::store::{Loaded, Urgency};
+
+impl Engine<'_> {
+    /// Takes a message.
+    pub(super) fn take(&mut self, message: Message) -> Result<(), BatchError> {
+        match message {
+            Message::Begun { item, session, came_to } => self.begun(item, session, came_to),
+            Message::Free { item, session } => self.free(item, session),
+            Message::Landing { item } => {
+                self.landing.insert(item);
+                self.about(item, |lane| Event::Merging { lane })
+            }
+            Message::Landed { item, landed } => self.landed(item, landed),
+            Message::Order(Order::Interrupt) => self.interrupt(),
+            Message::Order(Order::Hangup) => Ok(()),
+        }
+    }
+
+    fn about(&mut self, item: usize, event: impl FnOnce(crate::id::Lane) -> Event) -> Result<(), BatchError> {
+        match self.board.items().get(item).map(|item| item.record.lane.clone()) {
+            Some(lane) => self.record(vec![event(lane)]),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the sessions down and hands them to the threads that begin them. Says how many there are.
+    pub(super) fn begin_sessions(&mut self, items: &[usize]) -> Result<usize, BatchError> {
+        let mut events = Vec::new();
+        let mut jobs = Vec::new();
+        for at in items {
+            let Some(item) = self.board.items().get(*at) else { continue };
+            let lane = item.record.lane.clone();
+            match self.source.request(&item.record, &self.board) {
+                Err(why) => events.push(Event::Skipped { lane, why }),
+                Ok(request) => {
+                    let attempt = item.attempts().saturating_add(1);
+                    let model = self.setup.retry.model(attempt).map(str::to_owned);
+                    let request = again(request, item.sessions.last().copied(), attempt, model.as_deref());
+                    let session_id = request.session;
+                    events.push(Event::Starting { lane, session_id, attempt, model });
+                    jobs.push(Job { item: *at, request });
+                }
+            }
+        }
+        self.record(events)?;
+        let begun = jobs.len();
+        for job in jobs {
+            self.held_until.remove(&job.item);
+            self.workers.begin(job);
+        }
+        Ok(begun)
+    }
+
+    fn begun(&mut self, item: usize, session_id: SessionId, came_to: CameTo) -> Result<(), BatchError> {
+        match came_to {
+            CameTo::Running(dispatched) => {
+                let Dispatched { manifest, notes } = *dispatched;
+                self.about(item, |lane| launched(lane, &manifest))?;
+                for text in notes {
+                    self.about(item, |lane| Event::Warning { lanes: vec![lane], text })?;
+                }
+                self.watch.begin(self.store, session_id);
+                self.workers.wait_for(item, session_id)?;
+                match self.board.halt() {
+                    None | Some(Halt::Detached) => Ok(()),
+                    Some(why) => self.stop(session_id, StoppedFor::Halt(why), Urgency::Graceful),
+                }
+            }
+            CameTo::Withdrawn => self.about(item, |lane| Event::Withdrawn { lane, session_id }),
+            CameTo::Failed(error) => {
+                let first = self.board.items().get(item).is_none_or(|item| item.attempts() <= 1);
+                self.about(item, |lane| match error {
+                    DispatchError::Busy { session, .. } if first => {
+                        Event::Skipped { lane, why: Skip::Busy { session_id: Some(session) } }
+                    }
+                    DispatchError::Contended { .. } if first => {
+                        Event::Skipped { lane, why: Skip::Busy { session_id: None } }
+                    }
+                    error => Event::NotLaunched { lane, session_id, reason: error.to_string() },
+                })
+            }
+        }
+    }
+
+    fn free(&mut self, item: usize, session_id: SessionId) -> Result<(), BatchError> {
+        let Some(known) = self.board.items().get(item).filter(|i| i.session() == Some(session_id)) else {
+            return Ok(());
+        };
+        let never_ran = matches!(known.phase, Phase::Starting { .. });
+        let attempts = known.attempts();
+        let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
+        let (rate_limits, rate_limited) = self.watch.end(session_id);
+        self.slow_down(rate_limits)?;
+        let (outcome, reason, work, usage) = match manifest {
+            Ok(manifest) => {
+                let outcome = manifest.outcome.unwrap_or(Outcome::Lost);
+                (outcome, manifest.reason, manifest.work.map(Box::new), manifest.usage.map(Box::new))
+            }
+            // Unknown is never success.
+            Err(error) => (Outcome::Lost, Some(error.to_string()), None, None),
+        };
+        if never_ran && outcome == Outcome::LaunchFailed {
+            return self.about(item, |lane| Event::Withdrawn { lane, session_id });
+        }
+        let stopped_for = self.stopped_for.remove(&session_id);
+        let ending = Ending { outcome: &outcome, attempts, rate_limited, stopped_for };
+        let next = retry::next(ending, &self.setup.retry, self.setup.landing);
+        if let Next::Retry { after_s } = next {
+            let until = Duration::try_from_secs_f64(after_s).ok().and_then(|d| Instant::now().checked_add(d));
+            self.held_until.extend(until.map(|until| (item, until)));
+        }
+        let merge = next == Next::Merge;
+        self.about(item, |lane| Event::Ended { lane, session_id, outcome, reason, work, usage, next })?;
+        if merge {
+            self.land(item);
+        }
+        self.add_further()
+    }
+
+    fn land(&mut self, item: usize) {
+        if let Some(known) = self.board.items().get(item) {
+            self.workers.land(item, known.record.lane.clone(), known.record.title.clone());
+        }
+    }
+
+    fn landed(&mut self, item: usize, landed: Landed) -> Result<(), BatchError> {
+        self.landing.remove(&item);
+        match landed {
+            Landed::Merged { into, commit, closed, notes } => {
+                self.about(item, |lane| Event::Merged { lane, into, commit })?;
+                if closed == Closed::Yes {
+                    self.about(item, |lane| Event::Closed { lane })?;
+                }
+                for text in notes {
+                    self.about(item, |lane| Event::Warning { lanes: vec![lane], text })?;
+                }
+            }
+            Landed::Not { reason, files } => {
+                self.about(item, |lane| Event::NotMerged { lane, reason, files })?;
+            }
+        }
+        self.add_further()
+    }
+
+    fn add_further(&mut self) -> Result<(), BatchError> {
+        let added = self.further().into_iter().map(added).collect();
+        self.record(added)
+    }
+
+    fn interrupt(&mut self) -> Result<(), BatchError> {
+        match (self.board.halt(), self.setup.on_interrupt) {
+            (Some(Halt::Detached), _) => Ok(()),
+            (None, OnInterrupt::Leave) => self.halt(Halt::Detached, Urgency::Graceful),
+            (None, OnInterrupt::End) => self.halt(Halt::Interrupted, Urgency::Graceful),
+            (Some(why), OnInterrupt::Leave) if !why.is_for_now() => {
+                self.halt(Halt::Detached, Urgency::Graceful)
+            }
+            (Some(_), _) => self.halt(Halt::Interrupted, Urgency::AtOnce),
+        }
+    }
+
+    /// Finds out what became of what was under way when the batch was killed or left.
+    pub(super) fn take_up(&mut self) -> Result<(), BatchError> {
+        for at in 0..self.board.items().len() {
+            let Some(item) = self.board.items().get(at) else { continue };
+            match (&item.phase, item.session()) {
+                (Phase::Merging { .. }, _) => self.land(at),
+                (_, Some(session)) => self.take_up_session(at, session)?,
+                (Phase::Waiting | Phase::Over(_), None)
+                | (Phase::Starting { .. } | Phase::Running { .. }, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_up_session(&mut self, item: usize, session_id: SessionId) -> Result<(), BatchError> {
+        let starting =
+            self.board.items().get(item).is_some_and(|i| matches!(i.phase, Phase::Starting { .. }));
+        let (lock, loaded) = self.store.observe(session_id)?;
+        match loaded {
+            Loaded::Missing => return self.about(item, |lane| Event::Withdrawn { lane, session_id }),
+            Loaded::Manifest(manifest) if starting && lock == LockState::Held => {
+                self.about(item, |lane| launched(lane, &manifest))?;
+            }
+            Loaded::Manifest(_) | Loaded::Newer { .. } | Loaded::Damaged { .. } => {}
+        }
+        self.watch.begin(self.store, session_id);
+        Ok(self.workers.wait_for(item, session_id)?)
+    }
+}
+
+fn launched(lane: crate::id::Lane, manifest: &Manifest) -> Event {
+    Event::Launched {
+        lane,
+        session_id: manifest.session_id,
+        branch: manifest.worktree.branch.clone(),
+        worktree: manifest.worktree.path.clone(),
+        pid: manifest.process.agent.as_ref().map(|agent| agent.pid.get()),
+    }
+}
+
+/// The request for one more session of an item: with more time, a stronger model, and what the agent knew before.
+fn again(mut request: Request, last: Option<SessionId>, attempt: u32, model: Option<&str>) -> Request {
+    request.limits.timeout_s = retry::timeout(request.limits.timeout_s, attempt);
+    let Agent::Pi(_) = &request.agent.agent else { return request };
+    if let Some(model) = model {
+        request.agent.extra.extend(["--model".to_owned(), model.to_owned()]);
+    }
+    if let Some(session) = last {
+        let ticket = &request.place.ticket;
+        let workflow = [request.agent.workflow.clone(), ticket.to_string()];
+        let task = workflow.into_iter().chain(request.agent.flags.iter().cloned());
+        let task = task.collect::<Vec<_>>().join(" ");
+        let prompt = format!(
+            "Continue with ticket {ticket}: your last session was ended before it was done. Look at what is there, \
+             finish the task ({task}) and commit it."
+        );
+        request.agent.resume = Some(Resume { session, prompt });
+    }
+    request
+}

@@ -1,0 +1,250 @@
+//! A batch's journal: `<store>/batches/<id>/journal.jsonl`, one entry a line, durable before the act that it announces.
+//!
+//! Who holds the batch's lock appends; the file only grows. A last line that a crash cut off was never acted upon: it is
+//! cut away before anything is appended. An event of a newer version makes the journal one that is shown and not
+//! resumed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::event::{BatchId, Entry, Event};
+use crate::durable::{self, FileError, HeldLock};
+use crate::failpoint;
+use crate::session::store::Store;
+
+/// The largest journal that is read, in bytes.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// A journal that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A file could not be read, written or locked.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A line is no entry.
+    #[error("{} is damaged in line {line}: {why}", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An entry could not be put into JSON.
+    #[error("could not encode an entry of a batch: {0}")]
+    Encode(serde_json::Error),
+    /// Another process runs this batch.
+    #[error("batch {0} is being run by another ralph")]
+    Busy(BatchId),
+}
+
+/// The right to append to a batch's journal.
+#[derive(Debug)]
+#[must_use = "the batch's lock is let go when this is dropped"]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    _lock: HeldLock,
+}
+
+/// A batch that has a journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The batch.
+    pub id: BatchId,
+    /// Its entries.
+    pub entries: Vec<Entry>,
+}
+
+impl Journal {
+    /// The journal of a new batch.
+    pub fn begin(store: &Store, id: BatchId) -> Result<Self, JournalError> {
+        let dir = dir(store, id);
+        durable::create_private_dir(&dir)?;
+        let lock = HeldLock::try_take(&dir.join("lock"))?.ok_or(JournalError::Busy(id))?;
+        let path = dir.join("journal.jsonl");
+        let file = open(&path)?;
+        durable::sync_dir(&dir)?;
+        Ok(Self { file, path, _lock: lock })
+    }
+
+    /// The journal of a batch that no one runs any more, and its entries.
+    pub fn take_up(store: &Store, id: BatchId) -> Result<(Self, Vec<Entry>), JournalError> {
+        let dir = dir(store, id);
+        let lock = HeldLock::try_take(&dir.join("lock"))?.ok_or(JournalError::Busy(id))?;
+        let path = dir.join("journal.jsonl");
+        let (entries, whole) = read(&path)?;
+        let file = open(&path)?;
+        file.set_len(whole).map_err(|e| FileError::io("cut off the torn end of", &path, e))?;
+        Ok((Self { file, path, _lock: lock }, entries))
+    }
+
+    /// Appends the entries, and returns when they are on disk.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), JournalError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut lines, entry).map_err(JournalError::Encode)?;
+            lines.push(b'\n');
+        }
+        let failed = |operation| {
+            let path = self.path.clone();
+            move |e: io::Error| FileError::io(operation, &path, e)
+        };
+        let end = self.file.seek(SeekFrom::End(0)).map_err(failed("write"))?;
+        if let Err(error) = self.file.write_all(&lines) {
+            // A part of an entry would make what follows it unreadable.
+            drop(self.file.set_len(end));
+            return Err(failed("write")(error).into());
+        }
+        self.file.sync_data().map_err(failed("bring to disk"))?;
+        failpoint::hit("batch.journaled");
+        Ok(())
+    }
+}
+
+/// Every batch with a journal, the newest first, and what is wrong with those that cannot be read.
+pub fn known(store: &Store) -> Result<(Vec<Known>, Vec<JournalError>), JournalError> {
+    let root = root(store);
+    let entries = match fs::read_dir(&root) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
+        Err(e) => return Err(FileError::io("list", &root, e).into()),
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut ids: Vec<BatchId> = names.filter_map(|name| name.parse().ok()).collect();
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    let mut batches = Vec::new();
+    let mut damaged = Vec::new();
+    for id in ids {
+        match read(&dir(store, id).join("journal.jsonl")) {
+            Ok((entries, _)) => batches.push(Known { id, entries }),
+            Err(error) => damaged.push(error),
+        }
+    }
+    Ok((batches, damaged))
+}
+
+impl Known {
+    /// Whether something is left to be done in it.
+    pub fn is_unfinished(&self) -> bool {
+        let begun = matches!(self.entries.first(), Some(Entry { event: Event::Begun { .. }, .. }));
+        begun && !self.entries.iter().any(|entry| entry.event == Event::Finished)
+    }
+
+    /// What the command that began it comes to.
+    pub fn key(&self) -> Option<&str> {
+        match self.entries.first() {
+            Some(Entry { event: Event::Begun { key, .. }, .. }) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The command that began it.
+    pub fn command(&self) -> Option<&[String]> {
+        match self.entries.first() {
+            Some(Entry { event: Event::Begun { command, .. }, .. }) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+fn root(store: &Store) -> PathBuf {
+    store.root().join("batches")
+}
+
+fn dir(store: &Store, id: BatchId) -> PathBuf {
+    root(store).join(id.to_string())
+}
+
+fn open(path: &Path) -> Result<File, FileError> {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|e| FileError::io("open", path, e))
+}
+
+/// The entries, and how many bytes of the file they are.
+fn read(path: &Path) -> Result<(Vec<Entry>, u64), JournalError> {
+    let bytes = durable::read(path, MAX_BYTES)?.unwrap_or_default();
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let lines = bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
+    let mut entries = Vec::new();
+    for (number, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        let entry = serde_json::from_slice(line).map_err(|e| JournalError::Damaged {
+            path: path.to_owned(),
+            line: number + 1,
+            why: e.to_string(),
+        })?;
+        entries.push(entry);
+    }
+    Ok((entries, whole as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::board::tests::{begun, entry, items};
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+        (folder, store)
+    }
+
+    #[test]
+    fn what_was_appended_is_read_again_and_only_one_may_append() {
+        let (_folder, store) = store();
+        let id = BatchId::generate();
+        let mut journal = Journal::begin(&store, id).unwrap();
+        let entries = [entry(begun(items(&[("a", &[])]))), entry(Event::Resumed)];
+        journal.append(&entries).unwrap();
+        assert!(matches!(Journal::take_up(&store, id), Err(JournalError::Busy(_))));
+        drop(journal);
+        let (mut journal, read) = Journal::take_up(&store, id).unwrap();
+        assert_eq!(read, entries);
+        assert!(known(&store).unwrap().0[0].is_unfinished());
+        journal.append(&[entry(Event::Finished)]).unwrap();
+        assert!(!known(&store).unwrap().0[0].is_unfinished());
+    }
+
+    #[test]
+    fn a_torn_last_line_was_never_written() {
+        let (_folder, store) = store();
+        let id = BatchId::generate();
+        let mut journal = Journal::begin(&store, id).unwrap();
+        journal.append(&[entry(begun(items(&[("a", &[])]))), entry(Event::Resumed)]).unwrap();
+        drop(journal);
+        let path = dir(&store, id).join("journal.jsonl");
+        let whole = fs::read(&path).unwrap();
+        let first = whole.iter().position(|byte| *byte == b'\n').unwrap();
+        for end in first + 1..whole.len() {
+            fs::write(&path, &whole[..end]).unwrap();
+            let (mut journal, entries) = Journal::take_up(&store, id).unwrap();
+            assert_eq!(entries.len(), 1, "cut at {end}");
+            journal.append(&[entry(Event::Finished)]).unwrap();
+            assert_eq!(read(&path).unwrap().0[1], entry(Event::Finished), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_journal_that_is_damaged_is_told_with_its_line() {
+        let (_folder, store) = store();
+        let id = BatchId::generate();
+        drop(Journal::begin(&store, id).unwrap());
+        fs::write(dir(&store, id).join("journal.jsonl"), "{\"at\": 3}\n").unwrap();
+        let (batches, damaged) = known(&store).unwrap();
+        assert!(batches.is_empty());
+        assert!(damaged[0].to_string().contains("line 1"), "{}", damaged[0]);
+    }
+}

@@ -1,0 +1,258 @@
+//! What happens beside the loop: sessions are begun by a few threads, and awaited by one thread each, which sleeps until
+//! the session's lock is free. All of it comes back as a [`Message`].
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::dispatch::error::DispatchError;
+use crate::dispatch::run::{Dispatched, dispatch};
+use crate::dispatch::{Context, Environment, Request};
+use crate::id::{Lane, SessionId};
+use crate::process::identity::Machine;
+use crate::session::store::Store;
+
+/// A thread that only waits needs no more.
+const SMALL_STACK: usize = 64 << 10;
+
+/// Something that the loop is told.
+#[derive(Debug)]
+pub enum Message {
+    /// A session was begun, or could not be.
+    Begun {
+        /// The item.
+        item: usize,
+        /// The session.
+        session: SessionId,
+        /// What came of it.
+        came_to: CameTo,
+    },
+    /// No one holds the session any more.
+    Free {
+        /// The item.
+        item: usize,
+        /// The session.
+        session: SessionId,
+    },
+    /// An item's work is being merged.
+    Landing {
+        /// The item.
+        item: usize,
+    },
+    /// An item's work was merged, or could not be.
+    Landed {
+        /// The item.
+        item: usize,
+        /// What came of it.
+        landed: Landed,
+    },
+    /// A person's wish.
+    Order(Order),
+}
+
+/// What beginning a session came to.
+#[derive(Debug)]
+pub enum CameTo {
+    /// Its agent runs.
+    Running(Box<Dispatched>),
+    /// It does not.
+    Failed(DispatchError),
+    /// It was not begun, because the batch was halted first.
+    Withdrawn,
+}
+
+/// What merging an item's work came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Landed {
+    /// It is in this branch, which is at this commit now.
+    Merged {
+        /// The branch.
+        into: String,
+        /// The commit.
+        commit: String,
+        /// Whether its ticket was closed there.
+        closed: Closed,
+        /// What there is to say.
+        notes: Vec<String>,
+    },
+    /// It is where it was.
+    Not {
+        /// Why.
+        reason: String,
+        /// The files in conflict or in the way.
+        files: Vec<String>,
+    },
+}
+
+/// Whether ralph closed an item's ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It did.
+    Yes,
+    /// It was closed already, or is none of ralph's business.
+    No,
+}
+
+/// A person's wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Ctrl-C, or a request to end.
+    Interrupt,
+    /// The terminal has gone.
+    Hangup,
+}
+
+/// Something that merges the work of lanes, one after the other.
+pub trait Lander: Send {
+    /// Merges the lane's work.
+    fn land(&mut self, lane: &Lane, title: Option<&str>) -> Landed;
+}
+
+/// A session to begin.
+#[derive(Debug)]
+pub struct Job {
+    /// The item.
+    pub item: usize,
+    /// What to dispatch.
+    pub request: Request,
+}
+
+/// The threads.
+#[derive(Debug)]
+pub struct Workers {
+    jobs: Sender<Job>,
+    landings: Option<Sender<(usize, Lane, Option<String>)>>,
+    messages: Sender<Message>,
+    starts_halted: Arc<AtomicBool>,
+    landings_halted: Arc<AtomicBool>,
+    store: Store,
+}
+
+impl Workers {
+    /// So many threads that begin sessions, in contexts of their own.
+    pub fn start(
+        count: usize,
+        environment: &Environment,
+        machine: &Machine,
+        store: &Store,
+        messages: Sender<Message>,
+    ) -> io::Result<Self> {
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let halted = Arc::new(AtomicBool::new(false));
+        for _ in 0..count.max(1) {
+            let starter = Starter {
+                queue: Arc::clone(&queue),
+                messages: messages.clone(),
+                halted: Arc::clone(&halted),
+                environment: environment.clone(),
+                machine: machine.clone(),
+            };
+            thread::Builder::new().name("starter".into()).spawn(move || starter.run())?;
+        }
+        let landings_halted = Arc::new(AtomicBool::new(false));
+        let store = store.clone();
+        Ok(Self { jobs, landings: None, messages, starts_halted: halted, landings_halted, store })
+    }
+
+    /// From now on, work is merged by `lander`.
+    pub fn merge_with(&mut self, mut lander: Box<dyn Lander>) -> io::Result<()> {
+        let (sender, queue) = channel::<(usize, Lane, Option<String>)>();
+        let (messages, halted) = (self.messages.clone(), Arc::clone(&self.landings_halted));
+        thread::Builder::new().name("lander".into()).spawn(move || {
+            for (item, lane, title) in queue {
+                // Taken up again, the batch merges what it did not come to.
+                if halted.load(Ordering::SeqCst) || messages.send(Message::Landing { item }).is_err() {
+                    return;
+                }
+                let landed = lander.land(&lane, title.as_deref());
+                if messages.send(Message::Landed { item, landed }).is_err() {
+                    return;
+                }
+            }
+        })?;
+        self.landings = Some(sender);
+        Ok(())
+    }
+
+    /// Begins a session.
+    pub fn begin(&self, job: Job) {
+        // The threads live as long as this does.
+        drop(self.jobs.send(job));
+    }
+
+    /// Merges an item's work, after those that were asked for before.
+    pub fn land(&self, item: usize, lane: Lane, title: Option<String>) {
+        if let Some(landings) = &self.landings {
+            drop(landings.send((item, lane, title)));
+        }
+    }
+
+    /// Begins none of the sessions that still wait for a thread.
+    pub fn halt_starts(&self) {
+        self.starts_halted.store(true, Ordering::SeqCst);
+    }
+
+    /// Merges nothing that is not being merged already.
+    pub fn halt_landings(&self) {
+        self.landings_halted.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until no one holds the session.
+    pub fn wait_for(&self, item: usize, session: SessionId) -> io::Result<()> {
+        let (store, messages) = (self.store.clone(), self.messages.clone());
+        thread::Builder::new().name("waiter".into()).stack_size(SMALL_STACK).spawn(move || {
+            // A lock that cannot be waited for is looked at by who reads the manifest next.
+            drop(store.wait_until_free(session));
+            // No one may be listening any more.
+            drop(messages.send(Message::Free { item, session }));
+        })?;
+        Ok(())
+    }
+}
+
+struct Starter {
+    queue: Arc<Mutex<Receiver<Job>>>,
+    messages: Sender<Message>,
+    halted: Arc<AtomicBool>,
+    environment: Environment,
+    machine: Machine,
+}
+
+impl Starter {
+    fn run(self) {
+        let mut context = None;
+        loop {
+            let job = match self.queue.lock() {
+                Ok(queue) => queue.recv(),
+                Err(_) => return,
+            };
+            let Ok(Job { item, request }) = job else { return };
+            let session = request.session;
+            let came_to = self.begin(&mut context, &request);
+            let message = Message::Begun { item, session, came_to };
+            if self.messages.send(message).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn begin(&self, context: &mut Option<Context>, request: &Request) -> CameTo {
+        if self.halted.load(Ordering::SeqCst) {
+            return CameTo::Withdrawn;
+        }
+        let context = match context {
+            Some(context) => context,
+            None => match Context::open(self.environment.clone(), self.machine.clone()) {
+                Ok(opened) => context.insert(opened),
+                Err(error) => return CameTo::Failed(error.into()),
+            },
+        };
+        match dispatch(context, request) {
+            Ok(dispatched) => CameTo::Running(Box::new(dispatched)),
+            Err(error) => CameTo::Failed(error),
+        }
+    }
+}

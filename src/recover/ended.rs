@@ -1,0 +1,82 @@
+//! The last word on a session that no one holds any more: its manifest, settled first where that was left open.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::act::{RecoverError, Scope, Settled, recover};
+use crate::id::SessionId;
+use crate::process::identity::Machine;
+use crate::session::manifest::Manifest;
+use crate::session::store::{Loaded, Store, StoreError};
+
+/// How long someone else who settles the session is waited for.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A session whose end is not on record, and could not be put there.
+#[derive(Debug, thiserror::Error)]
+pub enum EndedError {
+    /// A newer ralph wrote its manifest.
+    #[error("session {session}: its manifest was written by a newer ralph")]
+    Newer {
+        /// The session.
+        session: SessionId,
+    },
+    /// It was never begun.
+    #[error("session {session} never came into place")]
+    NeverInPlace {
+        /// The session.
+        session: SessionId,
+    },
+    /// Nothing that waiting would change keeps it open.
+    #[error("session {session}: its end could not be settled: {why}")]
+    Left {
+        /// The session.
+        session: SessionId,
+        /// What keeps it open.
+        why: String,
+    },
+    /// It stays open.
+    #[error("session {session}: its end could not be settled")]
+    Open {
+        /// The session.
+        session: SessionId,
+    },
+    /// Settling failed.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The manifest of a session that no one holds any more; one that was left open is settled first.
+pub fn ended_manifest(store: &Store, here: &Machine, id: SessionId) -> Result<Manifest, EndedError> {
+    // Someone else may be settling it at this moment: what they find out counts.
+    let until = Instant::now() + SETTLE_PATIENCE;
+    while Instant::now() < until {
+        match store.load(id)? {
+            Loaded::Manifest(manifest) if manifest.is_ended() => return Ok(*manifest),
+            Loaded::Newer { .. } => return Err(EndedError::Newer { session: id }),
+            Loaded::Missing if store.running_entry(id)?.is_none() => {
+                return Err(EndedError::NeverInPlace { session: id });
+            }
+            Loaded::Manifest(_) | Loaded::Damaged { .. } | Loaded::Missing => {
+                let recovered = recover(store, here, Scope::Living)?;
+                let ours = recovered.into_iter().find(|one| one.session == id).map(|one| one.settled);
+                match ours {
+                    Some(Settled::Left(why)) => return Err(EndedError::Left { session: id, why }),
+                    Some(Settled::Contended | Settled::Alive) => thread::sleep(PAUSE),
+                    Some(Settled::Ended { .. } | Settled::Retired | Settled::Discarded) => {}
+                    // Not on record as living: someone has settled it, or its manifest is damaged.
+                    None if store.running_entry(id)?.is_none() => break,
+                    None => thread::sleep(PAUSE),
+                }
+            }
+        }
+    }
+    match store.load(id)? {
+        Loaded::Manifest(manifest) if manifest.is_ended() => Ok(*manifest),
+        _ => Err(EndedError::Open { session: id }),
+    }
+}
