@@ -2,7 +2,7 @@
 //! supervised session.
 //!
 //! Imports go down only, and `tests/architecture.rs` holds the rule:
-//! `cli` → `recover` → `dispatch`, `supervisor`, `removal`, `report` → `launch` → `git`, `session`, `agent`, `ticket`
+//! `cli` → `recover` → `dispatch`, `supervisor`, `merge`, `removal`, `report` → `launch` → `git`, `session`, `agent`, `ticket`
 //! → `config`, `process`, `durable`, `id`, `failpoint`. Rooms of one storey do not know each other.
 
 #[cfg(not(target_os = "linux"))]
@@ -17,6 +17,7 @@ pub mod failpoint;
 pub mod git;
 pub mod id;
 pub mod launch;
+pub mod merge;
 pub mod process;
 pub mod recover;
 pub mod removal;

@@ -10,6 +10,7 @@ use crate::durable::FileError;
 use crate::git::{ErrorClass, GitError};
 use crate::id::NameError;
 use crate::launch::LaunchError;
+use crate::merge::MergeError;
 use crate::recover::RecoverError;
 use crate::removal::RemovalError;
 use crate::session::store::StoreError;
@@ -113,6 +114,12 @@ impl From<FileError> for CliError {
 
 impl From<RemovalError> for CliError {
     fn from(error: RemovalError) -> Self {
+        Self { exit: exit_of(error.class()), message: error.to_string(), hint: error.hint() }
+    }
+}
+
+impl From<MergeError> for CliError {
+    fn from(error: MergeError) -> Self {
         Self { exit: exit_of(error.class()), message: error.to_string(), hint: error.hint() }
     }
 }
