@@ -2,8 +2,8 @@
 //! supervised session.
 //!
 //! Imports go down only, and `tests/architecture.rs` holds the rule:
-//! `cli` → `batch` → `recover` → `dispatch`, `supervisor`, `removal`, `report` → `launch` → `git`, `session`, `agent`, `ticket`
-//! → `config`, `process`, `durable`, `id`, `failpoint`. Rooms of one storey do not know each other.
+//! `cli` → `batch` → `recover` → `dispatch`, `supervisor`, `merge`, `removal`, `report` → `launch` → `git`, `session`,
+//! `agent`, `ticket` → `config`, `process`, `durable`, `id`, `failpoint`. Rooms of one storey do not know each other.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("ralph supervises processes with pidfds, a child subreaper and /proc: it runs on Linux only");
@@ -18,6 +18,7 @@ pub mod failpoint;
 pub mod git;
 pub mod id;
 pub mod launch;
+pub mod merge;
 pub mod process;
 pub mod recover;
 pub mod removal;

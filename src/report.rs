@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::durable::LockState;
-use crate::git::tree_now;
+use crate::git::{GitError, Repo, tip_of, tree_now};
 use crate::id::{BranchName, Lane, SessionId, TicketId};
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::{Manifest, Outcome, State, Usage, Work};
@@ -53,9 +53,24 @@ pub struct LaneReport {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Where it was merged, if its branch has nothing new since.
+    pub merged: Option<Merged>,
     /// What lies in the tree now, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirty: Option<Dirty>,
+}
+
+/// A lane's merge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Merged {
+    /// The branch that it was merged into.
+    pub into: BranchName,
+    /// What that branch was moved to.
+    pub commit: String,
+    /// When.
+    pub at: Timestamp,
+    #[serde(skip)]
+    tip: String,
 }
 
 /// Whether a lane's worktree is there.
@@ -119,6 +134,18 @@ pub fn add_titles(lanes: &mut [LaneReport], folder: &TicketFolder) {
     }
 }
 
+/// Forgets the merges of lanes that have new work since.
+pub fn forget_old_merges(lanes: &mut [LaneReport], repo: &Repo) -> Result<(), GitError> {
+    for lane in lanes {
+        if let Some(merged) = &lane.merged
+            && tip_of(repo, &lane.branch)?.is_some_and(|tip| tip.as_str() != merged.tip)
+        {
+            lane.merged = None;
+        }
+    }
+    Ok(())
+}
+
 /// One lane.
 pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError> {
     let (activity, manifest) = match record.current_session {
@@ -154,6 +181,12 @@ pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError
         created_at: manifest.as_ref().map(|m| m.created_at),
         started_at: manifest.as_ref().and_then(|m| m.started_at),
         ended_at: manifest.as_ref().and_then(|m| m.ended_at),
+        merged: record.merged().map(|merged| Merged {
+            into: merged.into,
+            commit: merged.commit,
+            at: merged.at,
+            tip: merged.tip,
+        }),
         dirty: None,
     })
 }

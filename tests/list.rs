@@ -51,6 +51,7 @@ fn every_lane_has_its_state_its_outcome_and_its_work() {
             "activity": "ended", "session_id": first["session_id"], "attempt": 1, "state": "ended",
             "outcome": "succeeded", "reason": null, "work": first["work"], "usage": first["usage"],
             "created_at": first["created_at"], "started_at": first["started_at"], "ended_at": first["ended_at"],
+            "merged": null,
         })
     );
     let failed = lane(&lanes, "T-2");

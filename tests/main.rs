@@ -49,6 +49,8 @@ mod list;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod meta;
 #[cfg(test)]
 mod model_server;

@@ -41,6 +41,9 @@ fn every_setting_has_a_value_and_an_origin() {
     worktree-root  [SANDBOX]/work/app.ralph  default
     approve-project  false  default
     prompt-check  files  default
+    merge-strategy  merge  default
+    verify  none  default
+    verify-timeout  30m  default
     "#);
     let rows = repo.ralph(&["config", "--json"]).run().ok().json();
     assert_eq!(rows.as_array().unwrap().len(), said.lines().count() - 1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{self, Capture, Limit, Output, Size, Words, Workflow, WorktreeRoot};
+use crate::config::{self, Capture, Limit, MergeStrategy, Output, Size, Words, Workflow, WorktreeRoot};
 use crate::id::{BranchName, Lane, RefName};
 
 /// Run many coding agents side by side on one git repository: one ticket, one branch, one worktree, one supervised
@@ -74,6 +74,8 @@ pub enum WorktreeCommand {
     Stop(StopArgs),
     /// Follow a session that runs; open pi on one that has ended
     Attach(LaneArg),
+    /// Bring the ticket's work into a branch; no one's checkout is disturbed
+    Merge(MergeArgs),
     /// Move a worktree to the trash, if nothing could be lost
     Remove(RemoveArgs),
     /// Bring back a worktree that was removed
@@ -236,6 +238,23 @@ pub struct StopArgs {
     /// Do not wait for the agent to end itself
     #[arg(long)]
     pub now: bool,
+}
+
+/// Arguments of `merge`.
+#[derive(Debug, Clone, Args)]
+pub struct MergeArgs {
+    /// The ticket, or TICKET@BASE where it has several lanes
+    #[arg(value_name = "TICKET")]
+    pub lane: Lane,
+    /// The branch to merge into [default: the one that the lane started from]
+    #[arg(long, value_name = "BRANCH")]
+    pub into: Option<RefName>,
+    /// A merge commit, one commit that holds all, the commits made anew on top, or as they are
+    #[arg(long, value_name = "merge|squash|rebase|ff")]
+    pub strategy: Option<MergeStrategy>,
+    /// Print what would be done and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Arguments of `remove`.

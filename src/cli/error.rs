@@ -11,6 +11,7 @@ use crate::git::{ErrorClass, GitError};
 use crate::id::NameError;
 use crate::launch::LaunchError;
 use crate::launch::stop::StopError;
+use crate::merge::MergeError;
 use crate::recover::{EndedError, RecoverError};
 use crate::removal::RemovalError;
 use crate::session::store::StoreError;
@@ -114,6 +115,12 @@ impl From<FileError> for CliError {
 
 impl From<RemovalError> for CliError {
     fn from(error: RemovalError) -> Self {
+        Self { exit: exit_of(error.class()), message: error.to_string(), hint: error.hint() }
+    }
+}
+
+impl From<MergeError> for CliError {
+    fn from(error: MergeError) -> Self {
         Self { exit: exit_of(error.class()), message: error.to_string(), hint: error.hint() }
     }
 }

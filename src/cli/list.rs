@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, age, one_line, outcome_word, table};
 use super::surroundings::Surroundings;
 use crate::git::{Look, look};
-use crate::report::{Activity, Dirty, LaneReport, TreeState, add_titles, lanes};
+use crate::report::{Activity, Dirty, LaneReport, TreeState, add_titles, forget_old_merges, lanes};
 use crate::session::launch::LaunchSpec;
 use crate::session::manifest::State;
 use crate::ticket::TicketFolder;
@@ -28,6 +28,7 @@ pub fn run(global: &Global, args: &ListArgs, out: &Out) -> CliResult {
     for problem in &damaged {
         out.note(&problem.to_string());
     }
+    forget_old_merges(&mut reports, &here.context.repo)?;
     // Titles are a help; a folder that cannot be read takes nothing else away.
     if let Some(folder) =
         here.context.repo.main_checkout().and_then(|main| TicketFolder::open(main).ok().flatten())
@@ -91,6 +92,7 @@ fn shortened(text: &str, chars: usize) -> String {
 
 fn state(report: &LaneReport) -> (String, Tone) {
     match report.activity {
+        Activity::None | Activity::Ended if report.merged.is_some() => ("merged".to_owned(), Tone::Good),
         Activity::None => ("idle".to_owned(), Tone::Faint),
         Activity::Live => {
             let word = match &report.state {
@@ -113,6 +115,7 @@ fn state(report: &LaneReport) -> (String, Tone) {
 
 fn note(report: &LaneReport) -> String {
     let mut notes = Vec::new();
+    notes.extend(report.merged.as_ref().map(|merged| format!("in {}", merged.into)));
     if report.worktree_state == TreeState::Missing {
         notes.push("worktree missing".to_owned());
     }

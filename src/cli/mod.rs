@@ -17,6 +17,7 @@ mod inspect;
 mod list;
 mod live;
 mod logs;
+mod merge;
 mod meta;
 mod path;
 mod recover;
@@ -111,6 +112,7 @@ fn command(cli: &Cli, out: &Out) -> CliResult {
             WorktreeCommand::Wait(args) => wait::run(global, args, out),
             WorktreeCommand::Stop(args) => stop::run(global, args, out),
             WorktreeCommand::Attach(args) => attach::run(global, args, out),
+            WorktreeCommand::Merge(args) => merge::run(global, args, out),
             WorktreeCommand::Remove(args) => remove::run(global, args, out),
             WorktreeCommand::Restore(args) => restore::run(global, args, out),
             WorktreeCommand::Recover => recover::run(global, out),

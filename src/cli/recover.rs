@@ -13,7 +13,9 @@ use crate::recover::{Scope, Settled, recover};
 pub fn run(global: &Global, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
     let recovered = recover(here.store(), &here.context.machine, Scope::Everything)?;
-    here.settle_removals(&here.worktree_root(out)?, out)?;
+    let root = here.worktree_root(out)?;
+    here.settle_removals(&root, out)?;
+    here.settle_merges(&root, out)?;
     if out.form() == Form::Json {
         let rows: Vec<_> = recovered
             .iter()

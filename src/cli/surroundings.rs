@@ -13,6 +13,7 @@ use crate::agent::{Agent, Capture, pi};
 use crate::config::{self, Layer, Limit, Places, Resolution, Settings};
 use crate::dispatch::{AgentRequest, Context, Environment, Place, PromptCheck};
 use crate::id::{Lane, RefName, SessionId, TicketId};
+use crate::merge;
 use crate::process::identity::Machine;
 use crate::recover::{Scope, Settled, recover};
 use crate::removal;
@@ -128,7 +129,26 @@ impl Surroundings {
                 | Settled::Left(_) => {}
             }
         }
-        self.settle_removals(root, out)
+        self.settle_removals(root, out)?;
+        self.settle_merges(root, out)
+    }
+
+    /// Finishes merges that were interrupted.
+    pub fn settle_merges(&self, root: &Path, out: &Out) -> CliResult<()> {
+        for one in merge::settle(&self.merge_place(root))? {
+            match one {
+                merge::Settled::Undone(what) => {
+                    out.note(&format!("{what}: its interrupted merge had not happened"));
+                }
+                merge::Settled::Finished(what) => {
+                    out.note(&format!("{what}: its interrupted merge was finished"));
+                }
+                merge::Settled::Left(what, error) => {
+                    out.note(&format!("{what}: its interrupted merge is left as it is: {error}"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Finishes removals and restorations that were interrupted.
@@ -156,6 +176,12 @@ impl Surroundings {
     /// The folder for new worktrees, by the settings.
     pub fn worktree_root(&self, out: &Out) -> CliResult<PathBuf> {
         Ok(self.settings(Layer::default(), out)?.worktree_root.of(self.main()))
+    }
+
+    /// Where merges happen.
+    pub fn merge_place<'a>(&'a self, root: &'a Path) -> merge::Place<'a> {
+        let Context { repo, store, machine, .. } = &self.context;
+        merge::Place { repo, store, machine, root }
     }
 
     /// Where removals happen.

@@ -21,5 +21,7 @@ pub use root::WorktreeRoot;
 pub use settings::{Key, Layer, Origin, Row, Settings, Source};
 pub use size::{Size, SizeError};
 pub use sources::{ConfigError, Notice, Place, Repository, Resolution, Sources, load};
-pub use value::{Base, Capture, Limit, Output, ProjectTrust, PromptCheck, Refusal, Workflow};
+pub use value::{
+    Base, Capture, Limit, MergeStrategy, Output, ProjectTrust, PromptCheck, Refusal, Verify, Workflow,
+};
 pub use words::{Command, Words};

@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use super::root::WorktreeRoot;
 use super::size::Size;
-use super::value::{Base, Capture, Limit, Output, ProjectTrust, PromptCheck, Refusal, Said, Value, Workflow};
+use super::value::{
+    Base, Capture, Limit, MergeStrategy, Output, ProjectTrust, PromptCheck, Refusal, Said, Value, Verify,
+    Workflow,
+};
 use super::wording;
 use super::words::{Command, Words};
 
@@ -129,6 +132,12 @@ settings! {
     approve_project: ProjectTrust, ApproveProject = "approve-project", Approval, ProjectTrust::AgentDecides;
     /// Whether the workflow's prompt must be found in a file.
     prompt_check: PromptCheck, PromptCheck = "prompt-check", Open, PromptCheck::Files;
+    /// How work comes into a branch.
+    merge_strategy: MergeStrategy, MergeStrategy = "merge-strategy", Open, MergeStrategy::Merge;
+    /// What a merged result has to pass before it lands.
+    verify: Verify, Verify = "verify", Approval, Verify::Off;
+    /// How long that may take.
+    verify_timeout: Limit<Duration>, VerifyTimeout = "verify-timeout", Open, Limit::At(Duration::from_secs(30 * 60));
 }
 
 fn default_flags() -> Words {
@@ -287,6 +296,9 @@ mod tests {
         assert_eq!(value("agent"), r#"["pi"]"#);
         assert_eq!(value("approve-project"), "false");
         assert_eq!(value("prompt-check"), "files");
+        assert_eq!(value("merge-strategy"), "merge");
+        assert_eq!(value("verify"), "none");
+        assert_eq!(value("verify-timeout"), "30m");
     }
 
     #[test]

@@ -270,6 +270,75 @@ choice! {
     }
 }
 
+choice! {
+    /// How a lane's work comes into a branch.
+    MergeStrategy, "merge, squash, rebase or ff", {
+        /// A merge commit, always.
+        Merge = "merge",
+        /// One commit that holds all of it.
+        Squash = "squash",
+        /// Its commits, each made anew on top of the branch.
+        Rebase = "rebase",
+        /// Its commits as they are, where the branch has no others.
+        Ff = "ff",
+    }
+}
+
+/// A check that a merged result has to pass: a command line for the shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verify {
+    /// There is none: written `none`.
+    Off,
+    /// The command line.
+    Shell(String),
+}
+
+impl Verify {
+    /// The command line, where there is one.
+    pub fn command(&self) -> Option<&str> {
+        match self {
+            Self::Off => None,
+            Self::Shell(command) => Some(command),
+        }
+    }
+}
+
+impl FromStr for Verify {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let text = text.trim();
+        match text {
+            "none" => Ok(Self::Off),
+            "" => Err(Refusal::Expected("a command line for the shell, or none")),
+            _ if text.contains('\0') => Err(Refusal::Expected("a command line without a NUL character")),
+            _ => Ok(Self::Shell(text.to_owned())),
+        }
+    }
+}
+
+impl Value for Verify {
+    fn from_said(said: &Said) -> Result<Self, Refusal> {
+        match said {
+            Said::Texts(words) => {
+                let words = words.iter().map(String::as_str);
+                let joined =
+                    shlex::try_join(words).map_err(|_| Refusal::Expected("words without a NUL character"))?;
+                joined.parse()
+            }
+            other => text(other, "a command line for the shell, or \"none\"")?.parse(),
+        }
+    }
+
+    fn shown(&self) -> String {
+        wording::escaped(self.command().unwrap_or("none"))
+    }
+
+    fn canonical(&self) -> Vec<String> {
+        vec![self.command().unwrap_or("none").to_owned()]
+    }
+}
+
 /// The agent's command that opens the prompt, such as `/tf`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workflow(String);
@@ -343,6 +412,18 @@ mod tests {
         assert_eq!("30m".parse(), Ok(Limit::At(Duration::from_secs(1800))));
         assert_eq!("1k".parse::<Limit<Size>>(), Err(Refusal::BelowLeastCap(LEAST_CAP)));
         assert!(Duration::from_said(&Said::Text("none".to_owned())).is_err(), "grace cannot be off");
+    }
+
+    #[test]
+    fn a_check_is_a_line_for_the_shell_or_words_that_become_one() {
+        let of = |said: Said| Verify::from_said(&said).map(|verify| verify.command().map(str::to_owned));
+        assert_eq!(of(Said::Text(" a && b ".into())), Ok(Some("a && b".into())));
+        assert_eq!(of(Said::Texts(vec!["a".into(), "b c".into()])), Ok(Some("a 'b c'".into())));
+        assert_eq!(of(Said::Text("none".into())), Ok(None));
+        for none in [Said::Text("  ".into()), Said::Text("a\0".into()), Said::Texts(vec![]), Said::Number(1)]
+        {
+            assert!(of(none.clone()).is_err(), "{none:?} was taken");
+        }
     }
 
     #[test]

@@ -207,7 +207,7 @@ impl Asked {
 }
 
 /// The attribute files outside the commit that git reads too.
-fn attribute_files(settings: &Settings, common: &Path) -> Vec<PathBuf> {
+pub(super) fn attribute_files(settings: &Settings, common: &Path) -> Vec<PathBuf> {
     let mut files = vec![common.join("info/attributes"), PathBuf::from("/etc/gitattributes")];
     match settings.path("core.attributesFile") {
         Some(file) => files.push(file),
@@ -221,7 +221,7 @@ fn attribute_files(settings: &Settings, common: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {
+pub(super) fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {
     // The user's own file may well be a link into a collection of settings.
     match file.canonicalize() {
         Ok(real) if real.is_file() => Ok(durable::read(&real, ATTRIBUTES_LIMIT)?),
@@ -247,11 +247,7 @@ fn configured_filters(settings: &Settings) -> Result<BTreeMap<String, Vec<String
 }
 
 fn refuse_relative(name: &str, commands: &[String], used_by: &str) -> Result<(), GitError> {
-    let relative = |command: &&String| {
-        let program = command.split_whitespace().next().unwrap_or_default().trim_start_matches(['"', '\'']);
-        program.contains('/') && !program.starts_with(['/', '~', '$'])
-    };
-    match commands.iter().find(relative) {
+    match commands.iter().find(|command| is_relative(command)) {
         None => Ok(()),
         Some(command) => Err(GitError::RelativeFilter {
             filter: name.to_owned(),
@@ -259,6 +255,12 @@ fn refuse_relative(name: &str, commands: &[String], used_by: &str) -> Result<(),
             command: command.clone(),
         }),
     }
+}
+
+/// Whether a command's program is a path that means another file in every folder.
+pub(super) fn is_relative(command: &str) -> bool {
+    let program = command.split_whitespace().next().unwrap_or_default().trim_start_matches(['"', '\'']);
+    program.contains('/') && !program.starts_with(['/', '~', '$'])
 }
 
 fn why_by_settings(settings: &Settings, git_dir: &Path) -> Result<Option<WhyGitProgram>, GitError> {

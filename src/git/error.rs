@@ -294,6 +294,48 @@ pub enum GitError {
         /// The configured command.
         command: String,
     },
+    /// A merge driver that would run a program out of the worktree.
+    #[error(
+        "the merge driver {driver:?}, used by {used_by:?}, runs {command:?}: a relative command would run whatever \
+         the checked-out branch brings along"
+    )]
+    RelativeDriver {
+        /// The driver's name.
+        driver: String,
+        /// The file that says so.
+        used_by: String,
+        /// The configured command.
+        command: String,
+    },
+    /// A merge strategy that needs a checkout.
+    #[error("`pull.twohead` names the merge strategy {name:?}, which cannot work without a checkout")]
+    MergeStrategyUnknown {
+        /// Its name.
+        name: String,
+    },
+    /// Two commits that have no history in common.
+    #[error("{} and {} have no history in common", one.short(), other.short())]
+    UnrelatedHistories {
+        /// One.
+        one: CommitId,
+        /// The other.
+        other: CommitId,
+    },
+    /// git does not know who commits.
+    #[error("git does not know who you are, so nothing can be committed in your name")]
+    NoIdentity,
+    /// A commit could not be signed.
+    #[error("the commit could not be signed: {said}")]
+    NotSigned {
+        /// What git said.
+        said: String,
+    },
+    /// git works in a worktree, or was killed there.
+    #[error("git's lock {path:?} is there: git works in that worktree, or was killed there")]
+    IndexLocked {
+        /// The lock.
+        path: PathBuf,
+    },
     /// A reference that moved between the look and the write.
     #[error("the reference {name:?} moved meanwhile, so it was not written")]
     RefMoved {
@@ -403,6 +445,10 @@ impl GitError {
             | Self::RootNotOurs { .. }
             | Self::RootUnwritable { .. }
             | Self::RelativeFilter { .. }
+            | Self::RelativeDriver { .. }
+            | Self::MergeStrategyUnknown { .. }
+            | Self::NoIdentity
+            | Self::NotSigned { .. }
             | Self::ProgramMissing { .. } => ErrorClass::CannotDo,
             Self::LockBusy { .. }
             | Self::BranchInUse { .. }
@@ -423,6 +469,8 @@ impl GitError {
             | Self::AlreadyComplete { .. }
             | Self::ChangedMeanwhile { .. }
             | Self::RegistryUnsteady { .. }
+            | Self::UnrelatedHistories { .. }
+            | Self::IndexLocked { .. }
             | Self::RefMoved { .. } => ErrorClass::Refused,
             Self::File(error) if error.kind().is_some_and(is_the_machines) => ErrorClass::CannotDo,
             Self::Io { source, .. } if is_the_machines(source.kind()) => ErrorClass::CannotDo,

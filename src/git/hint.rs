@@ -56,6 +56,21 @@ impl GitError {
             Self::RelativeFilter { filter, .. } => {
                 format!("set `filter.{filter}.*` to a program on PATH, or to an absolute path")
             }
+            Self::RelativeDriver { driver, .. } => {
+                format!("set `merge.{driver}.driver` to a program on PATH, or to an absolute path")
+            }
+            Self::MergeStrategyUnknown { .. } => {
+                "`git config --unset pull.twohead`, or merge by hand in a checkout".to_owned()
+            }
+            Self::NoIdentity => {
+                "tell git: `git config --global user.name NAME` and `git config --global user.email ADDRESS`".to_owned()
+            }
+            Self::NotSigned { .. } => {
+                "try `git commit -S` by hand; `git config commit.gpgSign false` turns signing off".to_owned()
+            }
+            Self::IndexLocked { path } => {
+                format!("if no git is running there, remove it: `rm {}`", quoted(path))
+            }
             Self::ProgramMissing { .. } => "install git 2.38 or newer, and have it on PATH".to_owned(),
             Self::LockedByUser { path, .. } => format!("`git worktree unlock {}`, if that no longer holds", quoted(path)),
             Self::NotRegistered { path } => format!(

@@ -141,6 +141,15 @@ impl Answer {
         if self.status.success() { Ok(self.stdout) } else { Err(self.failure()) }
     }
 
+    /// Standard output of a call that ended with one of these exit statuses.
+    pub(super) fn into_stdout_of(self, codes: &[i32]) -> Result<Vec<u8>, GitError> {
+        if self.code().is_some_and(|code| codes.contains(&code)) {
+            Ok(self.stdout)
+        } else {
+            Err(self.failure())
+        }
+    }
+
     pub(super) fn code(&self) -> Option<i32> {
         self.status.code()
     }

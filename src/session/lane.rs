@@ -34,5 +34,36 @@ pub struct LaneRecord {
     pub extra: Map<String, Value>,
 }
 
+/// The last merge of a lane: what ancestry alone cannot tell after a squash or a rebase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedRecord {
+    /// The branch that it was merged into.
+    pub into: BranchName,
+    /// What that branch was before.
+    pub before: String,
+    /// What it was moved to.
+    pub commit: String,
+    /// The lane's own commit that was merged. A branch that is elsewhere now has new work.
+    pub tip: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The key of a [`MergedRecord`] in a lane's record.
+const MERGED: &str = "merged";
+
+impl LaneRecord {
+    /// The last merge of the lane, where there was one. One that cannot be read is none.
+    pub fn merged(&self) -> Option<MergedRecord> {
+        serde_json::from_value(self.extra.get(MERGED)?.clone()).ok()
+    }
+
+    /// The record with this merge in it.
+    pub fn with_merged(mut self, merged: &MergedRecord) -> Result<Self, serde_json::Error> {
+        self.extra.insert(MERGED.to_owned(), serde_json::to_value(merged)?);
+        Ok(self)
+    }
+}
+
 /// The version of [`LaneRecord`] that is written.
 pub const LANE_VERSION: u32 = 1;

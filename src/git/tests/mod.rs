@@ -9,6 +9,7 @@ mod evidence;
 pub(crate) mod fixture;
 mod forwarding;
 mod lanes;
+mod merging;
 mod opening;
 mod programs;
 mod refusals;

@@ -1,0 +1,86 @@
+//! A folder that holds a commit's attribute files and nothing else: what git needs of a checkout to choose merge
+//! drivers as it would there.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::git::engine::{attribute_files, is_relative, read_attributes};
+use crate::git::{CommitId, GitError, Repo};
+
+/// Makes the folder below `scratch`. Refuses merge drivers in use that would run a program out of a worktree.
+pub(super) fn attributes_folder(repo: &Repo, scratch: &Path, commit: &CommitId) -> Result<PathBuf, GitError> {
+    let top = scratch.join("attributes");
+    match fs::remove_dir_all(&top) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(GitError::io("remove", &top, e)),
+        _ => {}
+    }
+    fs::create_dir(&top).map_err(|e| GitError::io("create", &top, e))?;
+    let relative = relative_drivers(repo)?;
+    for (path, content) in files_of(repo, commit)? {
+        refuse_relative(&relative, &content, &path.to_string_lossy())?;
+        let file = top.join(&path);
+        let folder = file.parent().unwrap_or(&top);
+        fs::create_dir_all(folder).map_err(|e| GitError::io("create", folder, e))?;
+        fs::write(&file, content).map_err(|e| GitError::io("write", &file, e))?;
+    }
+    if !relative.is_empty() {
+        for file in attribute_files(&repo.settings()?, repo.common_dir()) {
+            if let Some(content) = read_attributes(&file)? {
+                refuse_relative(&relative, &content, &file.to_string_lossy())?;
+            }
+        }
+    }
+    Ok(top)
+}
+
+/// The attribute files of a commit, by path.
+fn files_of(repo: &Repo, commit: &CommitId) -> Result<Vec<(PathBuf, Vec<u8>)>, GitError> {
+    let mut found: Vec<(PathBuf, String)> = Vec::new();
+    repo.fetching().args(["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]).for_each_record(
+        &mut |record| {
+            // `<mode> blob <name>\t<path>`; git follows no attribute file that is a link.
+            let Ok(text) = std::str::from_utf8(record) else { return };
+            if let Some((facts, path)) = text.split_once('\t')
+                && (path == ".gitattributes" || path.ends_with("/.gitattributes"))
+                && facts.starts_with("100")
+                && let Some(name) = facts.rsplit(' ').next()
+                && is_inside(Path::new(path))
+            {
+                found.push((path.into(), name.to_owned()));
+            }
+        },
+    )?;
+    let content = |(path, name): (PathBuf, String)| {
+        Ok((path, repo.fetching().args(["cat-file", "blob", &name]).succeed()?))
+    };
+    found.into_iter().map(content).collect()
+}
+
+/// A tree may be made to name anything.
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(name) if name != ".git"))
+}
+
+/// The merge drivers whose command is a path that is not absolute: name and command.
+fn relative_drivers(repo: &Repo) -> Result<Vec<(String, String)>, GitError> {
+    let settings = repo.settings()?;
+    let drivers = settings.matching("merge.*")?.into_iter().filter_map(|(key, command)| {
+        let name = key.strip_prefix("merge.")?.strip_suffix(".driver")?.to_owned();
+        is_relative(&command).then_some((name, command))
+    });
+    Ok(drivers.collect())
+}
+
+fn refuse_relative(drivers: &[(String, String)], content: &[u8], file: &str) -> Result<(), GitError> {
+    let words = content.split(u8::is_ascii_whitespace).filter_map(|word| std::str::from_utf8(word).ok());
+    let named = |name: &str| drivers.iter().find(|(driver, _)| driver == name);
+    match words.filter_map(|word| word.strip_prefix("merge=")).find_map(named) {
+        None => Ok(()),
+        Some((driver, command)) => Err(GitError::RelativeDriver {
+            driver: driver.clone(),
+            used_by: file.to_owned(),
+            command: command.clone(),
+        }),
+    }
+}

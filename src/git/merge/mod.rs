@@ -1,0 +1,27 @@
+//! Merging without a checkout: results computed from commits alone, branches moved by compare-and-swap, and the
+//! worktrees that have a moved branch checked out brought along.
+//!
+//! What a merge comes to is git's own answer, in every part: `git merge-tree`, `git rebase`, `git commit-tree`,
+//! `git read-tree` and `git update-ref` do the work, with the user's settings, merge drivers and attributes.
+//! No hook runs.
+//!
+//! Limits: a submodule that both sides moved is a conflict, since only its own checkout could tell more. Unfinished
+//! merges of other tools are none of ours.
+
+mod attributes;
+mod changed;
+mod commit;
+mod follow;
+mod land;
+mod rebase;
+mod touched;
+mod tree;
+
+pub use changed::{Change, last_change, touched_files};
+pub use commit::{NewCommit, Signing, commit_tree, refuse_without_identity, signing, squashed_commits};
+pub use follow::{
+    Blocked, Follower, Kept, Reconcile, Versions, Way, WhyBlocked, follow, resume, still_follows, way,
+};
+pub use land::{Named, advance, contains, named, pin_merge, unpin_merge};
+pub use rebase::{Rebased, rebase};
+pub use tree::{TreeId, TreeMerge, merge_trees, tree_of};

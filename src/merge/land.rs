@@ -1,0 +1,149 @@
+//! Moving a target, and the worktrees that have it checked out, as one step: on record, by compare-and-swap, then
+//! the worktrees.
+
+use super::error::MergeError;
+use super::queue::{self, Entry, Landing, LaneMerge, Stage};
+use super::status_line::reconcile;
+use super::{Place, REPO_PATIENCE};
+use crate::failpoint;
+use crate::git::{
+    Blocked, CommitId, Follower, GitError, Way, WhyBlocked, advance, follow, pin_merge, unpin_merge, way,
+};
+use crate::id::BranchName;
+use crate::session::store::{LaneLock, StoreError};
+
+/// What is to land.
+#[derive(Debug)]
+pub(super) struct Load<'a> {
+    pub(super) target: &'a BranchName,
+    pub(super) from: &'a CommitId,
+    pub(super) to: &'a CommitId,
+    /// What the reflog says.
+    pub(super) log: &'a str,
+    /// The lane that is merged by it.
+    pub(super) lane: Option<LaneMerge>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Landed {
+    /// The target has moved.
+    Done {
+        /// The worktrees that followed.
+        trees: Vec<Follower>,
+        /// What could not be finished, and will be tried again.
+        notes: Vec<String>,
+    },
+    /// The target is not where it was any more: nothing has moved.
+    Moved,
+}
+
+/// Keeps a commit that nothing leads to yet.
+pub(super) fn keep(
+    place: &Place<'_>,
+    entry: &Entry,
+    commit: &CommitId,
+    known: &[&CommitId],
+) -> Result<(), MergeError> {
+    let lock = place.repo.lock(REPO_PATIENCE)?;
+    Ok(pin_merge(place.repo, &lock, &entry.id.to_string(), commit, known)?)
+}
+
+/// Lands it. The lane is that of `claim`.
+pub(super) fn land(
+    place: &Place<'_>,
+    entry: &mut Entry,
+    load: Load<'_>,
+    claim: Option<&LaneLock>,
+) -> Result<Landed, MergeError> {
+    let Place { repo, store, .. } = *place;
+    let Load { target, from, to, log, lane } = load;
+    // The files of the merge are written into worktrees by git, through filters that must not come from there.
+    repo.engine_for(to)?;
+    let trees = match way(repo, target, from, to, &reconcile)? {
+        Way::Clear(trees) => trees,
+        Way::Blocked(blocked) => return Err(MergeError::InTheWay { target: target.clone(), blocked }),
+    };
+    let landing = Landing { target: target.clone(), from: from.clone(), to: to.clone(), trees, lane };
+    {
+        let lock = repo.lock(REPO_PATIENCE)?;
+        entry.stage = Stage::Landing(Box::new(landing.clone()));
+        queue::write(store, entry)?;
+        failpoint::hit("merge.recorded");
+        match advance(repo, &lock, target, from, to, log) {
+            Ok(()) => {}
+            Err(GitError::RefMoved { .. }) => {
+                entry.stage = Stage::Making;
+                queue::write(store, entry)?;
+                return Ok(Landed::Moved);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    failpoint::hit("merge.landed");
+    let mut notes = Vec::new();
+    let mut followed = Vec::new();
+    for tree in &landing.trees {
+        match follow(repo, tree, from, to) {
+            Ok(()) => followed.push(tree.clone()),
+            Err(error) if followed.is_empty() && take_back(place, entry, &landing)? => {
+                let why = WhyBlocked::Refused(error.to_string());
+                let blocked = Blocked { tree: tree.path.clone(), why };
+                return Err(MergeError::InTheWay { target: target.clone(), blocked });
+            }
+            Err(error) => notes.push(format!(
+                "{} has {target} checked out and could not be brought along: {error}; `ralph worktree recover` \
+                 tries again",
+                tree.path.display()
+            )),
+        }
+    }
+    failpoint::hit("merge.followed");
+    if notes.is_empty() {
+        finish(place, entry, &landing, claim)?;
+    }
+    Ok(Landed::Done { trees: followed, notes })
+}
+
+/// Moves the target back where it was, before any worktree has followed. `false`: it is elsewhere by now.
+fn take_back(place: &Place<'_>, entry: &mut Entry, landing: &Landing) -> Result<bool, MergeError> {
+    let lock = place.repo.lock(REPO_PATIENCE)?;
+    let back = advance(place.repo, &lock, &landing.target, &landing.to, &landing.from, "ralph: merge undone");
+    match back {
+        Ok(()) => {
+            entry.stage = Stage::Making;
+            queue::write(place.store, entry)?;
+            Ok(true)
+        }
+        Err(GitError::RefMoved { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Records the merge with its lane, and lets go of everything that was only there for it.
+pub(super) fn finish(
+    place: &Place<'_>,
+    entry: &Entry,
+    landing: &Landing,
+    claim: Option<&LaneLock>,
+) -> Result<(), MergeError> {
+    if let (Some(merge), Some(claim)) = (&landing.lane, claim)
+        && let Some(lane) = place.store.lane(&merge.lane)?
+    {
+        let lane = lane.with_merged(&merge.record);
+        let lane = lane.map_err(|source| StoreError::Encode { what: "a merge", source })?;
+        place.store.write_lane(claim, &lane)?;
+    }
+    failpoint::hit("merge.lane");
+    discard(place, entry)
+}
+
+/// Lets go of everything that was only there for a merge.
+pub(super) fn discard(place: &Place<'_>, entry: &Entry) -> Result<(), MergeError> {
+    {
+        let lock = place.repo.lock(REPO_PATIENCE)?;
+        unpin_merge(place.repo, &lock, &entry.id.to_string())?;
+    }
+    failpoint::hit("merge.unpinned");
+    Ok(queue::close(place.store, entry.id)?)
+}

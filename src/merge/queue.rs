@@ -1,0 +1,246 @@
+//! The line in which the merges of a repository stand, and what each is about to do.
+//!
+//! Whoever holds `merge.lock` is at it; the lock's content says who that is, for those who wait. An entry
+//! `queue/<id>.json` is there from before anything is made until all of it is done, so that any entry that is found
+//! by who has the lock was left by someone who was killed. Its folder `queue/<id>/` holds what only lasts as long.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::MergeError;
+use super::{Place, Progress};
+use crate::durable::{self, FileError, HeldLock};
+use crate::git::Follower;
+use crate::id::{BranchName, Lane};
+use crate::session::lane::MergedRecord;
+use crate::session::store::{Store, StoreError};
+
+/// The version of an entry's format.
+const QUEUE_VERSION: u32 = 1;
+
+const MAX_ENTRY: u64 = 16 << 20;
+const MAX_HOLDER: u64 = 1 << 10;
+
+/// How often a merge that waits looks whether it was called off.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A merge, from before it is begun until it is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// The version of this format: 1.
+    pub(super) schema_version: u32,
+    /// Which one.
+    pub(super) id: MergeId,
+    /// What is merged: a lane's name, or a file's.
+    pub(super) what: String,
+    /// When it was begun.
+    pub(super) begun_at: Timestamp,
+    /// How far it is.
+    pub(super) stage: Stage,
+}
+
+/// How far a merge is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "at")]
+pub(super) enum Stage {
+    /// Being made: nothing that anyone sees has changed.
+    Making,
+    /// The target moves, and the worktrees that have it checked out follow.
+    Landing(Box<Landing>),
+}
+
+/// What is to happen as one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Landing {
+    /// The branch that moves.
+    pub(super) target: BranchName,
+    /// From where.
+    pub(super) from: crate::git::CommitId,
+    /// To where.
+    pub(super) to: crate::git::CommitId,
+    /// The worktrees that follow.
+    pub(super) trees: Vec<Follower>,
+    /// The lane that is merged by it, and what its record is to say.
+    pub(super) lane: Option<LaneMerge>,
+}
+
+/// What a lane's record is to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct LaneMerge {
+    pub(super) lane: Lane,
+    pub(super) record: MergedRecord,
+}
+
+/// The name of a merge: sorts by the time it was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct MergeId(uuid::Uuid);
+
+impl MergeId {
+    fn generate() -> Self {
+        Self(uuid::Uuid::now_v7())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        uuid::Uuid::parse_str(text).ok().filter(|id| id.hyphenated().to_string() == text).map(Self)
+    }
+}
+
+impl std::fmt::Display for MergeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.hyphenated())
+    }
+}
+
+/// The first place in the line.
+#[derive(Debug)]
+#[must_use = "the next one's turn comes when this is dropped"]
+pub(super) struct Turn {
+    _lock: HeldLock,
+}
+
+/// Waits for the turn of `what`, and says whom it waits for.
+pub(super) fn wait_for_turn(
+    store: &Store,
+    what: &str,
+    progress: &dyn Progress,
+) -> Result<Option<Turn>, MergeError> {
+    durable::create_private_dir(store.root())?;
+    let path = lock_file(store);
+    let mut told = false;
+    loop {
+        if let Some(lock) = HeldLock::take_within(&path, if told { LOOK } else { Duration::ZERO })? {
+            return Ok(Some(signed(lock, &path, what)?));
+        }
+        if progress.is_cancelled() {
+            return Ok(None);
+        }
+        if !told {
+            let holder = durable::read(&path, MAX_HOLDER).ok().flatten().unwrap_or_default();
+            let holder = String::from_utf8_lossy(&holder).trim().to_owned();
+            let holder = if holder.is_empty() { "another merge".to_owned() } else { holder };
+            progress.note(&format!("{what} waits for its turn: {holder} is being merged"));
+            told = true;
+        }
+    }
+}
+
+/// The turn, where no one has it.
+pub(super) fn turn_if_free(store: &Store, what: &str) -> Result<Option<Turn>, MergeError> {
+    let path = lock_file(store);
+    match HeldLock::try_take(&path)? {
+        Some(lock) => Ok(Some(signed(lock, &path, what)?)),
+        None => Ok(None),
+    }
+}
+
+/// Says in the lock who has it.
+fn signed(lock: HeldLock, path: &Path, what: &str) -> Result<Turn, MergeError> {
+    let text = format!("{what} (process {})\n", std::process::id());
+    let write = |file: &fs::File| file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0));
+    write(lock.file()).map_err(|e| FileError::io("write", path, e))?;
+    Ok(Turn { _lock: lock })
+}
+
+/// Begins a merge: its entry is on record, and its folder is there.
+pub(super) fn begin(place: &Place<'_>, _turn: &Turn, what: &str) -> Result<Entry, MergeError> {
+    let entry = Entry {
+        schema_version: QUEUE_VERSION,
+        id: MergeId::generate(),
+        what: what.to_owned(),
+        begun_at: Timestamp::now(),
+        stage: Stage::Making,
+    };
+    durable::create_private_dir(&folder(place.store))?;
+    write(place.store, &entry)?;
+    durable::create_private_dir(&scratch(place.store, entry.id))?;
+    Ok(entry)
+}
+
+/// Replaces an entry.
+pub(super) fn write(store: &Store, entry: &Entry) -> Result<(), StoreError> {
+    let encoded = serde_json::to_vec_pretty(entry);
+    let mut bytes = encoded.map_err(|source| StoreError::Encode { what: "a merge", source })?;
+    bytes.push(b'\n');
+    Ok(durable::write(&file(store, entry.id), &bytes)?)
+}
+
+/// Takes an entry away, and its folder.
+pub(super) fn close(store: &Store, id: MergeId) -> Result<(), StoreError> {
+    clear(store, id)?;
+    let path = file(store, id);
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &path, e).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Empties an entry's folder away.
+fn clear(store: &Store, id: MergeId) -> Result<(), StoreError> {
+    let path = scratch(store, id);
+    match fs::remove_dir_all(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &path, e).into()),
+        _ => Ok(()),
+    }
+}
+
+/// The merges that have an entry, oldest first.
+pub(super) fn waiting(store: &Store) -> Result<Vec<MergeId>, StoreError> {
+    let folder = folder(store);
+    let failed = |source| StoreError::List { path: folder.clone(), source };
+    let listing = match fs::read_dir(&folder) {
+        Ok(listing) => listing,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut ids = Vec::new();
+    for item in listing {
+        let name = item.map_err(failed)?.file_name();
+        ids.extend(name.to_str().and_then(|name| MergeId::parse(name.strip_suffix(".json")?)));
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// An entry, read as hostile: bounded, of this version only, and of the name that it has.
+pub(super) fn read(store: &Store, id: MergeId) -> Result<Option<Entry>, StoreError> {
+    #[derive(Deserialize)]
+    struct VersionOnly {
+        schema_version: u64,
+    }
+    let path = file(store, id);
+    let damaged = |why: String| StoreError::Damaged { path: path.clone(), why };
+    let Some(bytes) = durable::read(&path, MAX_ENTRY)? else { return Ok(None) };
+    let version: VersionOnly = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    if version.schema_version > u64::from(QUEUE_VERSION) {
+        return Err(StoreError::Newer { path, version: version.schema_version });
+    }
+    let entry: Entry = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    if entry.id != id {
+        return Err(damaged(format!("it is the entry of {}", entry.id)));
+    }
+    Ok(Some(entry))
+}
+
+/// The folder of an entry.
+pub(super) fn scratch(store: &Store, id: MergeId) -> PathBuf {
+    folder(store).join(id.to_string())
+}
+
+fn file(store: &Store, id: MergeId) -> PathBuf {
+    folder(store).join(format!("{id}.json"))
+}
+
+fn folder(store: &Store) -> PathBuf {
+    store.root().join("queue")
+}
+
+fn lock_file(store: &Store) -> PathBuf {
+    store.root().join("merge.lock")
+}

@@ -1,0 +1,98 @@
+//! Finishing merges that were interrupted: what has landed is brought to its end, what has not never happened.
+
+use std::time::Duration;
+
+use super::Place;
+use super::error::MergeError;
+use super::land::{discard, finish};
+use super::queue::{self, Entry, Landing, Stage, Turn};
+use crate::git::{contains, resume, still_follows, tip_of};
+use crate::session::store::{LaneClaim, LaneLock};
+
+/// What became of a merge that had been interrupted.
+#[derive(Debug)]
+pub enum Settled {
+    /// It had not landed, and did not happen.
+    Undone(String),
+    /// It had landed, and is finished.
+    Finished(String),
+    /// It was left as it is, and why.
+    Left(String, MergeError),
+}
+
+/// Finishes everything that was begun and that no one is at. Cheap where there is nothing to do.
+pub fn settle(place: &Place<'_>) -> Result<Vec<Settled>, MergeError> {
+    if queue::waiting(place.store)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Whoever has the turn settles what was left before.
+    let Some(turn) = queue::turn_if_free(place.store, "what was left")? else { return Ok(Vec::new()) };
+    settle_in_turn(place, &turn, None)
+}
+
+/// The same for who has the turn, and perhaps a lane.
+pub(super) fn settle_in_turn(
+    place: &Place<'_>,
+    _turn: &Turn,
+    claim: Option<&LaneLock>,
+) -> Result<Vec<Settled>, MergeError> {
+    let mut settled = Vec::new();
+    for id in queue::waiting(place.store)? {
+        let entry = match queue::read(place.store, id) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => continue,
+            Err(error) => {
+                settled.push(Settled::Left(id.to_string(), error.into()));
+                continue;
+            }
+        };
+        let what = entry.what.clone();
+        settled.push(match settle_one(place, &entry, claim) {
+            Ok(Some(settled)) => settled,
+            // Its lane is someone's, who is about to merge or to work: the next one will do.
+            Ok(None) => continue,
+            Err(error) => Settled::Left(what, error),
+        });
+    }
+    Ok(settled)
+}
+
+fn settle_one(
+    place: &Place<'_>,
+    entry: &Entry,
+    claim: Option<&LaneLock>,
+) -> Result<Option<Settled>, MergeError> {
+    match &entry.stage {
+        Stage::Landing(landing) if has_landed(place, landing)? => {
+            let held = match &landing.lane {
+                Some(merge) if claim.is_none_or(|claim| *claim.lane() != merge.lane) => {
+                    match place.store.claim_lane(&merge.lane, Duration::ZERO)? {
+                        LaneClaim::Claimed(claim) => Some(claim),
+                        LaneClaim::Busy(_) => return Ok(None),
+                    }
+                }
+                _ => None,
+            };
+            for tree in &landing.trees {
+                // One that has gone on to something else has nothing to follow.
+                if still_follows(place.repo, tree, &landing.target)? {
+                    resume(place.repo, tree, &landing.from, &landing.to)?;
+                }
+            }
+            finish(place, entry, landing, held.as_ref().or(claim))?;
+            Ok(Some(Settled::Finished(entry.what.clone())))
+        }
+        Stage::Making | Stage::Landing(_) => {
+            discard(place, entry)?;
+            Ok(Some(Settled::Undone(entry.what.clone())))
+        }
+    }
+}
+
+/// Whether the target has moved, and perhaps further on since.
+fn has_landed(place: &Place<'_>, landing: &Landing) -> Result<bool, MergeError> {
+    match tip_of(place.repo, &landing.target)? {
+        Some(now) => Ok(now != landing.from && contains(place.repo, &now, &landing.to)?),
+        None => Ok(false),
+    }
+}

@@ -1,0 +1,91 @@
+//! A ticket's file that was edited in nothing but its status is not in the way of a merge. Pure.
+//!
+//! `tk start` and `tk close` write the status into the file in the user's checkout, while the branch may have changed
+//! the same file. The merge's text wins, and the status of both: the branch's where it changed it, else the user's.
+
+use std::path::Path;
+
+use crate::git::Versions;
+
+/// What an edited file is to hold after a merge; `None` where the edit is in the way.
+pub(super) fn reconcile(path: &Path, versions: Versions<'_>) -> Option<String> {
+    if !is_ticket(path) {
+        return None;
+    }
+    let (old, mine, new) = (split(versions.old)?, split(versions.mine)?, split(versions.new)?);
+    if (old.before, old.after) != (mine.before, mine.after) {
+        return None;
+    }
+    let status = if new.status == old.status { mine.status } else { new.status };
+    Some(format!("{}{status}{}", new.before, new.after))
+}
+
+fn is_ticket(path: &Path) -> bool {
+    path.parent() == Some(Path::new(".tickets"))
+        && path.extension().is_some_and(|extension| extension == "md")
+}
+
+/// A ticket's text around the line of its status.
+struct Parts<'a> {
+    before: &'a str,
+    status: &'a str,
+    after: &'a str,
+}
+
+/// Takes the text apart at the `status:` line of its front matter.
+fn split(text: &str) -> Option<Parts<'_>> {
+    let mut at = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let bare = line.trim_end();
+        match number {
+            0 if bare != "---" => return None,
+            0 => {}
+            _ if bare == "---" => return None,
+            _ if line.starts_with("status:") => {
+                let (before, rest) = text.split_at_checked(at)?;
+                let (status, after) = rest.split_at_checked(line.len())?;
+                return Some(Parts { before, status, after });
+            }
+            _ => {}
+        }
+        at += line.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(status: &str, text: &str) -> String {
+        format!("---\nid: T-1\nstatus: {status}\ndeps: []\n---\n# Title\n{text}")
+    }
+
+    #[test]
+    fn only_an_edit_of_the_status_is_not_in_the_way() {
+        let path = Path::new(".tickets/T-1.md");
+        let old = ticket("open", "");
+        let cases = [
+            // The user's, the merge's, what comes of it.
+            (ticket("in_progress", ""), ticket("open", "more\n"), Some(ticket("in_progress", "more\n"))),
+            (ticket("in_progress", ""), ticket("closed", "more\n"), Some(ticket("closed", "more\n"))),
+            (ticket("closed", "a note\n"), ticket("closed", ""), None),
+            (ticket("in_progress", "").replace("deps: []", "deps: [T-2]"), ticket("closed", ""), None),
+            (ticket("in_progress", ""), "no ticket any more\n".to_owned(), None),
+            (String::new(), ticket("closed", ""), None),
+        ];
+        for (mine, new, expected) in cases {
+            let versions = Versions { old: &old, mine: &mine, new: &new };
+            assert_eq!(reconcile(path, versions), expected, "{mine:?} {new:?}");
+            assert_eq!(reconcile(Path::new("notes.md"), versions), None);
+        }
+    }
+
+    #[test]
+    fn a_status_line_outside_of_the_front_matter_is_text() {
+        let path = Path::new(".tickets/T-1.md");
+        let text = |status: &str| format!("---\nid: T-1\n---\nstatus: {status}\n");
+        let (old, mine) = (text("open"), text("closed"));
+        assert_eq!(reconcile(path, Versions { old: &old, mine: &mine, new: &old }), None);
+    }
+}
