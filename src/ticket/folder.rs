@@ -9,8 +9,10 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::markdown::{self, Ticket};
+use super::backlog::Backlog;
+use super::model::Ticket;
 use super::problem::{Problem, Why};
+use super::read;
 use super::resolve::{self, Resolution};
 use crate::durable::{self, FileError};
 use crate::id::TicketId;
@@ -44,7 +46,7 @@ pub struct Found {
     pub problems: Vec<Problem>,
 }
 
-/// All tickets, and all that is wrong in the folder.
+/// All tickets, and what is wrong in the single files of the folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The tickets, in the order of their ids.
@@ -154,34 +156,15 @@ impl TicketFolder {
                 Err(problem) => listing.problems.push(problem),
             }
         }
-        let disagreements = self.disagreements(&listing.tickets);
-        listing.problems.extend(disagreements);
         listing.problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
         listing
     }
 
-    /// The titles of the tickets that have one.
-    pub fn titles(&self) -> BTreeMap<TicketId, String> {
-        let with_title = |ticket: &Ticket| Some((ticket.id().clone(), ticket.title()?.to_owned()));
-        self.list().tickets.iter().filter_map(with_title).collect()
-    }
-
-    /// Front matter whose id is another one than the file's name says: a copy of another ticket where that one is
-    /// there, a slip otherwise.
-    fn disagreements(&self, tickets: &[Ticket]) -> Vec<Problem> {
-        let mut declared_in: BTreeMap<&TicketId, &Path> = BTreeMap::new();
-        let mut problems = Vec::new();
-        for ticket in tickets {
-            let Some((line, declared)) = ticket.other_id() else { continue };
-            let named_so = self.files.get(declared).map(|files| files.file.as_path());
-            let other = named_so.or_else(|| declared_in.insert(declared, ticket.path()));
-            let why = match other {
-                Some(other) => Why::Duplicate { id: declared.clone(), other: other.to_owned() },
-                None => Why::OtherId { declared: declared.clone(), named: ticket.id().clone() },
-            };
-            problems.push(Problem::at(ticket.path(), line, why));
-        }
-        problems
+    /// Reads every ticket into a backlog, with what is wrong in the single files. What cannot be read is not in it.
+    /// What is wrong between the tickets, the backlog says itself.
+    pub fn backlog(&self) -> (Backlog, Vec<Problem>) {
+        let Listing { tickets, problems } = self.list();
+        (Backlog::new(tickets), problems)
     }
 }
 
@@ -210,7 +193,7 @@ fn read(id: &TicketId, path: &Path) -> Result<Option<(Ticket, Vec<Problem>)>, Pr
         )
     };
     let content = durable::read(path, LARGEST).map_err(failed)?;
-    Ok(content.map(|content| markdown::read(id, path, &content)))
+    Ok(content.map(|content| read::read(id, path, &content)))
 }
 
 /// What the system says when it was told not to follow a link.

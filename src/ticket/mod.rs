@@ -2,14 +2,25 @@
 //!
 //! A ticket's id is the name of its file. The folder's names are read once, when it is opened; a ticket's content
 //! only when it is asked for. Whatever the files hold, reading them ends in a ticket, in a [`Problem`] that names
-//! file and line, or in both: never in a panic, and never in a wait.
+//! file and line, or in both: never in a panic, and never in a wait. What a [`Backlog`] says of many tickets agrees
+//! with the script; where a file says more than the script sees, such as a list over several lines, that counts.
 
+mod backlog;
+mod fields;
 mod folder;
-mod markdown;
+mod graph;
+mod layout;
+mod model;
+mod order;
 mod problem;
+mod read;
 mod resolve;
+mod tree;
+mod yaml;
 
+pub use backlog::{Backlog, Blocked, Blocker};
 pub use folder::{Found, Listing, TicketFolder};
-pub use markdown::{Status, Ticket};
-pub use problem::{Problem, Why};
+pub use model::{Dep, Priority, Status, Ticket};
+pub use problem::{Cycle, Problem, Why};
 pub use resolve::Resolution;
+pub use tree::{Draw, tree};

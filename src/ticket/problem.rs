@@ -17,6 +17,32 @@ pub struct Problem {
     pub why: Why,
 }
 
+/// Tickets of which each waits for the next, and the last for the first. It begins with the smallest id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cycle(pub(super) Vec<TicketId>);
+
+/// How many tickets of a cycle are shown.
+const CYCLE_SHOWN: usize = 20;
+
+impl Cycle {
+    /// The tickets, each once.
+    pub fn tickets(&self) -> &[TicketId] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Cycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for id in self.0.iter().take(CYCLE_SHOWN) {
+            write!(f, "{} → ", id.as_str())?;
+        }
+        if let Some(more) = self.0.len().checked_sub(CYCLE_SHOWN).filter(|more| *more > 0) {
+            write!(f, "({more} more) → ")?;
+        }
+        f.write_str(self.0.first().map_or("", TicketId::as_str))
+    }
+}
+
 /// What can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
@@ -75,6 +101,45 @@ pub enum Why {
         /// What the file's name says.
         named: TicketId,
     },
+    /// YAML refuses a field, for the reason given, escaped.
+    #[error("`{key}` is not YAML ({why}), so its line is read as `tk` reads it")]
+    NotYaml {
+        /// The field.
+        key: &'static str,
+        /// What the parser said, escaped.
+        why: String,
+    },
+    /// A field that is one text is a list, or keys and values.
+    #[error("`{0}` is not one text, so it does not count")]
+    NotAText(&'static str),
+    /// A list holds something else than texts.
+    #[error("`{0}` holds something that is not a text, or cannot be read to its end")]
+    NotATextInList(&'static str),
+    /// A field refers to what cannot be a ticket.
+    #[error("in `{key}`: {error}")]
+    Reference {
+        /// The field.
+        key: &'static str,
+        /// Why it cannot be an id.
+        error: NameError,
+    },
+    /// The priority is none.
+    #[error("the priority is \"{text}\", which is none of 0 to 4; it counts as {counts}")]
+    Priority {
+        /// What is there, escaped.
+        text: String,
+        /// The priority that the ticket has instead.
+        counts: u8,
+    },
+    /// The time of writing, escaped, is none.
+    #[error("`created` is \"{0}\", which is no time such as 2026-03-02T09:14:07Z")]
+    Created(String),
+    /// A dep that no ticket is.
+    #[error("it depends on {0}, which no ticket here is")]
+    MissingDep(TicketId),
+    /// Tickets that wait for each other.
+    #[error("these wait for each other: {0}")]
+    Cycle(Cycle),
     /// The status, escaped, is none that `tk` knows.
     #[error("the status is \"{0}\", which is none of open, in_progress and closed")]
     Status(String),

@@ -35,7 +35,10 @@ impl Checkout {
 
     fn problems(&self) -> Vec<String> {
         let place = format!("{}/", self.path("").display()).replace("//", "/");
-        self.open().list().problems.iter().map(|problem| problem.to_string().replace(&place, "")).collect()
+        let folder = self.open();
+        let (backlog, mut problems) = folder.backlog();
+        problems.extend(backlog.problems());
+        problems.iter().map(|problem| problem.to_string().replace(&place, "")).collect()
     }
 }
 
@@ -48,11 +51,15 @@ fn id(text: &str) -> TicketId {
 }
 
 #[test]
-fn a_realistic_folder_is_read_without_a_problem() {
-    let folder =
-        TicketFolder::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tickets")).unwrap().unwrap();
+fn a_realistic_folder_is_read() {
+    let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tickets/shop");
+    let folder = TicketFolder::open(&shop).unwrap().unwrap();
     let listing = folder.list();
-    assert_eq!(listing.problems, []);
+    // `tk` writes an assignee as it is given.
+    assert!(matches!(
+        &listing.problems[..],
+        [Problem { line: Some(9), why: Why::NotYaml { key: "assignee", .. }, .. }]
+    ));
     let rows: Vec<_> =
         listing.tickets.iter().map(|t| (t.id().as_str(), t.status().unwrap(), t.title().unwrap())).collect();
     assert_eq!(
@@ -66,9 +73,27 @@ fn a_realistic_folder_is_read_without_a_problem() {
             ("sh-ü5er", Status::Open, "Preise in der Schweiz auf 5 Rappen runden"),
         ]
     );
-    assert_eq!(folder.titles().len(), 6);
+    assert_eq!(listing.tickets[1].assignee(), Some("@mara"));
     assert_eq!(folder.resolve("9yj"), Resolution::Partial(id("sh-9yjn")));
     assert_eq!(folder.nearest("sh-9ynj"), [id("sh-9yjn")]);
+}
+
+#[test]
+fn a_backlog_holds_what_can_be_read_and_says_what_cannot() {
+    let checkout = Checkout::new()
+        .ticket("T-1")
+        .file("T-2.md", "---\nid: T-2\nstatus: open\ndeps: [T-1, T-3]\n---\n")
+        .file("T-4.md", "---\nid: T-4\nstatus: open\npriority: 0\ndeps: [T-1\n---\n");
+    symlink("T-1.md", checkout.path("T-3.md")).unwrap();
+    let (backlog, problems) = checkout.open().backlog();
+    let ready: Vec<&str> = backlog.ready().iter().map(|ticket| ticket.id().as_str()).collect();
+    assert_eq!((ready, backlog.blocked().len()), (vec!["T-1"], 2));
+    let files: Vec<_> = problems.iter().map(|problem| problem.path.file_name().unwrap()).collect();
+    assert_eq!(files, ["T-3.md", "T-4.md"]);
+    assert_eq!(
+        backlog.problems().iter().map(|problem| &problem.why).collect::<Vec<_>>(),
+        [&Why::MissingDep(id("T-3"))]
+    );
 }
 
 #[test]
