@@ -51,6 +51,8 @@ mod logs;
 #[cfg(test)]
 mod merge;
 #[cfg(test)]
+mod merge_crash;
+#[cfg(test)]
 mod meta;
 #[cfg(test)]
 mod model_server;

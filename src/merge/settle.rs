@@ -6,7 +6,7 @@ use super::Place;
 use super::error::MergeError;
 use super::land::{discard, finish};
 use super::queue::{self, Entry, Landing, Stage, Turn};
-use crate::git::{contains, resume, still_follows, tip_of};
+use crate::git::{contains, resume, tip_of};
 use crate::session::store::{LaneClaim, LaneLock};
 
 /// What became of a merge that had been interrupted.
@@ -74,10 +74,7 @@ fn settle_one(
                 _ => None,
             };
             for tree in &landing.trees {
-                // One that has gone on to something else has nothing to follow.
-                if still_follows(place.repo, tree, &landing.target)? {
-                    resume(place.repo, tree, &landing.from, &landing.to)?;
-                }
+                resume(place.repo, tree, &landing.target, &landing.from, &landing.to)?;
             }
             finish(place, entry, landing, held.as_ref().or(claim))?;
             Ok(Some(Settled::Finished(entry.what.clone())))

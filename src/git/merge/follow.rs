@@ -264,28 +264,36 @@ pub fn follow(repo: &Repo, tree: &Follower, old: &CommitId, new: &CommitId) -> R
     }
     read_tree(repo, tree, old, new, &[])?.into_stdout()?;
     failpoint::hit("follow.read");
-    give_back(tree)
+    give_back(repo, tree, &touched)
 }
 
-/// Whether a worktree still has the branch checked out, and its index is not what the branch holds: an interrupted
-/// [`follow`] of it can be finished.
-pub fn still_follows(repo: &Repo, tree: &Follower, branch: &BranchName) -> Result<bool, GitError> {
+/// Finishes an interrupted [`follow`] of a branch that has moved, perhaps further on since. A worktree that has another
+/// branch checked out by now has nothing to follow. What someone has put into a touched file since then stays, and is
+/// an error.
+pub fn resume(
+    repo: &Repo,
+    tree: &Follower,
+    branch: &BranchName,
+    old: &CommitId,
+    new: &CommitId,
+) -> Result<(), GitError> {
     let here =
         matches!(registry::head_of(&tree.admin), Ok(Some(Head::Branch(name))) if name == branch.as_str());
     if !here || !there(&tree.path)? {
-        return Ok(false);
+        return Ok(());
     }
-    let unlike =
-        tree.read(repo).args(["diff-index", "--cached", "--quiet", "--ignore-submodules=none", "HEAD", "--"]);
-    let unlike = unlike.run()?;
-    let code = unlike.code();
-    unlike.into_stdout_of(&[0, 1])?;
-    Ok(code == Some(1) || !tree.kept.is_empty())
+    wait_for_index(tree)?;
+    let answer = tree
+        .read(repo)
+        .args(["diff-index", "--cached", "--quiet", "--ignore-submodules=none", "HEAD", "--"])
+        .run()?;
+    let as_head = answer.code() == Some(0);
+    answer.into_stdout_of(&[0, 1])?;
+    // git writes the index last: whatever differs from it was put there since.
+    if as_head { give_back(repo, tree, &touched(repo, old, new)?) } else { take_up(repo, tree, old, new) }
 }
 
-/// Finishes what was interrupted. What someone has put into a touched file since then stays, and is an error.
-pub fn resume(repo: &Repo, tree: &Follower, old: &CommitId, new: &CommitId) -> Result<(), GitError> {
-    wait_for_index(tree)?;
+fn take_up(repo: &Repo, tree: &Follower, old: &CommitId, new: &CommitId) -> Result<(), GitError> {
     let touched = touched(repo, old, new)?;
     let staged = staged(repo, tree)?;
     let mut put_back = Vec::new();
@@ -359,11 +367,12 @@ fn give_way(repo: &Repo, tree: &Follower) -> Result<(), GitError> {
     check_out(repo, tree, &paths)
 }
 
-/// What edited files are to hold, once the worktree has followed.
-fn give_back(tree: &Follower) -> Result<(), GitError> {
+/// What edited files are to hold, once the worktree has followed. One that was edited since stays as it is.
+fn give_back(repo: &Repo, tree: &Follower, touched: &BTreeMap<PathBuf, Touch>) -> Result<(), GitError> {
     for kept in &tree.kept {
         let file = tree.path.join(&kept.file);
-        if text_of(&file).is_some_and(|now| now != kept.then) {
+        let Some(new) = touched.get(&kept.file).and_then(|touch| touch.new.as_ref()) else { continue };
+        if text_of(&file).map(String::into_bytes) == Some(touched::content(repo, new)?) {
             fs::write(&file, &kept.then).map_err(|e| GitError::io("write", &file, e))?;
         }
     }
