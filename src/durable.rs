@@ -72,6 +72,38 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     result
 }
 
+/// What came of making a file that may be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// It is new, with the content that was given.
+    New,
+    /// Something had the name, and was left as it is.
+    Taken,
+}
+
+/// Makes `path` with `content`, whole from its first moment on, durably, mode 0600; what has the name is not replaced.
+pub fn write_new(path: &Path, content: &[u8]) -> Result<Made, FileError> {
+    let temporary = temporary_beside(path);
+    let result = write_synced(&temporary, content).and_then(|()| match rename_to_free(&temporary, path) {
+        Ok(()) => sync_dir(parent(path)).map(|()| Made::New),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Taken),
+        Err(e) => Err(FileError::io("create", path, e)),
+    });
+    // Best effort: the name is unique, so what stays behind is never mistaken for a record.
+    drop(fs::remove_file(&temporary));
+    result
+}
+
+/// Renames a file to a name that nothing has.
+fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::hard_link(from, to),
+        other => other.map_err(io::Error::from),
+    }
+}
+
 /// Makes the names in `directory` durable.
 pub fn sync_dir(directory: &Path) -> Result<(), FileError> {
     File::open(directory)
@@ -298,6 +330,16 @@ mod tests {
         write(&path, b"two").unwrap();
         assert_eq!(read(&path, 10).unwrap().unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        assert_eq!(write_new(&path, b"one").unwrap(), Made::New);
+        assert_eq!(write_new(&path, b"two").unwrap(), Made::Taken);
+        assert_eq!(read(&path, 10).unwrap().unwrap(), b"one");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
     }
 

@@ -97,7 +97,8 @@ fn locate_present(
     let not_work: Vec<PathBuf> = place.ticket_file.as_deref().and_then(ticket_inside).into_iter().collect();
     let mut notes = Vec::new();
     if let LockOutcome::TheUsers(theirs) = lock_worktree(worktree, reason)? {
-        notes.push(format!("the worktree is locked by you ({theirs:?}) and stays so"));
+        let why = if theirs.is_empty() { "without a reason".to_owned() } else { format!("{theirs:?}") };
+        notes.push(format!("the worktree is locked by you ({why}) and stays so"));
     }
     if worktree.files == Files::Unfinished {
         notes.push("its files were not complete and have been written again".to_owned());

@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::fixture::{Fixture, PATIENCE, dispatch_on, listing, present};
 use crate::git::{
@@ -308,6 +312,40 @@ fn a_session_locks_and_unlocks_its_worktree_but_never_the_users_lock() {
     assert_eq!(lock(&worktree, "ralph third").unwrap(), LockOutcome::TheUsers("mine".to_owned()));
     unlock_if(&worktree.admin_dir, "ralph third").unwrap();
     assert_eq!(present(&repo, &site).locked.as_deref(), Some("mine"));
+}
+
+#[test]
+fn a_lock_that_could_not_be_written_is_no_lock() {
+    const INSIDE: &str = "RALPH_TEST_FULL";
+    const NAME: &str = "git::tests::lanes::a_lock_that_could_not_be_written_is_no_lock";
+    if let Ok(folder) = std::env::var(INSIDE) {
+        let fixture = Fixture::at(folder.into());
+        let worktree = present(&fixture.repo(), &fixture.site("t-1"));
+        // From here on a file can be made, and nothing be written into it, as on a full disk.
+        let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+        setrlimit(Resource::Fsize, nothing).unwrap();
+        drop(lock(&worktree, "ralph session"));
+        return;
+    }
+    let fixture = Fixture::new();
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    let worktree = fixture.dispatch(&repo, &site).worktree;
+    unlock_if(&worktree.admin_dir, "ralph test").unwrap();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(INSIDE, &fixture.root)
+        .output()
+        .unwrap()
+        .status;
+    // SIGXFSZ, as of writing the reason.
+    assert_eq!(status.signal(), Some(25), "{status}");
+    assert_eq!(present(&repo, &site).locked, None);
+    assert_eq!(lock(&worktree, "ralph next").unwrap(), LockOutcome::Locked);
+    // An empty one is what git makes for a user who gives no reason.
+    unlock_if(&worktree.admin_dir, "ralph next").unwrap();
+    fixture.git("repo", &["worktree", "lock", "../repo.ralph/t-1"]);
+    assert_eq!(lock(&worktree, "ralph next").unwrap(), LockOutcome::TheUsers(String::new()));
 }
 
 #[test]
