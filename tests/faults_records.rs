@@ -480,3 +480,47 @@ mod disks {
         }
     }
 }
+
+mod among_others {
+    use super::*;
+
+    /// A record that cannot be read at all, whoever asks: its folder is a file.
+    fn make_unreadable(folder: &Path) {
+        fs::rename(folder, folder.with_extension("aside")).unwrap();
+        fs::write(folder, "").unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_and_keeps_nothing_else_from_being_settled() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(COMMITS);
+        for ticket in ["T-1", "T-2"] {
+            repo.finish(ticket, &[]);
+        }
+        let [unreadable, _] = Session::all(&repo).try_into().unwrap();
+        make_unreadable(&unreadable.dir);
+        let lanes = repo.store().join("lanes");
+        let second = names_in(&lanes).into_iter().find(|name| name.starts_with("t-2")).unwrap();
+        fs::write(lanes.join(&second).join("lane.json"), "{").unwrap();
+        // Behind them in the order of the lanes: one whose supervisor was killed, and whose entry among the living is
+        // gone, so that only its lane leads to it.
+        pi.plays("here; forever");
+        let lost = Session::dispatch(&repo, "T-3", &[]);
+        let agent = pi.wait_here("T-3");
+        lost.supervisor().signal(Signal::KILL);
+        wait::until("the lock to be free", || (!lost.is_held()).then_some(()));
+        fs::remove_file(repo.store().join("running").join(&lost.id)).unwrap();
+
+        let ended = repo.ralph(&["worktree", "recover", "--json"]).run().ok();
+        let rows = ended.json();
+        assert_eq!(rows[0]["session_id"], unreadable.id, "{rows:#}");
+        assert_eq!(rows[0]["action"], "left", "{rows:#}");
+        assert!(rows[0]["reason"].as_str().unwrap().contains(&unreadable.id), "{rows:#}");
+        let damaged = rows[2]["reason"].as_str().unwrap();
+        assert!(damaged.contains(&format!("{second}/lane.json is damaged")), "{rows:#}");
+        assert_eq!(rows[1]["session_id"], lost.id, "{rows:#}");
+        assert_eq!(rows[1]["outcome"], "lost", "{rows:#}");
+        assert!(!agent.is_alive());
+    }
+}

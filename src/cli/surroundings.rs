@@ -117,7 +117,7 @@ impl Surroundings {
     /// Settles what an earlier crash left. Cheap: it looks only at what is on record as living.
     pub fn settle(&self, root: &Path, out: &Out) -> CliResult<()> {
         let recovered = recover(self.store(), &self.context.machine, Scope::Living)?;
-        for one in recovered {
+        for one in recovered.sessions {
             let lane = one.lane.map_or_else(|| one.session.to_string(), |lane| lane.to_string());
             match one.settled {
                 Settled::Ended { outcome, reason, .. } => {

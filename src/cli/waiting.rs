@@ -92,7 +92,8 @@ pub fn ended_manifest(here: &Surroundings, id: SessionId) -> CliResult<Manifest>
             }
             Loaded::Manifest(_) | Loaded::Damaged { .. } | Loaded::Missing => {
                 let recovered = recover(here.store(), &here.context.machine, Scope::Living)?;
-                let ours = recovered.into_iter().find(|one| one.session == id).map(|one| one.settled);
+                let ours =
+                    recovered.sessions.into_iter().find(|one| one.session == id).map(|one| one.settled);
                 match ours {
                     // Nothing that waiting would change.
                     Some(Settled::Left(why)) => {

@@ -8,4 +8,4 @@ mod act;
 pub mod decide;
 mod mend;
 
-pub use act::{RecoverError, Recovered, Scope, Settled, recover};
+pub use act::{RecoverError, Recovered, Recovery, Scope, Settled, recover};
