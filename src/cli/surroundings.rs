@@ -12,7 +12,7 @@ use super::render::Out;
 use crate::agent::{Agent, Capture, pi};
 use crate::config::{self, Layer, Limit, Places, Resolution, Settings};
 use crate::dispatch::{AgentRequest, Context, Environment, Place, PromptCheck};
-use crate::git::Repo;
+use crate::git::{GitError, GitProgram, Repo};
 use crate::id::{Lane, RefName, SessionId, TicketId};
 use crate::process::identity::Machine;
 use crate::recover::{Scope, Settled, recover};
@@ -37,6 +37,11 @@ pub fn variables() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// The repository that holds a folder, as git would see it in this environment.
+pub fn open(folder: &Path) -> Result<Repo, GitError> {
+    Repo::open_with(folder, GitProgram::in_environment(|name| std::env::var_os(name).is_some()))
 }
 
 /// The settings where there is no repository.
@@ -73,7 +78,7 @@ impl Surroundings {
     /// Reads them.
     pub fn read(global: &Global) -> CliResult<Self> {
         let directory = directory(global)?;
-        let repo = Repo::open(&directory)?;
+        let repo = open(&directory)?;
         let store = Store::at(repo.common_dir());
         let variables = variables();
         let home = variables.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());

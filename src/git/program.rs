@@ -62,17 +62,42 @@ const STDOUT_LIMIT: usize = 64 << 20;
 const STDERR_LIMIT: usize = 64 << 10;
 const LONGEST_RECORD: usize = 1 << 20;
 
+/// The variables that name git's configuration files in place of the usual ones. libgit2 does not know them.
+const CONFIG_FILE_VARS: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
+
+/// Where the user's and the machine's settings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum ConfigFiles {
+    /// Where libgit2 looks for them too.
+    #[default]
+    Usual,
+    /// Where the environment says, which git alone follows.
+    Named,
+}
+
 /// The `git` program to run, and what its environment holds beyond the inherited one.
 #[derive(Debug, Clone)]
 pub struct GitProgram {
     path: PathBuf,
     env: Vec<(OsString, OsString)>,
+    config_files: ConfigFiles,
 }
 
 impl GitProgram {
     /// The program at `path`; a plain name is looked for on PATH.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), env: Vec::new() }
+        Self { path: path.into(), env: Vec::new(), config_files: ConfigFiles::Usual }
+    }
+
+    /// The `git` on PATH in an environment in which the variables are set that `is_set` says.
+    pub fn in_environment(is_set: impl Fn(&str) -> bool) -> Self {
+        let named = CONFIG_FILE_VARS.into_iter().any(is_set);
+        let config_files = if named { ConfigFiles::Named } else { ConfigFiles::Usual };
+        Self { config_files, ..Self::default() }
+    }
+
+    pub(super) fn config_files(&self) -> ConfigFiles {
+        self.config_files
     }
 
     /// The same program with one more variable in its environment.
