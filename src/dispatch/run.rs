@@ -68,7 +68,7 @@ impl Session<'_> {
     fn bring_up(&mut self) -> Result<SupervisorEnvironment, DispatchError> {
         let (context, plan) = (self.context, self.plan);
         let id = self.writer.manifest().session_id;
-        let ready = make_ready(context, plan, &self.request.place, &held_by_session(id))?;
+        let ready = make_ready(context, plan, &self.request.place, self.claim, &held_by_session(id))?;
         self.notes.extend(ready.notes.iter().cloned());
         self.record_lane(&ready)?;
         failpoint::hit("dispatch.worktree");

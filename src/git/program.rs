@@ -18,6 +18,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::GitError;
+use crate::durable::HeldLock;
 
 /// The variables that bind a git process to another repository: `git rev-parse --local-env-vars`, of all versions.
 pub const LOCAL_ENV_VARS: [&str; 16] = [
@@ -149,6 +150,7 @@ pub(super) struct Call<'a> {
     settings: Vec<(OsString, OsString)>,
     args: Vec<OsString>,
     input: Vec<u8>,
+    held: Option<&'a HeldLock>,
 }
 
 /// What a call came to.
@@ -194,7 +196,7 @@ impl<'a> Call<'a> {
             ("maintenance.auto", "false"),
         ];
         let settings = settings.map(|(k, v)| (k.into(), v.into())).to_vec();
-        Self { program, place, access, settings, args: Vec::new(), input: Vec::new() }
+        Self { program, place, access, settings, args: Vec::new(), input: Vec::new(), held: None }
     }
 
     pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -216,6 +218,12 @@ impl<'a> Call<'a> {
     /// Gives the call this standard input.
     pub(super) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
+        self
+    }
+
+    /// Lets git hold a lock too, until it has ended: what it writes is not meddled with, even where ralph is killed.
+    pub(super) fn holding(mut self, lock: &'a HeldLock) -> Self {
+        self.held = Some(lock);
         self
     }
 
@@ -286,6 +294,10 @@ impl<'a> Call<'a> {
 
     /// In memory and whole before git starts, so that no one has to write while git answers.
     fn standard_input(&self) -> io::Result<Stdio> {
+        if let Some(lock) = self.held {
+            // Empty, and never written to.
+            return lock.file().try_clone().map(Stdio::from);
+        }
         if self.input.is_empty() {
             return Ok(Stdio::null());
         }

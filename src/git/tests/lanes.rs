@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::fixture::{Fixture, PATIENCE, dispatch_on, listing, present};
+use super::fixture::{Fixture, PATIENCE, dispatch_on, lane_lock, listing, present};
 use crate::git::{
     Files, GitError, Head, Located, LockOutcome, Look, Origin, Tree, create, finish, forget_missing, locate,
     lock, look, undo, unlock_if, write_files,
@@ -392,13 +392,13 @@ fn an_interrupted_creation_is_recognised_and_finished() {
     fixture.write("repo/.git/worktrees/t-1/index.lock", "");
     let found = present(&repo, &site);
     assert_eq!(found.files, Files::Unfinished);
-    finish(&repo, &found).unwrap();
+    finish(&repo, &found, &lane_lock(&site)).unwrap();
     assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), "");
     let found = present(&repo, &site);
     assert_eq!(found.files, Files::Complete);
     // From now on the files are someone's work.
     fixture.write("repo.ralph/t-1/README.md", "work");
-    let error = finish(&repo, &found).unwrap_err();
+    let error = finish(&repo, &found, &lane_lock(&site)).unwrap_err();
     assert!(matches!(error, GitError::AlreadyComplete { .. }), "{error}");
     assert_eq!(fs::read_to_string(created.worktree.path.join("README.md")).unwrap(), "work");
 }
@@ -414,7 +414,7 @@ fn an_unfinished_worktree_with_a_commit_of_its_own_is_left_alone() {
     fixture.write("repo.ralph/t-1/work", "x");
     fixture.commit_all("repo.ralph/t-1", "work");
     fixture.write("repo.ralph/t-1/work", "more");
-    let error = finish(&repo, &present(&repo, &site)).unwrap_err();
+    let error = finish(&repo, &present(&repo, &site), &lane_lock(&site)).unwrap_err();
     assert!(matches!(error, GitError::ChangedMeanwhile { .. }), "{error}");
     assert_eq!(fs::read_to_string(site.path.join("work")).unwrap(), "more");
 }
@@ -434,7 +434,7 @@ fn a_registration_whose_folder_was_never_made_is_finished_too() {
         }
         let found = present(&repo, &site);
         assert_eq!(found.files, Files::Unfinished, "{folder}");
-        finish(&repo, &found).unwrap();
+        finish(&repo, &found, &lane_lock(&site)).unwrap();
         assert_eq!(fixture.git(&format!("repo.ralph/{ticket}"), &["status", "--porcelain"]), "", "{folder}");
     }
 }
@@ -456,5 +456,5 @@ fn a_failure_takes_back_what_was_made_and_nothing_else() {
     assert_eq!(fixture.git("repo", &["branch", "--list", "ralph/*"]), "  ralph/t-1");
     fs::remove_file(fixture.path("repo/.git/worktrees")).unwrap();
     let created = create(&repo, &guard, &site, &base, "ralph test").unwrap();
-    write_files(&repo, &created).unwrap();
+    write_files(&repo, &created, &lane_lock(&site)).unwrap();
 }
