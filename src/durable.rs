@@ -51,6 +51,11 @@ impl FileError {
             Self::TooLarge { .. } => None,
         }
     }
+
+    /// Whether there was no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
 }
 
 /// Makes `path` a directory of mode 0700, with its parents, whatever the umask; one that exists is left as it is.
@@ -70,6 +75,12 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
         drop(fs::remove_file(&temporary));
     }
     result
+}
+
+/// Makes an empty file at `path` unless there is one: for where that alone says something, and there is no room for more.
+pub fn mark(path: &Path) -> Result<(), FileError> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|e| FileError::io("create", path, e))
 }
 
 /// What came of making a file that may be there already.
@@ -198,7 +209,7 @@ impl Reserve {
     /// Replaces `path` as [`write()`] does; on a full disk, with the room that was set aside, which is then used up.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
         match write(path, content) {
-            Err(error) if is_full(&error) => {
+            Err(error) if error.is_full() => {
                 self.write_in_place(content).and_then(|()| rename_synced(&self.path, path))
             }
             other => other,
@@ -221,10 +232,6 @@ impl Reserve {
         file.set_len(content.len() as u64).map_err(failed)?;
         file.sync_all().map_err(failed)
     }
-}
-
-fn is_full(error: &FileError) -> bool {
-    matches!(error.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 /// A lock file that is held exclusively for as long as this value, or a copy of its descriptor, lives.

@@ -433,7 +433,7 @@ mod disks {
 
     /// Runs the script in a mount namespace, with a file system of 3 MB for the repository `$1/app`; `None` where this
     /// machine does not allow that.
-    fn on_a_small_disk(sandbox: &Sandbox, script: &str) -> Option<Finished> {
+    pub(super) fn on_a_small_disk(sandbox: &Sandbox, script: &str) -> Option<Finished> {
         for tool in ["unshare", "mount", "df"] {
             sandbox.link_tool(tool);
         }
@@ -477,6 +477,31 @@ mod disks {
             let seen = json!([manifest["outcome"], manifest["exit"]["code"], manifest["exit"]["ended_by"]]);
             assert_eq!((&manifest["state"], seen), (&"ended".into(), expected), "{manifest:#}");
             assert_eq!(manifest["work"]["commits"], 1, "{manifest:#}");
+        }
+    }
+}
+
+mod full_disks {
+    use super::disks::on_a_small_disk;
+    use super::*;
+
+    #[test]
+    fn row_10_what_filled_the_disk_can_be_stopped() {
+        for (how, said) in [("", "stopped"), ("--now", "stopped")] {
+            let sandbox = Sandbox::new();
+            let agent = ScriptedPi::other(&sandbox, "helper");
+            agent.plays("cat /dev/zero >fill 2>&- || :; here; forever");
+            let ralph = env!("CARGO_BIN_EXE_ralph");
+            let here = sandbox.path("stages/helper/here/T-1");
+            let script = format!(
+                "{ralph} worktree dispatch T-1 --agent=helper --json --grace=1s >/dev/null
+                 until [ -e '{}' ]; do sleep 0.01; done
+                 {ralph} worktree stop T-1 {how} --json",
+                here.display()
+            );
+            let Some(finished) = on_a_small_disk(&sandbox, &script) else { return };
+            let manifest = finished.ok().json();
+            assert_eq!((&manifest["outcome"], &manifest["exit"]["ended_by"]), (&said.into(), &"stop".into()));
         }
     }
 }

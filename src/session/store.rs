@@ -377,7 +377,12 @@ impl Store {
         if dir.stop_requested().is_some() {
             request.urgency = Urgency::AtOnce;
         }
-        Ok(durable::write(&dir.stop_request(), &encode("a stop request", &request)?)?)
+        let path = dir.stop_request();
+        match durable::write(&path, &encode("a stop request", &request)?) {
+            // Whatever filled the disk may be what is to be stopped. A request that cannot be read is one, too.
+            Err(error) if error.is_full() => Ok(durable::mark(&path)?),
+            other => Ok(other?),
+        }
     }
 }
 
