@@ -197,6 +197,32 @@ fn a_root_inside_the_checkout_is_kept_out_of_its_status() {
     let site = crate::git::Site { path: fixture.path("repo/trees/t-1"), ..fixture.site("t-1") };
     fixture.dispatch(&fixture.repo(), &site);
     assert_eq!(fixture.git("repo", &["status", "--porcelain"]), "");
+    // Nor is that of a repository around.
+    fixture.init("around", &[]);
+    fixture.git(".", &["clone", "-q", "repo", "around/inner"]);
+    fixture.write("around/.gitignore", "inner\n");
+    fixture.commit_all("around", "one");
+    let site = crate::git::Site { path: fixture.path("around/inner.ralph/t-1"), ..site };
+    fixture.dispatch(&fixture.open("around/inner"), &site);
+    assert_eq!(fixture.git("around", &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_root_that_would_dirty_the_checkout_or_the_git_directory_is_refused() {
+    let fixture = Fixture::new();
+    let repo = fixture.repo();
+    fixture.write("repo/build/out", "x");
+    for root in ["repo", "repo/src", "repo/build", "repo/.git", "repo/.git/trees"] {
+        let site = crate::git::Site { path: fixture.path(root).join("t-1"), ..fixture.site("t-1") };
+        let guard = repo.lock(PATIENCE).unwrap();
+        let error = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap_err();
+        assert!(matches!(error, GitError::RootNotOurs { .. }), "{root}: {error}");
+        assert!(!site.path.exists());
+    }
+    fixture.write("repo/.git/info/exclude", "/build/\n");
+    let site = crate::git::Site { path: fixture.path("repo/build/t-1"), ..fixture.site("t-1") };
+    fixture.dispatch(&repo, &site);
+    assert_eq!(fixture.git("repo", &["status", "--porcelain"]), "");
 }
 
 #[test]
