@@ -281,6 +281,27 @@ fn while_the_files_of_a_lane_are_brought_up_to_its_base_others_go_on() {
     assert_eq!((tree.head(), tree.status_porcelain()), (repo.head(), Vec::new()));
 }
 
+#[test]
+fn who_waits_for_a_lane_finds_what_another_left_who_was_killed_meanwhile() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let go = sandbox.path("go");
+    let points = format!("dispatch.planned:wait={},prepare.files:kill", go.display());
+    let first = repo.worktree(&["dispatch", "T-1"]).env("RALPH_FAILPOINT", points).spawn();
+    wait::until("the first to have the lane", || sandbox.path("go.waiting").exists().then_some(()));
+    let second = repo.worktree(&["create", "T-1", "--json"]).spawn();
+    let lanes = repo.store().join("lanes");
+    wait::until("the second to wait for the lane", || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", second.pid())).ok()?;
+        let mut open = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        open.any(|file| file.starts_with(&lanes)).then_some(())
+    });
+    std::fs::write(go, "").unwrap();
+    assert_eq!(first.wait().signal, Some(9));
+    let created = second.wait().ok().json();
+    assert_eq!(created["branch"], "ralph/T-1");
+}
+
 /// Points at which a worktree is brought up to its base.
 const FORWARD_POINTS: &[&str] = &["forward.marked", "forward.files", "forward.landed"];
 
