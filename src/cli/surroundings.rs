@@ -57,8 +57,10 @@ pub fn directory(global: &Global) -> CliResult<PathBuf> {
         // Whoever stands in a folder that has gone can still name another.
         return Ok(repo.clone());
     }
-    let here = std::env::current_dir()
-        .map_err(|e| CliError::new(Exit::NotFound, format!("the folder you stand in cannot be read: {e}")))?;
+    let here = std::env::current_dir().map_err(|e| {
+        CliError::new(Exit::NotFound, format!("the folder you stand in cannot be read: {e}"))
+            .hint("go to a folder that is there, or name the repository: `--repo` with its full path")
+    })?;
     let Some(repo) = &global.repo else { return Ok(here) };
     let named = here.join(repo);
     if named.is_dir() {
