@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use ralph::durable::HeldLock;
 use ralph::git::{Located, Repo, Site, create, write_files};
 use ralph::id::Lane;
 use serde_json::Value;
@@ -183,8 +184,9 @@ fn checkout_alone(repo: &Path, lane: &str) -> Duration {
     let lock = repo.lock(Duration::from_secs(10)).unwrap();
     let created = create(&repo, &lock, &site, &base, "bench").unwrap();
     drop(lock);
+    let held = HeldLock::try_take(&repo.store_dir().join("alone.lock")).unwrap().unwrap();
     let before = cpu(UsageWho::RUSAGE_SELF);
-    write_files(&repo, &created).unwrap();
+    write_files(&repo, &created, &held).unwrap();
     cpu(UsageWho::RUSAGE_SELF) - before
 }
 

@@ -51,6 +51,11 @@ impl FileError {
             Self::TooLarge { .. } => None,
         }
     }
+
+    /// Whether there was no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
 }
 
 /// Makes `path` a directory of mode 0700, with its parents, whatever the umask; one that exists is left as it is.
@@ -70,6 +75,44 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
         drop(fs::remove_file(&temporary));
     }
     result
+}
+
+/// Makes an empty file at `path` unless there is one: for where that alone says something, and there is no room for more.
+pub fn mark(path: &Path) -> Result<(), FileError> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|e| FileError::io("create", path, e))
+}
+
+/// What came of making a file that may be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// It is new, with the content that was given.
+    New,
+    /// Something had the name, and was left as it is.
+    Taken,
+}
+
+/// Makes `path` with `content`, whole from its first moment on, durably, mode 0600; what has the name is not replaced.
+pub fn write_new(path: &Path, content: &[u8]) -> Result<Made, FileError> {
+    let temporary = temporary_beside(path);
+    let result = write_synced(&temporary, content).and_then(|()| match rename_to_free(&temporary, path) {
+        Ok(()) => sync_dir(parent(path)).map(|()| Made::New),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Taken),
+        Err(e) => Err(FileError::io("create", path, e)),
+    });
+    // Best effort: the name is unique, so what stays behind is never mistaken for a record.
+    drop(fs::remove_file(&temporary));
+    result
+}
+
+/// Renames a file to a name that nothing has.
+fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::hard_link(from, to),
+        other => other.map_err(io::Error::from),
+    }
 }
 
 /// Makes the names in `directory` durable.
@@ -166,7 +209,7 @@ impl Reserve {
     /// Replaces `path` as [`write()`] does; on a full disk, with the room that was set aside, which is then used up.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
         match write(path, content) {
-            Err(error) if is_full(&error) => {
+            Err(error) if error.is_full() => {
                 self.write_in_place(content).and_then(|()| rename_synced(&self.path, path))
             }
             other => other,
@@ -189,10 +232,6 @@ impl Reserve {
         file.set_len(content.len() as u64).map_err(failed)?;
         file.sync_all().map_err(failed)
     }
-}
-
-fn is_full(error: &FileError) -> bool {
-    matches!(error.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 /// A lock file that is held exclusively for as long as this value, or a copy of its descriptor, lives.
@@ -298,6 +337,16 @@ mod tests {
         write(&path, b"two").unwrap();
         assert_eq!(read(&path, 10).unwrap().unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        assert_eq!(write_new(&path, b"one").unwrap(), Made::New);
+        assert_eq!(write_new(&path, b"two").unwrap(), Made::Taken);
+        assert_eq!(read(&path, 10).unwrap().unwrap(), b"one");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
     }
 

@@ -187,6 +187,12 @@ fn a_lane_is_the_same_from_everywhere_in_the_repository() {
         let error = refused(&sandbox, call, 3);
         assert!(text(&error["message"]).contains(said), "{error}");
     }
+    let script = format!(
+        "mkdir gone && cd gone && rmdir ../gone && exec '{}' worktree list",
+        env!("CARGO_BIN_EXE_ralph")
+    );
+    let ended = sandbox.run("sh", &["-c", &script]).run().expect_code(3);
+    assert!(ended.stderr.contains("hint: go to a folder that is there"), "{ended}");
 }
 
 #[test]

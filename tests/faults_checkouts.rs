@@ -86,6 +86,57 @@ fn row_42_filters_encodings_and_line_ends_are_gits() {
 }
 
 #[test]
+fn row_42_settings_that_the_environment_names_are_everyones() {
+    let sandbox = Sandbox::new();
+    let settings = sandbox.write(
+        "elsewhere/global",
+        "[filter \"upper\"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n\trequired = true\n",
+    );
+    sandbox.set_env("GIT_CONFIG_GLOBAL", &settings);
+    let settings = sandbox.write("elsewhere/system", "[core]\n\tautocrlf = true\n");
+    sandbox.set_env("GIT_CONFIG_SYSTEM", &settings);
+    sandbox.unset_env("GIT_CONFIG_NOSYSTEM");
+    let origin = with_folders(&sandbox, "app");
+    origin.git(&["config", "uploadpack.allowFilter", "true"]);
+    let system_only = sandbox.work().join("plain");
+    origin.git(&["clone", "--quiet", ".", system_only.to_str().unwrap()]);
+    assert_works(&sandbox, &Repo::at(&sandbox, &system_only));
+    assert_eq!(Repo::at(&sandbox, &system_only).tree_of(&sandbox, "T-1").read("top.txt"), "top.txt\r\n");
+
+    origin.commit_file("in/.gitattributes", "*.txt filter=upper\n", "Filtered");
+    // Also where libgit2 does not open the repository.
+    let partial = origin.clone_as("partial", &["--filter=blob:none"]);
+    for repo in [&origin, &partial] {
+        repo.create(&["T-1"]);
+        let tree = repo.tree_of(&sandbox, "T-1");
+        assert_eq!((tree.read("in/a.txt"), tree.status_porcelain()), ("IN/A.TXT\r\n".into(), Vec::new()));
+    }
+}
+
+#[test]
+fn row_48_a_variable_that_leads_elsewhere_moves_neither_files_nor_branches() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let elsewhere = sandbox.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    for (name, value) in [
+        ("GIT_WORK_TREE", elsewhere.to_str().unwrap()),
+        ("GIT_NAMESPACE", "apart"),
+        ("GIT_CEILING_DIRECTORIES", "/"),
+    ] {
+        sandbox.set_env(name, value);
+    }
+    repo.create(&["T-1"]);
+    for name in ["GIT_WORK_TREE", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES"] {
+        sandbox.unset_env(name);
+    }
+    assert!(Tree::of(&elsewhere).0.is_empty());
+    assert_eq!(repo.git(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main\nrefs/heads/ralph/T-1");
+    let tree = repo.tree_of(&sandbox, "T-1");
+    assert_eq!((tree.status_porcelain(), tree.has("README.md")), (Vec::new(), true));
+}
+
+#[test]
 fn row_42_a_filter_that_the_branch_itself_brings_along_is_not_run() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

@@ -246,6 +246,113 @@ fn row_3_killed_in_the_middle_of_the_checkout() {
     assert_eq!(names_in(&Session::all(&scene.repo)[0].worktree.join("many")).len(), 40);
 }
 
+/// A worktree that was made, and whose base has moved on since, to a commit whose files go through a filter that waits
+/// for `go`, and says so by making `waiting`.
+fn behind_a_slow_filter<'s>(sandbox: &'s Sandbox) -> Repo<'s> {
+    let repo = Repo::new(sandbox);
+    repo.create(&["T-1"]);
+    let at = |name: &str| sandbox.path(name).display().to_string();
+    let smudge = format!(": >'{}'; until [ -e '{}' ]; do sleep 0.01; done; cat", at("waiting"), at("go"));
+    repo.git(&["config", "filter.slow.smudge", &smudge]);
+    repo.git(&["config", "filter.slow.clean", "cat"]);
+    repo.write(".gitattributes", "*.slow filter=slow\n");
+    repo.write("a.txt", "a\n");
+    repo.write("b.slow", "b\n");
+    repo.commit_all("Slow");
+    repo
+}
+
+fn waiting(sandbox: &Sandbox) {
+    wait::until("the filter", || sandbox.path("waiting").exists().then_some(()));
+}
+
+#[test]
+fn while_the_files_of_a_lane_are_brought_up_to_its_base_others_go_on() {
+    let sandbox = Sandbox::new();
+    let repo = behind_a_slow_filter(&sandbox);
+    let slow = repo.worktree(&["create", "T-1", "--json"]).spawn();
+    waiting(&sandbox);
+    assert!(!is_locked(&repo.store().join("repo.lock")), "the repository is held");
+    repo.create(&["T-2", "--base", &repo.git(&["rev-parse", "main~1"])]);
+    sandbox.write("go", "");
+    let created = slow.wait().ok().json();
+    assert_eq!(created["base_commit"], repo.head(), "{created:#}");
+    let tree = repo.tree_of(&sandbox, "T-1");
+    assert_eq!((tree.head(), tree.status_porcelain()), (repo.head(), Vec::new()));
+}
+
+#[test]
+fn who_waits_for_a_lane_finds_what_another_left_who_was_killed_meanwhile() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let go = sandbox.path("go");
+    let points = format!("dispatch.planned:wait={},prepare.files:kill", go.display());
+    let first = repo.worktree(&["dispatch", "T-1"]).env("RALPH_FAILPOINT", points).spawn();
+    wait::until("the first to have the lane", || sandbox.path("go.waiting").exists().then_some(()));
+    let second = repo.worktree(&["create", "T-1", "--json"]).spawn();
+    let lanes = repo.store().join("lanes");
+    wait::until("the second to wait for the lane", || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", second.pid())).ok()?;
+        let mut open = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        open.any(|file| file.starts_with(&lanes)).then_some(())
+    });
+    std::fs::write(go, "").unwrap();
+    assert_eq!(first.wait().signal, Some(9));
+    let created = second.wait().ok().json();
+    assert_eq!(created["branch"], "ralph/T-1");
+}
+
+/// Points at which a worktree is brought up to its base.
+const FORWARD_POINTS: &[&str] = &["forward.marked", "forward.files", "forward.landed"];
+
+#[test]
+fn killed_between_the_steps_of_bringing_a_lane_up_to_its_base_nothing_looks_like_work() {
+    for point in FORWARD_POINTS {
+        let sandbox = Sandbox::new();
+        let scene = Scene::new(&sandbox, COMMITS);
+        scene.repo.create(&["T-1"]);
+        scene.repo.commit_file("new.txt", "new\n", "New");
+        let scene = Scene { checkout: Tree::of(&scene.repo).without(&[".git"]), ..scene };
+        scene.kill_dispatcher_at(point);
+        scene.recover();
+        let manifest = scene.repo.finish("T-1", &[]);
+        assert_eq!(manifest["work"]["commits"], 1, "{point}: {manifest:#}");
+        assert_eq!(manifest["worktree"]["base_commit"], scene.repo.head(), "{point}: {manifest:#}");
+        assert_eq!(scene.repo.tree_of(&sandbox, "T-1").status_porcelain(), Vec::<String>::new());
+        assert_eq!(scene.repo.log("main..ralph/T-1").len(), 1);
+        scene.assert_order();
+    }
+}
+
+#[test]
+fn killed_while_a_lane_is_brought_up_to_its_base_nothing_looks_like_work() {
+    let sandbox = Sandbox::new();
+    let repo = behind_a_slow_filter(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let slow = repo.ralph(&["worktree", "dispatch", "T-1"]).spawn();
+    waiting(&sandbox);
+    slow.signal(Signal::KILL);
+    drop(slow.wait());
+    // git goes on, and no one meddles with the lane meanwhile.
+    assert_eq!(repo.recover()[0]["reason"], "another command is at its lane");
+    let gits = sandbox.processes();
+    let git = gits.iter().find(|process| process.command.contains("read-tree")).expect("git runs");
+    git.signal(Signal::KILL);
+    sandbox.write("go", "");
+    sandbox.wait_until_quiet();
+    assert_eq!(repo.recover()[0]["outcome"], "launch_failed");
+
+    let tree = repo.tree_of(&sandbox, "T-1");
+    assert_ne!(tree.status_porcelain(), Vec::<String>::new(), "nothing was half done");
+    let manifest = repo.finish("T-1", &[]);
+    assert_eq!((&manifest["outcome"], &manifest["work"]["commits"]), (&"succeeded".into(), &1.into()));
+    assert_eq!(manifest["worktree"]["base_commit"], repo.head(), "{manifest:#}");
+    assert_eq!(tree.status_porcelain(), Vec::<String>::new());
+    assert_eq!(repo.log("main..ralph/T-1").len(), 1);
+    repo.fsck();
+}
+
 mod supervisors {
     use super::*;
 
@@ -548,7 +655,8 @@ fn row_8_every_crash_point_of_a_sessions_life_is_killed_at() {
         !["trash", "remove", "restore", "expire"].contains(&point.split('.').next().unwrap())
     });
     let others = ["dispatch.launching", "dispatch.launched", "store.probed"];
-    let tables = [DISPATCHER_POINTS, CREATION_POINTS, SUPERVISOR_POINTS, RECOVERY_POINTS, &others];
+    let tables =
+        [DISPATCHER_POINTS, CREATION_POINTS, FORWARD_POINTS, SUPERVISOR_POINTS, RECOVERY_POINTS, &others];
     let killed: BTreeSet<String> = tables.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(passed, killed);
 }

@@ -433,7 +433,7 @@ mod disks {
 
     /// Runs the script in a mount namespace, with a file system of 3 MB for the repository `$1/app`; `None` where this
     /// machine does not allow that.
-    fn on_a_small_disk(sandbox: &Sandbox, script: &str) -> Option<Finished> {
+    pub(super) fn on_a_small_disk(sandbox: &Sandbox, script: &str) -> Option<Finished> {
         for tool in ["unshare", "mount", "df"] {
             sandbox.link_tool(tool);
         }
@@ -478,5 +478,74 @@ mod disks {
             assert_eq!((&manifest["state"], seen), (&"ended".into(), expected), "{manifest:#}");
             assert_eq!(manifest["work"]["commits"], 1, "{manifest:#}");
         }
+    }
+}
+
+mod full_disks {
+    use super::disks::on_a_small_disk;
+    use super::*;
+
+    #[test]
+    fn row_10_what_filled_the_disk_can_be_stopped() {
+        for (how, said) in [("", "stopped"), ("--now", "stopped")] {
+            let sandbox = Sandbox::new();
+            let agent = ScriptedPi::other(&sandbox, "helper");
+            agent.plays("cat /dev/zero >fill 2>&- || :; here; forever");
+            let ralph = env!("CARGO_BIN_EXE_ralph");
+            let here = sandbox.path("stages/helper/here/T-1");
+            let script = format!(
+                "{ralph} worktree dispatch T-1 --agent=helper --json --grace=1s >/dev/null
+                 until [ -e '{}' ]; do sleep 0.01; done
+                 {ralph} worktree stop T-1 {how} --json",
+                here.display()
+            );
+            let Some(finished) = on_a_small_disk(&sandbox, &script) else { return };
+            let manifest = finished.ok().json();
+            assert_eq!((&manifest["outcome"], &manifest["exit"]["ended_by"]), (&said.into(), &"stop".into()));
+        }
+    }
+}
+
+mod among_others {
+    use super::*;
+
+    /// A record that cannot be read at all, whoever asks: its folder is a file.
+    fn make_unreadable(folder: &Path) {
+        fs::rename(folder, folder.with_extension("aside")).unwrap();
+        fs::write(folder, "").unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_and_keeps_nothing_else_from_being_settled() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(COMMITS);
+        for ticket in ["T-1", "T-2"] {
+            repo.finish(ticket, &[]);
+        }
+        let [unreadable, _] = Session::all(&repo).try_into().unwrap();
+        make_unreadable(&unreadable.dir);
+        let lanes = repo.store().join("lanes");
+        let second = names_in(&lanes).into_iter().find(|name| name.starts_with("t-2")).unwrap();
+        fs::write(lanes.join(&second).join("lane.json"), "{").unwrap();
+        // Behind them in the order of the lanes: one whose supervisor was killed, and whose entry among the living is
+        // gone, so that only its lane leads to it.
+        pi.plays("here; forever");
+        let lost = Session::dispatch(&repo, "T-3", &[]);
+        let agent = pi.wait_here("T-3");
+        lost.supervisor().signal(Signal::KILL);
+        wait::until("the lock to be free", || (!lost.is_held()).then_some(()));
+        fs::remove_file(repo.store().join("running").join(&lost.id)).unwrap();
+
+        let ended = repo.ralph(&["worktree", "recover", "--json"]).run().ok();
+        let rows = ended.json();
+        assert_eq!(rows[0]["session_id"], unreadable.id, "{rows:#}");
+        assert_eq!(rows[0]["action"], "left", "{rows:#}");
+        assert!(rows[0]["reason"].as_str().unwrap().contains(&unreadable.id), "{rows:#}");
+        let damaged = rows[2]["reason"].as_str().unwrap();
+        assert!(damaged.contains(&format!("{second}/lane.json is damaged")), "{rows:#}");
+        assert_eq!(rows[1]["session_id"], lost.id, "{rows:#}");
+        assert_eq!(rows[1]["outcome"], "lost", "{rows:#}");
+        assert!(!agent.is_alive());
     }
 }

@@ -1,6 +1,7 @@
 //! Errors on their way to a person or a program: a kind, a sentence, and what to do next.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use super::exit::Exit;
 use super::render::{clean, one_line};
@@ -97,8 +98,8 @@ impl From<StoreError> for CliError {
         let hint = match &error {
             StoreError::Damaged { .. } => Some("`ralph worktree recover` makes damaged records good"),
             StoreError::Newer { .. } => Some("use the newer ralph"),
-            StoreError::File(_)
-            | StoreError::List { .. }
+            StoreError::File(error) => file_hint(error),
+            StoreError::List { .. }
             | StoreError::OtherLane { .. }
             | StoreError::Encode { .. }
             | StoreError::Step(_) => None,
@@ -109,7 +110,19 @@ impl From<StoreError> for CliError {
 
 impl From<FileError> for CliError {
     fn from(error: FileError) -> Self {
-        Self::new(Exit::CannotDo, error.to_string())
+        let hint = file_hint(&error).map(str::to_owned);
+        Self { exit: Exit::CannotDo, message: error.to_string(), hint }
+    }
+}
+
+/// What to do about a file that the machine does not let ralph write.
+fn file_hint(error: &FileError) -> Option<&'static str> {
+    match error.kind()? {
+        _ if error.is_full() => Some("make room on that disk, and try again; nothing was lost"),
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            Some("ralph keeps its records in the repository's git directory, and must be able to write there")
+        }
+        _ => None,
     }
 }
 
@@ -208,5 +221,27 @@ impl From<DispatchError> for CliError {
                 .hint("put that right on the branch, or commit the ticket's file to it"),
             DispatchError::TicketFile { .. } => Self::new(Exit::CannotDo, message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_comes_with_what_to_do() {
+        for (errno, hint) in
+            [(28, "make room"), (122, "make room"), (30, "must be able to write"), (13, "must be")]
+        {
+            let error = || FileError::io("write", Path::new("x"), io::Error::from_raw_os_error(errno));
+            for told in [CliError::from(error()), CliError::from(StoreError::from(error()))] {
+                assert!(told.hint.is_some_and(|text| text.contains(hint)), "{errno}");
+            }
+        }
+        let other = FileError::io("write", Path::new("x"), io::Error::from_raw_os_error(5));
+        assert_eq!(CliError::from(other).hint, None);
     }
 }

@@ -11,7 +11,7 @@ use super::args::{Global, InspectArgs};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, one_line, table};
-use super::surroundings::Surroundings;
+use super::surroundings::{Surroundings, open};
 use crate::git::{Repo, tree_now};
 use crate::id::{Lane, SessionId};
 use crate::report::sessions;
@@ -39,7 +39,7 @@ pub fn run(global: &Global, args: &InspectArgs, out: &Out) -> CliResult {
             if path.symlink_metadata().is_err() {
                 return Err(CliError::new(Exit::NotFound, format!("there is nothing at {}", path.display())));
             }
-            of_worktree(&Repo::open(&path)?, out)?
+            of_worktree(&open(&path)?, out)?
         }
         Some((text, Err(_))) => {
             let lane: Lane = text.parse().map_err(|e| CliError::new(Exit::Usage, format!("{e}")))?;
@@ -165,7 +165,7 @@ fn below(tree: &Path, lanes: &mut HashMap<PathBuf, Vec<LaneRecord>>, out: &Out) 
             Ok(Loaded::Missing) | Err(_) => None,
         })
     };
-    let repo = match Repo::open(tree) {
+    let repo = match open(tree) {
         Ok(repo) => repo,
         Err(error) => {
             out.note(&format!("{}: {error}", tree.display()));

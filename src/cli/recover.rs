@@ -1,57 +1,76 @@
 //! `ralph worktree recover`: settle what a crash left.
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::args::Global;
 use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, outcome_word, table};
 use super::surroundings::Surroundings;
-use crate::recover::{Scope, Settled, recover};
+use crate::id::{Lane, SessionId};
+use crate::recover::{RecoverError, Recovered, Scope, Settled, recover};
 
 /// Runs the command.
 pub fn run(global: &Global, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
     let recovered = recover(here.store(), &here.context.machine, Scope::Everything)?;
+    // What was settled is shown even where a removal or a merge could not be.
     let root = here.worktree_root(out)?;
-    here.settle_removals(&root, out)?;
-    here.settle_merges(&root, out)?;
+    let removals = here.settle_removals(&root, out).and_then(|()| here.settle_merges(&root, out));
+    let removals = removals.map(|()| Exit::Done);
+    let sessions = recovered.sessions.iter().map(row);
+    let rows: Vec<Row> = sessions.chain(recovered.unseen.iter().map(unseen_row)).collect();
     if out.form() == Form::Json {
-        let rows: Vec<_> = recovered
-            .iter()
-            .map(|one| {
-                let (action, outcome, reason) = spoken(&one.settled);
-                json!({ "session_id": one.session, "lane": one.lane, "action": action, "outcome": outcome, "reason": reason })
-            })
-            .collect();
-        return out.json(&rows);
+        out.json(&rows)?;
+        return removals;
     }
-    if recovered.is_empty() {
+    if rows.is_empty() {
         out.note("nothing to settle: no session is on record as living");
-        return Ok(Exit::Done);
+        return removals;
     }
-    let rows: Vec<Vec<Cell>> = recovered
-        .iter()
-        .map(|one| {
-            let (action, outcome, reason) = spoken(&one.settled);
-            let tone = match &one.settled {
-                Settled::Ended { outcome, .. } => Tone::of(outcome),
-                Settled::Left(_) | Settled::Contended => Tone::Doubtful,
-                Settled::Alive | Settled::Discarded | Settled::Retired => Tone::Plain,
-            };
-            let lane = one.lane.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+    let cells: Vec<Vec<Cell>> = rows
+        .into_iter()
+        .map(|row| {
+            let lane = row.lane.map_or_else(|| "?".to_owned(), |lane| lane.to_string());
             vec![
                 Cell::toned(lane, Tone::Strong),
-                Cell::plain(action),
-                Cell::toned(outcome.unwrap_or_default(), tone),
-                Cell::plain(reason.unwrap_or_default()),
+                Cell::plain(row.action),
+                Cell::toned(row.outcome.unwrap_or_default(), row.tone),
+                Cell::plain(row.reason.unwrap_or_default()),
             ]
         })
         .collect();
-    for line in table(&["LANE", "ACTION", "OUTCOME", "REASON"], &rows) {
+    for line in table(&["LANE", "ACTION", "OUTCOME", "REASON"], &cells) {
         out.line(&line)?;
     }
-    Ok(Exit::Done)
+    removals
+}
+
+/// What is said of one session, or of one record that cannot be read.
+#[derive(Debug, Serialize)]
+struct Row {
+    session_id: Option<SessionId>,
+    lane: Option<Lane>,
+    action: &'static str,
+    outcome: Option<String>,
+    reason: Option<String>,
+    #[serde(skip)]
+    tone: Tone,
+}
+
+fn row(one: &Recovered) -> Row {
+    let (action, outcome, reason) = spoken(&one.settled);
+    let tone = match &one.settled {
+        Settled::Ended { outcome, .. } => Tone::of(outcome),
+        Settled::Left(_) | Settled::Contended => Tone::Doubtful,
+        Settled::Alive | Settled::Discarded | Settled::Retired => Tone::Plain,
+    };
+    Row { session_id: Some(one.session), lane: one.lane.clone(), action, outcome, reason, tone }
+}
+
+fn unseen_row(error: &RecoverError) -> Row {
+    let reason = Some(error.to_string());
+    Row { session_id: None, lane: None, action: "left", outcome: None, reason, tone: Tone::Doubtful }
 }
 
 fn spoken(settled: &Settled) -> (&'static str, Option<String>, Option<String>) {

@@ -12,6 +12,7 @@ use super::render::Out;
 use crate::agent::{Agent, Capture, pi};
 use crate::config::{self, Layer, Limit, Places, Resolution, Settings};
 use crate::dispatch::{AgentRequest, Context, Environment, Place, PromptCheck};
+use crate::git::{GitError, GitProgram, Repo};
 use crate::id::{Lane, RefName, SessionId, TicketId};
 use crate::merge;
 use crate::process::identity::Machine;
@@ -39,6 +40,16 @@ pub fn variables() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The repository that holds a folder, as git would see it in this environment.
+pub fn open(folder: &Path) -> Result<Repo, GitError> {
+    Repo::open_with(folder, git_program())
+}
+
+/// The `git` program, as this environment configures it.
+pub fn git_program() -> GitProgram {
+    GitProgram::in_environment(|name| std::env::var_os(name).is_some())
+}
+
 /// The settings where there is no repository.
 pub fn resolve_outside(variables: &BTreeMap<String, String>) -> CliResult<Resolution> {
     let places = Places::from_variables(variables);
@@ -52,8 +63,10 @@ pub fn directory(global: &Global) -> CliResult<PathBuf> {
         // Whoever stands in a folder that has gone can still name another.
         return Ok(repo.clone());
     }
-    let here = std::env::current_dir()
-        .map_err(|e| CliError::new(Exit::NotFound, format!("the folder you stand in cannot be read: {e}")))?;
+    let here = std::env::current_dir().map_err(|e| {
+        CliError::new(Exit::NotFound, format!("the folder you stand in cannot be read: {e}"))
+            .hint("go to a folder that is there, or name the repository: `--repo` with its full path")
+    })?;
     let Some(repo) = &global.repo else { return Ok(here) };
     let named = here.join(repo);
     if named.is_dir() {
@@ -76,7 +89,8 @@ impl Surroundings {
         let variables = variables();
         let home = variables.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let pi_dir = pi::agent_dir(std::env::var_os("PI_CODING_AGENT_DIR").as_deref(), home.as_deref());
-        let environment = Environment { search_path: std::env::var_os("PATH"), directory, home, pi_dir };
+        let search_path = std::env::var_os("PATH");
+        let environment = Environment { search_path, directory, home, pi_dir, git: git_program() };
         Ok(Self { context: Context::open(environment, machine()?)?, variables })
     }
 
@@ -115,7 +129,7 @@ impl Surroundings {
     /// Settles what an earlier crash left. Cheap: it looks only at what is on record as living.
     pub fn settle(&self, root: &Path, out: &Out) -> CliResult<()> {
         let recovered = recover(self.store(), &self.context.machine, Scope::Living)?;
-        for one in recovered {
+        for one in recovered.sessions {
             let lane = one.lane.map_or_else(|| one.session.to_string(), |lane| lane.to_string());
             match one.settled {
                 Settled::Ended { outcome, reason, .. } => {

@@ -22,7 +22,7 @@ pub struct Created {
 pub fn create(context: &Context, place: &Place, now: Timestamp) -> Result<Created, DispatchError> {
     let (claim, plan) = claim_planned(context, place)?;
     let reason = held_by_creation(&plan.lane);
-    let ready = make_ready(context, &plan, place, &reason)?;
+    let ready = make_ready(context, &plan, place, &claim, &reason)?;
     let record = lane_record(&plan, &ready, now);
     context.store.write_lane(&claim, &record)?;
     unlock_if(&ready.worktree.admin_dir, &reason)?;

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::agent::{Agent, Capture};
-use crate::git::{CommitId, GitError, Repo};
+use crate::git::{CommitId, GitError, GitProgram, Repo};
 use crate::id::{BranchName, RefName, SessionId, TicketId};
 use crate::process::identity::Machine;
 use crate::session::launch::OutputMode;
@@ -38,7 +38,7 @@ pub struct Context {
 impl Context {
     /// The context of commands given in the environment's folder.
     pub fn open(environment: Environment, machine: Machine) -> Result<Self, GitError> {
-        let repo = Repo::open(&environment.directory)?;
+        let repo = Repo::open_with(&environment.directory, environment.git.clone())?;
         let store = Store::at(repo.common_dir());
         Ok(Self { repo, store, machine, environment })
     }
@@ -55,6 +55,8 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// pi's own folder, with its settings and prompts.
     pub pi_dir: Option<PathBuf>,
+    /// The `git` program, and whether the environment names its configuration files.
+    pub git: GitProgram,
 }
 
 /// What is to be dispatched, with every setting resolved.

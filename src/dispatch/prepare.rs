@@ -12,12 +12,14 @@ use super::plan::{LanePlan, commits};
 use super::{Context, Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
-    CommitId, Created, Files, Forwarded, GitError, Head, Located, LockOutcome, Origin, Worktree, create,
-    fast_forward, finish, forget_missing, lock as lock_worktree, pin, standing, undo, write_files,
+    Base, CommitId, Created, Files, Forwarded, GitError, Head, Interrupted, Located, LockOutcome, Origin,
+    Outlook, Worktree, complete_files, create, finish, forget_missing, lock as lock_worktree, outlook, pin,
+    standing, undo, write_files,
 };
 use crate::id::SessionId;
 use crate::session::lane::{LANE_VERSION, LaneRecord};
 use crate::session::launch::{Pinned, pin_name};
+use crate::session::store::LaneLock;
 
 /// A worktree that is complete and locked for its session.
 #[derive(Debug)]
@@ -38,11 +40,12 @@ pub fn make_ready(
     context: &Context,
     plan: &LanePlan,
     place: &Place,
+    claim: &LaneLock,
     reason: &str,
 ) -> Result<Ready, DispatchError> {
     let repo = &context.repo;
     match &plan.located {
-        Located::Present(worktree) => locate_present(context, plan, place, worktree, reason),
+        Located::Present(worktree) => locate_present(context, plan, place, worktree, claim, reason),
         Located::Missing(missing) => {
             let aside = plan.site.path.with_file_name(".trash");
             crate::durable::create_private_dir(&aside)?;
@@ -54,9 +57,9 @@ pub fn make_ready(
                 return Err(error.into());
             }
             drop(lock);
-            make(context, plan, reason)
+            make(context, plan, claim, reason)
         }
-        Located::New | Located::BranchOnly { .. } => make(context, plan, reason),
+        Located::New | Located::BranchOnly { .. } => make(context, plan, claim, reason),
     }
 }
 
@@ -67,12 +70,12 @@ fn kept_registration(trash: &Path) -> Result<PathBuf, DispatchError> {
     Ok(folder)
 }
 
-fn make(context: &Context, plan: &LanePlan, reason: &str) -> Result<Ready, DispatchError> {
+fn make(context: &Context, plan: &LanePlan, claim: &LaneLock, reason: &str) -> Result<Ready, DispatchError> {
     let lock = context.repo.lock(REPO_PATIENCE)?;
     let created = create(&context.repo, &lock, &plan.site, &plan.base, reason)?;
     drop(lock);
     failpoint::hit("prepare.registered");
-    if let Err(error) = write_files(&context.repo, &created) {
+    if let Err(error) = write_files(&context.repo, &created, claim.lock()) {
         // Half a tree is worth nothing, and on a full disk its room is. What cannot be taken back now is marked as
         // unfinished and completed by the next dispatch.
         drop(context.repo.lock(REPO_PATIENCE).and_then(|lock| undo(&context.repo, &lock, created)));
@@ -82,7 +85,7 @@ fn make(context: &Context, plan: &LanePlan, reason: &str) -> Result<Ready, Dispa
     let Created { worktree, start, branch } = created;
     match branch {
         Origin::Made => Ok(Ready { worktree, start, base_commit: plan.base_commit(), notes: Vec::new() }),
-        Origin::Continued => brought_up(context, plan, worktree, &[], Vec::new()),
+        Origin::Continued => brought_up(context, plan, claim, Start::of(plan, worktree), &[]),
     }
 }
 
@@ -91,23 +94,68 @@ fn locate_present(
     plan: &LanePlan,
     place: &Place,
     worktree: &Worktree,
+    claim: &LaneLock,
     reason: &str,
 ) -> Result<Ready, DispatchError> {
     let repo = &context.repo;
     let not_work: Vec<PathBuf> = place.ticket_file.as_deref().and_then(ticket_inside).into_iter().collect();
     let mut notes = Vec::new();
     if let LockOutcome::TheUsers(theirs) = lock_worktree(worktree, reason)? {
-        notes.push(format!("the worktree is locked by you ({theirs:?}) and stays so"));
+        let why = if theirs.is_empty() { "without a reason".to_owned() } else { format!("{theirs:?}") };
+        notes.push(format!("the worktree is locked by you ({why}) and stays so"));
     }
     if worktree.files == Files::Unfinished {
         notes.push("its files were not complete and have been written again".to_owned());
-        finish(repo, worktree)?;
+        finish(repo, worktree, claim.lock())?;
     }
+    let mut start = Start { notes, ..Start::of(plan, worktree.clone()) };
+    complete_interrupted(context, claim, &mut start)?;
     match &worktree.head {
         Head::Branch(name) if *name == plan.site.branch.to_string() => {}
-        other => notes.push(format!("{} is checked out in it, not {}", spoken(other), plan.site.branch)),
+        other => {
+            start.notes.push(format!("{} is checked out in it, not {}", spoken(other), plan.site.branch));
+        }
     }
-    brought_up(context, plan, worktree.clone(), &not_work, notes)
+    brought_up(context, plan, claim, start, &not_work)
+}
+
+/// A worktree from before, as it stands so far.
+struct Start {
+    worktree: Worktree,
+    /// The commit that the lane's work is counted from.
+    base_commit: String,
+    notes: Vec<String>,
+}
+
+impl Start {
+    fn of(plan: &LanePlan, worktree: Worktree) -> Self {
+        Self { worktree, base_commit: plan.base_commit(), notes: Vec::new() }
+    }
+}
+
+/// Completes what an earlier dispatch began and was killed at: bringing the worktree up to its base.
+fn complete_interrupted(context: &Context, claim: &LaneLock, start: &mut Start) -> Result<(), DispatchError> {
+    let repo = &context.repo;
+    let landed = match complete_files(repo, &start.worktree, claim.lock())? {
+        Interrupted::No => return Ok(()),
+        Interrupted::Elsewhere => None,
+        Interrupted::Landed => start.worktree.tip.clone(),
+        Interrupted::Files(landing) => {
+            let to = landing.to().clone();
+            let lock = repo.lock(REPO_PATIENCE)?;
+            landing.land(repo, &lock)?;
+            Some(to)
+        }
+    };
+    // The dispatch that was killed did not come to record it.
+    if let Some(commit) = landed {
+        start.base_commit = commit.to_string();
+        start.worktree.tip = Some(commit);
+    }
+    start
+        .notes
+        .push("it was being brought up to its base when that was interrupted; that is done now".to_owned());
+    Ok(())
 }
 
 /// A worktree on a branch that was there before: brought up to its base where it has nothing of its own. Only a
@@ -115,16 +163,15 @@ fn locate_present(
 fn brought_up(
     context: &Context,
     plan: &LanePlan,
-    worktree: Worktree,
+    claim: &LaneLock,
+    start: Start,
     not_work: &[PathBuf],
-    mut notes: Vec<String>,
 ) -> Result<Ready, DispatchError> {
-    let repo = &context.repo;
+    let Start { worktree, base_commit: counted_from, mut notes } = start;
     let forwarded = if plan.site.branch == plan.lane.default_branch() {
-        let lock = repo.lock(REPO_PATIENCE)?;
-        fast_forward(repo, &lock, &worktree, &plan.base, not_work)?
+        fast_forward(context, claim, &worktree, &plan.base, not_work)?
     } else {
-        standing(repo, &worktree, &plan.base)?
+        standing(&context.repo, &worktree, &plan.base)?
     };
     let (branch, base) = (&plan.site.branch, &plan.base.name);
     let tip = || worktree.tip.clone().ok_or_else(|| gone(plan));
@@ -134,13 +181,33 @@ fn brought_up(
             notes.push(format!("{branch} had nothing of its own and was moved on by {by} to {base}"));
             (plan.base.commit.clone(), plan.base.commit.to_string())
         }
-        Forwarded::UpToDate => (tip()?, plan.base_commit()),
+        Forwarded::UpToDate => (tip()?, counted_from),
         Forwarded::Continued { behind, ahead: _ } => {
             notes.push(format!("{branch} is continued as it is; it is {} behind {base}", commits(behind)));
-            (tip()?, plan.base_commit())
+            (tip()?, counted_from)
         }
     };
     Ok(Ready { worktree, start, base_commit, notes })
+}
+
+/// Moves a worktree and its branch on to the base where nothing could be lost by it: the files outside the repository's
+/// lock, since a filter may take as long as it likes, the branch under it.
+fn fast_forward(
+    context: &Context,
+    claim: &LaneLock,
+    worktree: &Worktree,
+    base: &Base,
+    not_work: &[PathBuf],
+) -> Result<Forwarded, DispatchError> {
+    let repo = &context.repo;
+    let forward = match outlook(repo, worktree, base, not_work)? {
+        Outlook::Stays(stands) => return Ok(stands),
+        Outlook::Clear(forward) => forward,
+    };
+    let continued = forward.continued();
+    let Some(landing) = forward.write_files(repo, claim.lock())? else { return Ok(continued) };
+    let lock = repo.lock(REPO_PATIENCE)?;
+    Ok(landing.land(repo, &lock)?)
 }
 
 fn gone(plan: &LanePlan) -> DispatchError {

@@ -68,7 +68,7 @@ impl Session<'_> {
     fn bring_up(&mut self) -> Result<SupervisorEnvironment, DispatchError> {
         let (context, plan) = (self.context, self.plan);
         let id = self.writer.manifest().session_id;
-        let ready = make_ready(context, plan, &self.request.place, &held_by_session(id))?;
+        let ready = make_ready(context, plan, &self.request.place, self.claim, &held_by_session(id))?;
         self.notes.extend(ready.notes.iter().cloned());
         self.record_lane(&ready)?;
         failpoint::hit("dispatch.worktree");
@@ -223,20 +223,15 @@ impl Session<'_> {
 }
 
 /// Plans, and takes the lane. What cannot be done is refused before anything is on disk. Once the lane is ours the plan
-/// is made again, unless no one ever was at it: a session that has ended since has moved its branch on.
+/// is made again: a session that has ended since has moved its branch on, and who was killed since has left a worktree.
 pub(super) fn claim_planned(context: &Context, place: &Place) -> Result<(LaneLock, LanePlan), DispatchError> {
-    let first = match plan(context, place) {
-        Ok(first) => Some(first),
-        Err(_) if context.store.has_folder(&choose_lane(context, place)?.0) => None,
-        Err(error) => return Err(error),
-    };
-    let claim = claim(context, place)?;
-    match first {
-        Some(first) if first.record.is_none() && context.store.lane(&first.lane)?.is_none() => {
-            Ok((claim, first))
-        }
-        _ => Ok((claim, plan(context, place)?)),
+    if let Err(error) = plan(context, place)
+        && !context.store.has_folder(&choose_lane(context, place)?.0)
+    {
+        return Err(error);
     }
+    let claim = claim(context, place)?;
+    Ok((claim, plan(context, place)?))
 }
 
 /// Takes the lane for a new session or a change of its worktree. One whose session lives is busy.

@@ -15,15 +15,17 @@ use super::registry::{self, UNFINISHED_FILE};
 use super::repo::{Repo, open_libgit2};
 use super::worktree::back_link;
 use super::{CommitId, Engine, GitError, Worktree};
-use crate::{durable, failpoint};
+use crate::durable::{self, HeldLock};
+use crate::failpoint;
 
 /// Writes the files of a worktree that was just created; answers what wrote them.
-pub fn write_files(repo: &Repo, created: &Created) -> Result<Engine, GitError> {
-    complete(repo, &created.worktree, &created.start)
+/// `held` is the lane's lock, which a git program that writes them holds too until it has ended.
+pub fn write_files(repo: &Repo, created: &Created, held: &HeldLock) -> Result<Engine, GitError> {
+    complete(repo, &created.worktree, &created.start, held)
 }
 
 /// Completes a worktree whose creation was interrupted. Refused where the files were ever complete.
-pub fn finish(repo: &Repo, worktree: &Worktree) -> Result<Engine, GitError> {
+pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Engine, GitError> {
     let refused = || GitError::AlreadyComplete { path: worktree.path.clone() };
     let entry = registry::entry(&worktree.admin_dir, worktree.id.clone())?.ok_or_else(refused)?;
     let start: CommitId = match (&entry.unfinished, &worktree.tip) {
@@ -40,14 +42,14 @@ pub fn finish(repo: &Repo, worktree: &Worktree) -> Result<Engine, GitError> {
     back_link(&entry)?;
     // Nothing has ever run in this worktree: the lock is that of the checkout which was interrupted.
     remove_if_there(&entry.admin.join("index.lock"))?;
-    complete(repo, worktree, &start)
+    complete(repo, worktree, &start, held)
 }
 
-fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId) -> Result<Engine, GitError> {
+fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {
     let engine = repo.engine_for(start)?;
     match &engine {
         Engine::Libgit2 => by_libgit2(worktree, start)?,
-        Engine::GitProgram(_) => by_program(repo, worktree, start)?,
+        Engine::GitProgram(_) => by_program(repo, worktree, start, held)?,
     }
     failpoint::hit("git.checked_out");
     remove_if_there(&worktree.admin_dir.join(UNFINISHED_FILE))?;
@@ -65,9 +67,10 @@ fn by_libgit2(worktree: &Worktree, start: &CommitId) -> Result<(), GitError> {
 }
 
 /// Exactly what `git worktree add` does once the worktree is registered.
-fn by_program(repo: &Repo, worktree: &Worktree, start: &CommitId) -> Result<(), GitError> {
+fn by_program(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<(), GitError> {
     let place = Place::Tree { admin: &worktree.admin_dir, top: &worktree.path };
     Call::write(repo.program(), place)
+        .holding(held)
         .args(["reset", "--hard", "--quiet", "--no-recurse-submodules", start.as_str(), "--"])
         .succeed()?;
     Ok(())

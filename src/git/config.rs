@@ -1,73 +1,109 @@
-//! What the repository's configuration says, read as files: no program runs for it.
+//! What the repository's configuration says.
 //!
-//! Two views: the repository's own files alone, which decide whether the repository can be opened at all, and all
-//! levels together, as git would see them from a git directory.
+//! Two views: the repository's own files alone, read as files, which decide whether the repository can be opened at
+//! all; and all levels together, as git would see them from a git directory. That view costs no program where libgit2
+//! has the repository open and looks where git looks; else git itself is asked. libgit2 does not know
+//! `GIT_CONFIG_GLOBAL` and its like, and could be told of them only by process-wide state that is unsafe to set, or by
+//! reading all the variables that lead to another repository too.
+//!
+//! Not handled: a supervisor, and `recover`, do not ask whether these variables are set when they look at what an agent
+//! left. Filters that only files named so configure stay on there.
 
 use std::path::{Path, PathBuf};
 
 use git2::{Config, ConfigLevel, ErrorCode};
 
 use super::GitError;
+use super::program::Call;
+
+const ATTRIBUTES_FILE: &str = "core.attributesfile";
 
 /// Settings as git sees them.
-pub(super) struct Settings {
-    config: Config,
+pub(super) enum Settings {
+    /// Read by libgit2.
+    Read(Config),
+    /// As git listed them: the key, in lower case but for the middle part, and the value; a later one counts.
+    Listed(Vec<(String, String)>),
 }
 
 impl Settings {
     /// The files of one repository only: `config`, and `config.worktree` of the git directory where that counts.
     pub(super) fn own(common: &Path, git_dir: &Path) -> Result<Self, GitError> {
-        let config = Config::new().map_err(|e| failed(common, e))?;
-        Self { config }.with_own(common, git_dir)
-    }
-
-    /// The user's and the system's files too, for a repository that libgit2 does not open.
-    pub(super) fn all(common: &Path, git_dir: &Path) -> Result<Self, GitError> {
-        let config = Config::open_default().map_err(|e| failed(common, e))?;
-        Self { config }.with_own(common, git_dir)
+        let mut config = Config::new().map_err(|e| failed(common, e))?;
+        add(&mut config, &common.join("config"), ConfigLevel::Local)?;
+        if config.get_bool("extensions.worktreeConfig").unwrap_or(false) {
+            add(&mut config, &git_dir.join("config.worktree"), ConfigLevel::Worktree)?;
+        }
+        Ok(Self::Read(config))
     }
 
     /// What an open repository goes by, conditional includes included.
     pub(super) fn of(repo: &git2::Repository) -> Result<Self, GitError> {
         let config =
             repo.config().and_then(|mut config| config.snapshot()).map_err(|e| failed(repo.path(), e))?;
-        Ok(Self { config })
+        Ok(Self::Read(config))
     }
 
-    fn with_own(mut self, common: &Path, git_dir: &Path) -> Result<Self, GitError> {
-        self.add(&common.join("config"), ConfigLevel::Local)?;
-        if self.flag("extensions.worktreeConfig") {
-            self.add(&git_dir.join("config.worktree"), ConfigLevel::Worktree)?;
+    /// What git lists, asked by calls of its own.
+    pub(super) fn listed<'a>(call: impl Fn() -> Call<'a>) -> Result<Self, GitError> {
+        let mut settings: Vec<(String, String)> = Vec::new();
+        call().args(["config", "--list", "-z"]).for_each_record(&mut |record| {
+            let text = String::from_utf8_lossy(record);
+            // A key without `=` is a switch that is on.
+            let (key, value) = text.split_once('\n').unwrap_or((&text, "true"));
+            settings.push((key.to_owned(), value.to_owned()));
+        })?;
+        // Of paths, git alone knows what `~` stands for.
+        if settings.iter().any(|(key, _)| key == ATTRIBUTES_FILE) {
+            let call = call().args(["config", "--type=path", "-z", "--get", ATTRIBUTES_FILE]);
+            call.for_each_record(&mut |record| {
+                let path = String::from_utf8_lossy(record).into_owned();
+                settings.push((ATTRIBUTES_FILE.to_owned(), path));
+            })?;
         }
-        Ok(self)
-    }
-
-    fn add(&mut self, file: &Path, level: ConfigLevel) -> Result<(), GitError> {
-        match self.config.add_file(file, level, true) {
-            Err(e) if e.code() != ErrorCode::NotFound => Err(failed(file, e)),
-            _ => Ok(()),
-        }
+        Ok(Self::Listed(settings))
     }
 
     /// A switch; one that is missing, or cannot be read as a switch, is off.
     pub(super) fn flag(&self, key: &str) -> bool {
-        self.config.get_bool(key).unwrap_or(false)
+        match self {
+            Self::Read(config) => config.get_bool(key).unwrap_or(false),
+            Self::Listed(_) => self.text(key).is_some_and(|text| Config::parse_bool(text).unwrap_or(false)),
+        }
     }
 
     pub(super) fn text(&self, key: &str) -> Option<String> {
-        self.config.get_string(key).ok()
+        match self {
+            Self::Read(config) => config.get_string(key).ok(),
+            Self::Listed(settings) => {
+                let named = |other: &str| other == key || is_simple(key) && other.eq_ignore_ascii_case(key);
+                settings.iter().rev().find(|(other, _)| named(other)).map(|(_, value)| value.clone())
+            }
+        }
     }
 
-    pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
-        self.config.get_path(key).ok()
+    /// The user's file of attributes, where one is named.
+    pub(super) fn attributes_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Read(config) => config.get_path(ATTRIBUTES_FILE).ok(),
+            Self::Listed(_) => self.text(ATTRIBUTES_FILE).map(PathBuf::from),
+        }
     }
 
-    /// All keys that match `glob`, in lower case but for the middle part, with their values; a later value of the
-    /// same key comes later.
+    /// All keys that match `glob`, in which one `*` stands for anything, in lower case but for the middle part, with
+    /// their values; a later value of the same key comes later.
     pub(super) fn matching(&self, glob: &str) -> Result<Vec<(String, String)>, GitError> {
+        let config = match self {
+            Self::Read(config) => config,
+            Self::Listed(settings) => {
+                let (start, end) = glob.split_once('*').unwrap_or((glob, ""));
+                let matches = |key: &str| key.strip_prefix(start).is_some_and(|rest| rest.ends_with(end));
+                return Ok(settings.iter().filter(|(key, _)| matches(key)).cloned().collect());
+            }
+        };
         let mut found = Vec::new();
         let entries =
-            self.config.entries(Some(glob)).map_err(|e| GitError::libgit2("read the settings", glob, e))?;
+            config.entries(Some(glob)).map_err(|e| GitError::libgit2("read the settings", glob, e))?;
         entries
             .for_each(|entry| {
                 let key = String::from_utf8_lossy(entry.name_bytes()).into_owned();
@@ -81,6 +117,18 @@ impl Settings {
             })
             .map_err(|e| GitError::libgit2("read the settings", glob, e))?;
         Ok(found)
+    }
+}
+
+/// Whether a key has no middle part, whose case would count.
+fn is_simple(key: &str) -> bool {
+    key.matches('.').count() == 1
+}
+
+fn add(config: &mut Config, file: &Path, level: ConfigLevel) -> Result<(), GitError> {
+    match config.add_file(file, level, true) {
+        Err(e) if e.code() != ErrorCode::NotFound => Err(failed(file, e)),
+        _ => Ok(()),
     }
 }
 

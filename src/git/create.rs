@@ -292,13 +292,36 @@ fn prepare_root(repo: &Repo, path: &Path) -> Result<PathBuf, GitError> {
         return Err(GitError::RootNotOurs { path: root.to_owned(), why: "can be written by all users" });
     }
     let root = root.canonicalize().map_err(unwritable)?;
-    let inside = |tree: Option<&Path>| tree.is_some_and(|tree| root.starts_with(tree));
-    if (inside(repo.main_checkout()) || inside(repo.current_worktree())) && is_empty(&root)? {
-        write_new(&root.join(".gitignore"), b"*\n")?;
+    if root.starts_with(repo.common_dir()) {
+        return Err(GitError::RootNotOurs { path: root, why: "is within the repository's own directory" });
+    }
+    // Within a checkout, be it another repository's, the worktrees would show in its status.
+    if root.ancestors().any(|folder| folder.join(".git").exists()) {
+        let own = |tree: Option<&Path>| tree.is_some_and(|tree| root.starts_with(tree));
+        if is_empty(&root)? {
+            write_new(&root.join(".gitignore"), b"*\n")?;
+        } else if (own(repo.main_checkout()) || own(repo.current_worktree()))
+            && !is_ignored(repo, &root, &root.join(name))?
+        {
+            let why = "holds files of the checkout, whose status would show the worktrees";
+            return Err(GitError::RootNotOurs { path: root, why });
+        }
     }
     let tree = root.join(name);
     utf8(&tree)?;
     Ok(tree)
+}
+
+/// Whether git leaves `path` out of the status of the checkout around `folder`.
+fn is_ignored(repo: &Repo, folder: &Path, path: &Path) -> Result<bool, GitError> {
+    let call =
+        Call::read(repo.program(), Place::From(folder)).args(["check-ignore", "--quiet", "--"]).arg(path);
+    let answer = call.run()?;
+    match answer.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(answer.failure()),
+    }
 }
 
 /// Renames a folder to a name that nothing has.

@@ -39,6 +39,8 @@ pub enum WhyGitProgram {
     Filter(String),
     /// Files are kept in another encoding than they are checked out in.
     WorkingTreeEncoding,
+    /// git finds settings for its checkout where libgit2 does not look.
+    OtherSettings,
     /// Files are to be writable for a group or for all, which libgit2 never makes them.
     Umask,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for WhyGitProgram {
             Self::WorktreeConfig => f.write_str("its worktrees have settings of their own"),
             Self::Filter(name) => write!(f, "it uses the filter {name:?}"),
             Self::WorkingTreeEncoding => f.write_str("it uses `working-tree-encoding`"),
+            Self::OtherSettings => f.write_str("the environment names other configuration files"),
             Self::Umask => f.write_str("the umask lets others than the owner write"),
         }
     }
@@ -60,6 +63,18 @@ impl fmt::Display for WhyGitProgram {
 
 /// The parts of a filter's settings that name a command.
 const FILTER_COMMANDS: [&str; 3] = ["clean", "smudge", "process"];
+/// What a checkout goes by, beside filters and attributes.
+const CHECKOUT_SETTINGS: [&str; 9] = [
+    "core.autocrlf",
+    "core.eol",
+    "core.safecrlf",
+    "core.symlinks",
+    "core.filemode",
+    "core.ignorecase",
+    "core.protecthfs",
+    "core.protectntfs",
+    "core.attributesfile",
+];
 /// git ignores an attributes file that is larger.
 const ATTRIBUTES_LIMIT: u64 = 100 << 20;
 
@@ -77,7 +92,10 @@ impl Repo {
         let filters = configured_filters(&settings)?;
         let mut why = match self.backend() {
             Backend::Program(why) => Some(why.clone()),
-            Backend::Libgit2(_) => why_by_settings(&settings, self.git_dir())?,
+            Backend::Libgit2(repo) => match why_by_settings(&settings, self.git_dir())? {
+                None => why_by_other_settings(&settings, repo)?,
+                why => why,
+            },
         };
         // The attributes matter for what a filter may run, even where the program is needed for another reason.
         if why.is_none() || !filters.is_empty() {
@@ -209,7 +227,7 @@ impl Asked {
 /// The attribute files outside the commit that git reads too.
 pub(super) fn attribute_files(settings: &Settings, common: &Path) -> Vec<PathBuf> {
     let mut files = vec![common.join("info/attributes"), PathBuf::from("/etc/gitattributes")];
-    match settings.path("core.attributesFile") {
+    match settings.attributes_file() {
         Some(file) => files.push(file),
         // Beside the user's configuration, wherever that turns out to be.
         None => {
@@ -277,6 +295,19 @@ fn why_by_settings(settings: &Settings, git_dir: &Path) -> Result<Option<WhyGitP
         (worktree_config, WhyGitProgram::WorktreeConfig),
     ];
     Ok(reasons.into_iter().find_map(|(applies, why)| applies.then_some(why)))
+}
+
+/// Whether libgit2 would write files by other settings than git.
+fn why_by_other_settings(
+    settings: &Settings,
+    repo: &git2::Repository,
+) -> Result<Option<WhyGitProgram>, GitError> {
+    if matches!(settings, Settings::Read(_)) {
+        return Ok(None);
+    }
+    let libgit2s = Settings::of(repo)?;
+    let differs = |key: &str| settings.text(key) != libgit2s.text(key);
+    Ok(CHECKOUT_SETTINGS.iter().any(|key| differs(key)).then_some(WhyGitProgram::OtherSettings))
 }
 
 /// libgit2 makes files 0644 and 0755 at most; git leaves it to the umask alone.

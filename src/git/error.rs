@@ -273,6 +273,19 @@ pub enum GitError {
         /// What changed.
         what: String,
     },
+    /// Bringing a worktree up to its base was cut short, and someone has changed a file of it since.
+    #[error(
+        "the worktree {path:?} was being brought up to its base when that was interrupted, and {file:?} in it has been \
+         changed since"
+    )]
+    HalfForwarded {
+        /// The worktree.
+        path: PathBuf,
+        /// What was changed.
+        file: PathBuf,
+        /// The commit that it was brought up from.
+        from: CommitId,
+    },
     /// No free name for a registration was found.
     #[error("could not register {path:?}: something else keeps changing {registry:?}")]
     RegistryUnsteady {
@@ -468,6 +481,7 @@ impl GitError {
             | Self::TrashIncomplete { .. }
             | Self::AlreadyComplete { .. }
             | Self::ChangedMeanwhile { .. }
+            | Self::HalfForwarded { .. }
             | Self::RegistryUnsteady { .. }
             | Self::UnrelatedHistories { .. }
             | Self::IndexLocked { .. }

@@ -88,6 +88,11 @@ impl GitError {
                 "give the branch another name, `git branch -m {branch} <new name>`, and it is made again at {}",
                 was.short()
             ),
+            Self::HalfForwarded { path, from, .. } => format!(
+                "keep what is yours elsewhere, then `git -C {} reset --hard {}`; or commit it there, and it is the lane's",
+                quoted(path),
+                from.short()
+            ),
             Self::RegistryUnsteady { .. } => "stop what prunes worktrees in a loop, and try again".to_owned(),
             _ => return None,
         })

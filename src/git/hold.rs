@@ -1,10 +1,11 @@
 //! Holding a worktree for a session, and letting go of a registration whose folder is gone.
 //!
 //! The lock is git's own (`git worktree lock`): it keeps `prune`, `worktree remove --force` and `branch -D` away
-//! from a session's work. Only a lock that ralph took is ever replaced or removed.
+//! from a session's work. Only a lock that ralph took is ever replaced or removed. ralph's own come into place with
+//! their reason in them, so that an empty one is the user's: `git worktree lock` without a reason leaves such a file.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::refs::there;
@@ -12,7 +13,7 @@ use super::registry::{self, LOCK_FILE, read_pointer};
 use super::repo::{Repo, RepoLock};
 use super::worktree::is_empty;
 use super::{GitError, Missing, Worktree};
-use crate::durable;
+use crate::durable::{self, Made};
 use crate::id::{Lane, SessionId};
 
 /// What every reason of ralph's begins with.
@@ -57,11 +58,8 @@ pub(super) fn is_ours(reason: &str) -> bool {
 pub fn lock(worktree: &Worktree, reason: &str) -> Result<LockOutcome, GitError> {
     let file = worktree.admin_dir.join(LOCK_FILE);
     let text = format!("{reason}\n");
-    let made = OpenOptions::new().write(true).create_new(true).open(&file);
-    match made.and_then(|mut file| file.write_all(text.as_bytes())) {
-        Ok(()) => return Ok(LockOutcome::Locked),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(GitError::io("lock the worktree with", &file, e)),
+    if durable::write_new(&file, text.as_bytes())? == Made::New {
+        return Ok(LockOutcome::Locked);
     }
     match reason_in(&file)? {
         Some(theirs) if !is_ours(&theirs) => Ok(LockOutcome::TheUsers(theirs)),

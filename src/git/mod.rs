@@ -31,6 +31,7 @@ mod refs;
 mod registry;
 mod repo;
 mod standing;
+mod transition;
 mod trash;
 mod tree;
 mod unsaved;
@@ -48,7 +49,7 @@ pub use commit::CommitId;
 pub use create::{Created, Origin, create, undo};
 pub use engine::{Engine, WhyGitProgram};
 pub use error::{ErrorClass, GitError, Unsupported};
-pub use forward::{Forwarded, fast_forward, standing};
+pub use forward::{Forward, Forwarded, Interrupted, Landing, Outlook, complete_files, outlook, standing};
 pub use graph::{Drawn, GraphLine};
 pub use hold::{
     Hold, Holder, LockOutcome, forget_missing, held_by_creation, held_by_session, holds, lock, unlock_for,

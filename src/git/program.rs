@@ -18,6 +18,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::GitError;
+use crate::durable::HeldLock;
 
 /// The variables that bind a git process to another repository: `git rev-parse --local-env-vars`, of all versions.
 pub const LOCAL_ENV_VARS: [&str; 16] = [
@@ -62,17 +63,42 @@ const STDOUT_LIMIT: usize = 64 << 20;
 const STDERR_LIMIT: usize = 64 << 10;
 const LONGEST_RECORD: usize = 1 << 20;
 
+/// The variables that name git's configuration files in place of the usual ones. libgit2 does not know them.
+const CONFIG_FILE_VARS: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
+
+/// Where the user's and the machine's settings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum ConfigFiles {
+    /// Where libgit2 looks for them too.
+    #[default]
+    Usual,
+    /// Where the environment says, which git alone follows.
+    Named,
+}
+
 /// The `git` program to run, and what its environment holds beyond the inherited one.
 #[derive(Debug, Clone)]
 pub struct GitProgram {
     path: PathBuf,
     env: Vec<(OsString, OsString)>,
+    config_files: ConfigFiles,
 }
 
 impl GitProgram {
     /// The program at `path`; a plain name is looked for on PATH.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), env: Vec::new() }
+        Self { path: path.into(), env: Vec::new(), config_files: ConfigFiles::Usual }
+    }
+
+    /// The `git` on PATH in an environment in which the variables are set that `is_set` says.
+    pub fn in_environment(is_set: impl Fn(&str) -> bool) -> Self {
+        let named = CONFIG_FILE_VARS.into_iter().any(is_set);
+        let config_files = if named { ConfigFiles::Named } else { ConfigFiles::Usual };
+        Self { config_files, ..Self::default() }
+    }
+
+    pub(super) fn config_files(&self) -> ConfigFiles {
+        self.config_files
     }
 
     /// The same program with one more variable in its environment.
@@ -124,6 +150,7 @@ pub(super) struct Call<'a> {
     settings: Vec<(OsString, OsString)>,
     args: Vec<OsString>,
     input: Vec<u8>,
+    held: Option<&'a HeldLock>,
 }
 
 /// What a call came to.
@@ -178,7 +205,7 @@ impl<'a> Call<'a> {
             ("maintenance.auto", "false"),
         ];
         let settings = settings.map(|(k, v)| (k.into(), v.into())).to_vec();
-        Self { program, place, access, settings, args: Vec::new(), input: Vec::new() }
+        Self { program, place, access, settings, args: Vec::new(), input: Vec::new(), held: None }
     }
 
     pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -200,6 +227,12 @@ impl<'a> Call<'a> {
     /// Gives the call this standard input.
     pub(super) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
+        self
+    }
+
+    /// Lets git hold a lock too, until it has ended: what it writes is not meddled with, even where ralph is killed.
+    pub(super) fn holding(mut self, lock: &'a HeldLock) -> Self {
+        self.held = Some(lock);
         self
     }
 
@@ -270,6 +303,10 @@ impl<'a> Call<'a> {
 
     /// In memory and whole before git starts, so that no one has to write while git answers.
     fn standard_input(&self) -> io::Result<Stdio> {
+        if let Some(lock) = self.held {
+            // Empty, and never written to.
+            return lock.file().try_clone().map(Stdio::from);
+        }
         if self.input.is_empty() {
             return Ok(Stdio::null());
         }

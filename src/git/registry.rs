@@ -1,8 +1,8 @@
 //! The registry of worktrees: `<common dir>/worktrees/<id>/`, read as plain files.
 //!
 //! libgit2 and git both stumble over entries that are half there; here a broken entry is simply told apart. All
-//! reads are bounded. An entry carries two files of ralph's own: which lane it belongs to, and, until its files are
-//! complete, that no agent has ever run in it.
+//! reads are bounded. An entry carries files of ralph's own: which lane it belongs to; until its files are complete, that no
+//! agent has ever run in it; and while it is brought up to its base, from where to where.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,6 +17,8 @@ use crate::durable;
 pub(super) const LANE_FILE: &str = "ralph-lane";
 /// Stands in the administrative directory until the worktree's files are complete; holds the commit to check out.
 pub(super) const UNFINISHED_FILE: &str = "ralph-unfinished";
+/// Stands in the administrative directory while a worktree's files and its branch are moved on; holds both commits.
+pub(super) const FORWARD_FILE: &str = "ralph-forward";
 /// git's own file that protects a worktree from being pruned and removed.
 pub(super) const LOCK_FILE: &str = "locked";
 

@@ -12,7 +12,7 @@ use git2::ErrorCode;
 
 use super::config::Settings;
 use super::engine::WhyGitProgram;
-use super::program::{Call, GitProgram, Place};
+use super::program::{Call, ConfigFiles, GitProgram, Place};
 use super::registry::read_pointer;
 use super::{GitError, Unsupported};
 use crate::durable::{self, HeldLock};
@@ -125,8 +125,8 @@ impl Repo {
     /// All settings that count here, the user's and the system's included.
     pub(super) fn settings(&self) -> Result<Settings, GitError> {
         match &self.backend {
-            Backend::Libgit2(repo) => Settings::of(repo),
-            Backend::Program(_) => Settings::all(&self.common, &self.git_dir),
+            Backend::Libgit2(repo) if self.program.config_files() == ConfigFiles::Usual => Settings::of(repo),
+            Backend::Libgit2(_) | Backend::Program(_) => Settings::listed(|| self.read()),
         }
     }
 }
@@ -213,7 +213,14 @@ fn open_backend(
         ask_program(from, program)?;
     }
     match unknown {
-        None => open_libgit2(git_dir).map(Backend::Libgit2),
+        None => match open_libgit2(git_dir) {
+            // git may find in other files that the user trusts this repository.
+            Err(GitError::ForeignOwner { .. }) if program.config_files() == ConfigFiles::Named => {
+                ask_program(from, program)?;
+                Ok(Backend::Program(WhyGitProgram::OtherSettings))
+            }
+            opened => opened.map(Backend::Libgit2),
+        },
         Some(why) => {
             ask_program(from, program)?;
             Ok(Backend::Program(why))

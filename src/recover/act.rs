@@ -84,30 +84,46 @@ pub struct Recovered {
     pub settled: Settled,
 }
 
-/// Settles every session in scope. A session that cannot be settled does not keep others from being settled.
-pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Vec<Recovered>, RecoverError> {
-    let mut recovered = Vec::new();
+/// What a recovery came to.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// Every session that was looked at.
+    pub sessions: Vec<Recovered>,
+    /// What could not be looked at: why.
+    pub unseen: Vec<RecoverError>,
+}
+
+/// Settles every session in scope. What cannot be read or settled does not keep others from being settled.
+pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Recovery, RecoverError> {
+    let mut recovery = Recovery::default();
     for session in store.running()? {
         let lane = match store.running_entry(session) {
-            Ok(Some(entry)) => Some(entry.lane),
+            Ok(Some(entry)) => Ok(Some(entry.lane)),
             Ok(None) => continue,
-            Err(_) => lane_of(store, session)?,
+            Err(_) => lane_of(store, session),
         };
-        recovered.push(recover_one(store, here, session, lane));
+        recovery.sessions.push(recover_one(store, here, session, lane));
     }
     if scope == Scope::Everything {
-        let done: Vec<SessionId> = recovered.iter().map(|r| r.session).collect();
-        for record in store.lanes()?.0 {
+        let done: Vec<SessionId> = recovery.sessions.iter().map(|r| r.session).collect();
+        let (lanes, damaged) = store.lanes()?;
+        recovery.unseen.extend(damaged.into_iter().map(RecoverError::from));
+        for record in lanes {
             let Some(session) = record.current_session.filter(|id| !done.contains(id)) else { continue };
-            let settled = !matches!(store.load(session)?, Loaded::Manifest(m) if !m.is_ended());
-            if settled && !matches!(store.load(session)?, Loaded::Damaged { .. } | Loaded::Missing) {
-                continue;
+            let open = match store.load(session) {
+                Ok(Loaded::Manifest(manifest)) => !manifest.is_ended(),
+                Ok(Loaded::Newer { .. }) => false,
+                // What cannot be read now is told by who tries to settle it.
+                Ok(Loaded::Damaged { .. } | Loaded::Missing) | Err(_) => true,
+            };
+            if open {
+                recovery.sessions.push(recover_one(store, here, session, Ok(Some(record.lane))));
             }
-            recovered.push(recover_one(store, here, session, Some(record.lane)));
         }
-        holds(store.common_dir())?.iter().try_for_each(|hold| let_go(store, hold))?;
+        let held = holds(store.common_dir())?;
+        recovery.unseen.extend(held.iter().filter_map(|hold| let_go(store, hold).err()));
     }
-    Ok(recovered)
+    Ok(recovery)
 }
 
 /// Unlocks a worktree whose holder is gone: what was killed after a session's end was on record, or while a worktree
@@ -138,13 +154,18 @@ fn lane_of(store: &Store, session: SessionId) -> Result<Option<Lane>, StoreError
     Ok(lanes.into_iter().find(|record| record.current_session == Some(session)).map(|record| record.lane))
 }
 
-fn recover_one(store: &Store, here: &Machine, session: SessionId, lane: Option<Lane>) -> Recovered {
+fn recover_one(
+    store: &Store,
+    here: &Machine,
+    session: SessionId,
+    lane: Result<Option<Lane>, StoreError>,
+) -> Recovered {
     let settled = match &lane {
-        Some(lane) => settle(store, here, session, lane),
-        None => Ok(Settled::Left("its lane is not known: its records are damaged".to_owned())),
+        Ok(Some(lane)) => settle(store, here, session, lane).unwrap_or_else(|e| Settled::Left(e.to_string())),
+        Ok(None) => Settled::Left("its lane is not known: its records are damaged".to_owned()),
+        Err(error) => Settled::Left(format!("its lane is not known: {error}")),
     };
-    let settled = settled.unwrap_or_else(|error| Settled::Left(error.to_string()));
-    Recovered { session, lane, settled }
+    Recovered { session, lane: lane.ok().flatten(), settled }
 }
 
 fn settle(store: &Store, here: &Machine, session: SessionId, lane: &Lane) -> Result<Settled, RecoverError> {

@@ -63,7 +63,8 @@ pub fn ended_manifest(store: &Store, here: &Machine, id: SessionId) -> Result<Ma
             }
             Loaded::Manifest(_) | Loaded::Damaged { .. } | Loaded::Missing => {
                 let recovered = recover(store, here, Scope::Living)?;
-                let ours = recovered.into_iter().find(|one| one.session == id).map(|one| one.settled);
+                let ours =
+                    recovered.sessions.into_iter().find(|one| one.session == id).map(|one| one.settled);
                 match ours {
                     Some(Settled::Left(why)) => return Err(EndedError::Left { session: id, why }),
                     Some(Settled::Contended | Settled::Alive) => thread::sleep(PAUSE),

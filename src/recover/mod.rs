@@ -9,5 +9,5 @@ pub mod decide;
 mod ended;
 mod mend;
 
-pub use act::{RecoverError, Recovered, Scope, Settled, recover};
+pub use act::{RecoverError, Recovered, Recovery, Scope, Settled, recover};
 pub use ended::{EndedError, ended_manifest};

@@ -72,7 +72,7 @@ pub enum RemovalError {
         worktree: String,
     },
     /// What had expired is needed again.
-    #[error("not deleted: {why}")]
+    #[error("{why}")]
     NotExpired {
         /// Why.
         why: &'static str,

@@ -31,10 +31,14 @@ pub fn settle(place: &Place<'_>) -> Result<Vec<Settled>, RemovalError> {
     let mut settled = Vec::new();
     for record in trash(place.store)?.0.into_iter().filter(is_unfinished) {
         let lane = record.lane.lane;
-        let claim = match place.store.claim_lane(&lane, Duration::ZERO)? {
-            LaneClaim::Claimed(claim) => claim,
+        let claim = match place.store.claim_lane(&lane, Duration::ZERO) {
+            Ok(LaneClaim::Claimed(claim)) => claim,
             // Whoever has the lane may well be at it.
-            LaneClaim::Busy(_) => continue,
+            Ok(LaneClaim::Busy(_)) => continue,
+            Err(error) => {
+                settled.push(Settled::Left(lane, error.into()));
+                continue;
+            }
         };
         match finish(place, &claim, record.parcel.id) {
             Ok(done) => settled.extend(done),

@@ -90,13 +90,18 @@ pub struct SessionDir {
 #[must_use = "the lane is let go when this is dropped"]
 pub struct LaneLock {
     lane: Lane,
-    _lock: HeldLock,
+    lock: HeldLock,
 }
 
 impl LaneLock {
     /// The lane that is held.
     pub fn lane(&self) -> &Lane {
         &self.lane
+    }
+
+    /// The lock itself, for a program that must not outlive it.
+    pub fn lock(&self) -> &HeldLock {
+        &self.lock
     }
 }
 
@@ -237,7 +242,7 @@ impl Store {
         let until = Instant::now() + patience;
         loop {
             if let Some(lock) = HeldLock::take_within(&path, Duration::from_millis(20))? {
-                return Ok(LaneClaim::Claimed(LaneLock { lane: lane.clone(), _lock: lock }));
+                return Ok(LaneClaim::Claimed(LaneLock { lane: lane.clone(), lock }));
             }
             let current = self.lane(lane)?.and_then(|record| record.current_session);
             if let Some(id) = current
@@ -375,7 +380,12 @@ impl Store {
         if dir.stop_requested().is_some() {
             request.urgency = Urgency::AtOnce;
         }
-        Ok(durable::write(&dir.stop_request(), &encode("a stop request", &request)?)?)
+        let path = dir.stop_request();
+        match durable::write(&path, &encode("a stop request", &request)?) {
+            // Whatever filled the disk may be what is to be stopped. A request that cannot be read is one, too.
+            Err(error) if error.is_full() => Ok(durable::mark(&path)?),
+            other => Ok(other?),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::agent::pi::version::{self, PiVersion};
 use crate::agent::{self, pi, program};
 use crate::cli::args::Global;
 use crate::cli::error::CliResult;
-use crate::cli::surroundings::{agent_request, directory, variables};
+use crate::cli::surroundings::{agent_request, directory, git_program, open, variables};
 use crate::config::{self, Layer, Places, Settings};
 use crate::dispatch::{AgentRequest, Environment};
 use crate::git::{CommitId, ErrorClass, GitError, GitProgram, Repo};
@@ -28,8 +28,9 @@ pub fn look(global: &Global) -> CliResult<Facts> {
     let directory = directory(global)?;
     let home = variables.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let pi_dir = pi::agent_dir(std::env::var_os("PI_CODING_AGENT_DIR").as_deref(), home.as_deref());
-    let environment = Environment { search_path: std::env::var_os("PATH"), directory, home, pi_dir };
-    let repo = Repo::open(&environment.directory);
+    let (search_path, git) = (std::env::var_os("PATH"), git_program());
+    let environment = Environment { search_path, directory, home, pi_dir, git };
+    let repo = open(&environment.directory);
     let loaded = load_settings(repo.as_ref().ok(), &variables);
     let (settings, said) = match loaded {
         Ok((settings, notices)) => (settings, Ok(notices)),

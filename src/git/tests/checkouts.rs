@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::fixture::{Fixture, PATIENCE, listing, present};
+use super::fixture::{Fixture, PATIENCE, lane_lock, listing, present};
 use crate::git::{Engine, ErrorClass, GitError, WhyGitProgram, create, write_files};
 
 /// Dispatches a lane beside a worktree that git makes, and holds the two against each other.
@@ -15,7 +15,7 @@ fn same_as_git(fixture: &Fixture) -> Engine {
     let guard = repo.lock(PATIENCE).unwrap();
     let created = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap();
     drop(guard);
-    let engine = write_files(&repo, &created).unwrap();
+    let engine = write_files(&repo, &created, &lane_lock(&site)).unwrap();
     let ours = "repo.ralph/t-1";
     // Before any other command had a chance to refresh the index: the file facts in it are true.
     assert_eq!(fixture.git(ours, &["diff-files"]), "", "{engine:?}");
@@ -184,7 +184,10 @@ fn a_relative_filter_command_is_refused_before_it_runs() {
     assert!(matches!(&error, GitError::RelativeFilter { command, .. } if command == "./tools/f"), "{error}");
     assert_eq!(error.class(), ErrorClass::CannotDo);
     let created = create(&repo, &repo.lock(PATIENCE).unwrap(), &fixture.site("t-1"), &base, "r").unwrap();
-    assert!(matches!(write_files(&repo, &created), Err(GitError::RelativeFilter { .. })));
+    assert!(matches!(
+        write_files(&repo, &created, &lane_lock(&fixture.site("t-1"))),
+        Err(GitError::RelativeFilter { .. })
+    ));
     // One that is configured, and that the commit does not ask for, is in no one's way.
     fixture.git("repo", &["rm", "-q", ".gitattributes"]);
     fixture.git("repo", &["commit", "-q", "-m", "none"]);

@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use super::fixture::{Fixture, PATIENCE, present, program};
+use super::fixture::{Fixture, PATIENCE, lane_lock, present, program};
 use crate::git::{Files, Located, Repo, create, finish, locate, write_files};
 
 const INSIDE: &str = "RALPH_TEST_CRASH";
@@ -51,10 +51,10 @@ fn complete(repo: &Repo, fixture: &Fixture) {
     match locate(repo, &site).unwrap() {
         Located::New | Located::BranchOnly { .. } => {
             let created = create(repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap();
-            write_files(repo, &created).unwrap();
+            write_files(repo, &created, &lane_lock(&site)).unwrap();
         }
         Located::Present(worktree) if worktree.files == Files::Unfinished => {
-            finish(repo, &worktree).unwrap();
+            finish(repo, &worktree, &lane_lock(&site)).unwrap();
         }
         Located::Present(_) => {}
         Located::Missing(missing) => panic!("{missing:?}"),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::durable::HeldLock;
 use crate::git::{
     Base, Created, GitProgram, LOCAL_ENV_VARS, Located, Repo, Site, create, locate, write_files,
 };
@@ -117,8 +118,13 @@ pub(crate) fn dispatch_on(repo: &Repo, site: &Site, base: &Base) -> Created {
     let lock = repo.lock(PATIENCE).unwrap();
     let created = create(repo, &lock, site, base, "ralph test").unwrap();
     drop(lock);
-    write_files(repo, &created).unwrap();
+    write_files(repo, &created, &lane_lock(site)).unwrap();
     created
+}
+
+/// The lock of the lane at a site; it stands beside the worktree.
+pub(crate) fn lane_lock(site: &Site) -> HeldLock {
+    HeldLock::try_take(&site.path.with_extension("lock")).unwrap().unwrap()
 }
 
 /// The git program without the machine's configuration.

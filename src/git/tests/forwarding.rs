@@ -1,7 +1,12 @@
 //! A lane that has nothing of its own follows its base; any other is left as it is.
 
-use super::fixture::{Fixture, PATIENCE, present};
-use crate::git::{Forwarded, Site, fast_forward};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use super::fixture::{Fixture, PATIENCE, lane_lock, present};
+use crate::git::{
+    ErrorClass, Forwarded, GitError, Interrupted, Landing, Outlook, Site, complete_files, outlook,
+};
 
 const TREE: &str = "repo.ralph/t-1";
 
@@ -19,9 +24,41 @@ fn behind_by_two() -> (Fixture, Site) {
 
 fn forward(fixture: &Fixture, site: &Site) -> Forwarded {
     let repo = fixture.repo();
-    let guard = repo.lock(PATIENCE).unwrap();
-    fast_forward(&repo, &guard, &present(&repo, site), &repo.head_base().unwrap(), &["ticket.md".into()])
-        .unwrap()
+    let worktree = present(&repo, site);
+    let forward = match outlook(&repo, &worktree, &repo.head_base().unwrap(), &["ticket.md".into()]).unwrap()
+    {
+        Outlook::Stays(stands) => return stands,
+        Outlook::Clear(forward) => forward,
+    };
+    let continued = forward.continued();
+    match forward.write_files(&repo, &lane_lock(site)).unwrap() {
+        Some(landing) => landing.land(&repo, &repo.lock(PATIENCE).unwrap()).unwrap(),
+        None => continued,
+    }
+}
+
+/// What the next dispatch does with a move that was cut short.
+fn complete(fixture: &Fixture, site: &Site) -> Result<&'static str, GitError> {
+    let repo = fixture.repo();
+    let land = |landing: Landing| landing.land(&repo, &repo.lock(PATIENCE)?);
+    Ok(match complete_files(&repo, &present(&repo, site), &lane_lock(site))? {
+        Interrupted::No => "no",
+        Interrupted::Landed => "landed",
+        Interrupted::Elsewhere => "elsewhere",
+        Interrupted::Files(landing) => {
+            land(*landing)?;
+            "files"
+        }
+    })
+}
+
+/// The worktree is clean, on its branch, and its branch is where the base is.
+#[track_caller]
+fn assert_moved(fixture: &Fixture, site: &Site) {
+    assert_eq!(fixture.git(TREE, &["status", "--porcelain", "-b"]), "## ralph/t-1");
+    assert_eq!(fixture.git(TREE, &["rev-parse", "ralph/t-1"]), fixture.git("repo", &["rev-parse", "main"]));
+    assert_eq!(std::fs::read_to_string(site.path.join("README.md")).unwrap(), "changed\n");
+    assert_eq!(complete(fixture, site).unwrap(), "no");
 }
 
 #[test]
@@ -95,4 +132,149 @@ fn no_hook_of_the_repository_runs() {
     }
     assert_eq!(forward(&fixture, &site), Forwarded::Moved { by: 2 });
     assert!(!ran.exists());
+}
+
+/// Moves the lane on in a process of its own, which is killed at `point`.
+fn killed_at(point: &str, from: &str) -> (Fixture, Site) {
+    let (fixture, site) = behind_by_two();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", from])
+        .env(INSIDE, &fixture.root)
+        .env("RALPH_FAILPOINT", format!("{point}:kill"))
+        .output()
+        .unwrap()
+        .status;
+    assert_eq!(status.signal(), Some(9), "{point}: {status}");
+    (fixture, site)
+}
+
+const INSIDE: &str = "RALPH_TEST_FORWARD";
+const NAME: &str = "git::tests::forwarding::a_move_that_was_killed_anywhere_is_completed_by_the_next";
+
+#[test]
+fn a_move_that_was_killed_anywhere_is_completed_by_the_next() {
+    if let Ok(folder) = std::env::var(INSIDE) {
+        let fixture = Fixture::at(folder.into());
+        let site = fixture.site("t-1");
+        forward(&fixture, &site);
+        return;
+    }
+    for (point, found) in
+        [("forward.marked", "files"), ("forward.files", "files"), ("forward.landed", "landed")]
+    {
+        let (fixture, site) = killed_at(point, NAME);
+        assert_eq!(complete(&fixture, &site).unwrap(), found, "{point}");
+        assert_moved(&fixture, &site);
+    }
+}
+
+/// A lane whose move was cut short among its files, as by a power cut: one is new, one is old, one was being written.
+fn half_moved() -> (Fixture, Site) {
+    let (fixture, site) = behind_by_two();
+    fixture.write("repo/long.txt", "a long text\n");
+    fixture.commit_all("repo", "four");
+    let commit = |name: &str| fixture.git("repo", &["rev-parse", name]);
+    let mark = format!("{} {}\n", commit("ralph/t-1"), commit("main"));
+    fixture.write("repo/.git/worktrees/t-1/ralph-forward", mark);
+    fixture.write("repo/.git/worktrees/t-1/index.lock", "");
+    fixture.write(&format!("{TREE}/new.txt"), "new\n");
+    fixture.write(&format!("{TREE}/long.txt"), "a lo");
+    (fixture, site)
+}
+
+#[test]
+fn files_of_both_commits_are_no_ones_work() {
+    let (fixture, site) = half_moved();
+    assert_eq!(complete(&fixture, &site).unwrap(), "files");
+    assert_moved(&fixture, &site);
+    assert_eq!(std::fs::read_to_string(site.path.join("long.txt")).unwrap(), "a long text\n");
+}
+
+#[test]
+fn what_someone_changed_since_is_neither_overwritten_nor_passed_over() {
+    let changes: [&dyn Fn(&Fixture); 4] = [
+        &|fixture| fixture.write(&format!("{TREE}/README.md"), "mine\n"),
+        &|fixture| fixture.write(&format!("{TREE}/src/main.rs"), "mine\n"),
+        &|fixture| fixture.write(&format!("{TREE}/long.txt"), "mine\n"),
+        &|fixture| {
+            std::fs::remove_file(fixture.path("repo/.git/worktrees/t-1/index.lock")).unwrap();
+            fixture.write(&format!("{TREE}/staged"), "mine\n");
+            fixture.git(TREE, &["add", "staged"]);
+        },
+    ];
+    for change in changes {
+        let (fixture, site) = half_moved();
+        change(&fixture);
+        let before = super::fixture::listing(&site.path);
+        let error = complete(&fixture, &site).unwrap_err();
+        assert!(matches!(error, GitError::HalfForwarded { .. }), "{error}");
+        assert_eq!((error.class(), error.hint().is_some()), (ErrorClass::Refused, true));
+        assert_eq!(super::fixture::listing(&site.path), before);
+        // Committed, it is work like any other.
+        drop(std::fs::remove_file(fixture.path("repo/.git/worktrees/t-1/index.lock")));
+        fixture.commit_all(TREE, "mine");
+        assert_eq!(complete(&fixture, &site).unwrap(), "no");
+        assert_eq!(fixture.git(TREE, &["status", "--porcelain"]), "");
+    }
+}
+
+#[test]
+fn a_filter_that_fails_half_way_leaves_the_lane_as_it_was() {
+    for filter in ["cat; kill -9 $PPID", "false"] {
+        let (fixture, site) = behind_by_two();
+        fixture.git("repo", &["config", "filter.bad.smudge", filter]);
+        fixture.git("repo", &["config", "filter.bad.clean", "cat"]);
+        fixture.git("repo", &["config", "filter.bad.required", "true"]);
+        fixture.write("repo/.gitattributes", "zz.txt filter=bad\n");
+        fixture.write("repo/zz.txt", "zz\n");
+        fixture.commit_all("repo", "filtered");
+        let tip = fixture.git(TREE, &["rev-parse", "HEAD"]);
+        assert_eq!(forward(&fixture, &site), Forwarded::Continued { behind: 3, ahead: 0 }, "{filter}");
+        assert_eq!(fixture.git(TREE, &["status", "--porcelain", "-b"]), "## ralph/t-1", "{filter}");
+        assert_eq!(fixture.git(TREE, &["rev-parse", "HEAD"]), tip);
+        assert_eq!(complete(&fixture, &site).unwrap(), "no");
+    }
+}
+
+#[test]
+fn a_branch_that_moved_meanwhile_is_not_moved_again() {
+    let (fixture, site) = behind_by_two();
+    let repo = fixture.repo();
+    let base = repo.head_base().unwrap();
+    let Outlook::Clear(forward) = outlook(&repo, &present(&repo, &site), &base, &[]).unwrap() else {
+        panic!("it stays");
+    };
+    let landing = forward.write_files(&repo, &lane_lock(&site)).unwrap().unwrap();
+    let tree = fixture.git("repo", &["rev-parse", "main~2^{tree}"]);
+    let elsewhere = fixture.git("repo", &["commit-tree", "-p", "main~2", "-m", "elsewhere", &tree]);
+    fixture.git("repo", &["update-ref", "refs/heads/ralph/t-1", &elsewhere]);
+    let error = landing.land(&repo, &repo.lock(PATIENCE).unwrap()).unwrap_err();
+    assert!(matches!(error, GitError::RefMoved { .. }), "{error}");
+    assert_eq!(complete(&fixture, &site).unwrap(), "elsewhere");
+    assert_eq!(fixture.git(TREE, &["rev-parse", "HEAD"]), elsewhere);
+    assert_eq!(fixture.git(TREE, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn folders_and_files_change_places_unless_something_ignored_is_in_the_way() {
+    for (ignored, moves) in [(None, true), (Some("src/keys"), false), (Some("dir"), false)] {
+        let (fixture, site) = behind_by_two();
+        fixture.write("repo/.git/info/exclude", "keys\ndir\n");
+        fixture.git("repo", &["rm", "-q", "-r", "src", "README.md"]);
+        fixture.write("repo/src", "a file now\n");
+        fixture.write("repo/README.md/inner", "a folder now\n");
+        fixture.write("repo/dir/a", "new\n");
+        fixture.git("repo", &["add", "-f", "."]);
+        fixture.commit_all("repo", "changed places");
+        if let Some(name) = ignored {
+            fixture.write(&format!("{TREE}/{name}"), "precious\n");
+        }
+        let expected =
+            if moves { Forwarded::Moved { by: 3 } } else { Forwarded::Continued { behind: 3, ahead: 0 } };
+        assert_eq!(forward(&fixture, &site), expected, "{ignored:?}");
+        assert_eq!(fixture.git(TREE, &["status", "--porcelain"]), "");
+        if let Some(name) = ignored {
+            assert_eq!(std::fs::read_to_string(site.path.join(name)).unwrap(), "precious\n");
+        }
+    }
 }

@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
-use super::fixture::{Fixture, PATIENCE, dispatch_on, listing, present};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::fixture::{Fixture, PATIENCE, dispatch_on, lane_lock, listing, present};
 use crate::git::{
     Files, GitError, Head, Located, LockOutcome, Look, Origin, Tree, create, finish, forget_missing, locate,
     lock, look, undo, unlock_if, write_files,
@@ -193,6 +197,32 @@ fn a_root_inside_the_checkout_is_kept_out_of_its_status() {
     let site = crate::git::Site { path: fixture.path("repo/trees/t-1"), ..fixture.site("t-1") };
     fixture.dispatch(&fixture.repo(), &site);
     assert_eq!(fixture.git("repo", &["status", "--porcelain"]), "");
+    // Nor is that of a repository around.
+    fixture.init("around", &[]);
+    fixture.git(".", &["clone", "-q", "repo", "around/inner"]);
+    fixture.write("around/.gitignore", "inner\n");
+    fixture.commit_all("around", "one");
+    let site = crate::git::Site { path: fixture.path("around/inner.ralph/t-1"), ..site };
+    fixture.dispatch(&fixture.open("around/inner"), &site);
+    assert_eq!(fixture.git("around", &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_root_that_would_dirty_the_checkout_or_the_git_directory_is_refused() {
+    let fixture = Fixture::new();
+    let repo = fixture.repo();
+    fixture.write("repo/build/out", "x");
+    for root in ["repo", "repo/src", "repo/build", "repo/.git", "repo/.git/trees"] {
+        let site = crate::git::Site { path: fixture.path(root).join("t-1"), ..fixture.site("t-1") };
+        let guard = repo.lock(PATIENCE).unwrap();
+        let error = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap_err();
+        assert!(matches!(error, GitError::RootNotOurs { .. }), "{root}: {error}");
+        assert!(!site.path.exists());
+    }
+    fixture.write("repo/.git/info/exclude", "/build/\n");
+    let site = crate::git::Site { path: fixture.path("repo/build/t-1"), ..fixture.site("t-1") };
+    fixture.dispatch(&repo, &site);
+    assert_eq!(fixture.git("repo", &["status", "--porcelain"]), "");
 }
 
 #[test]
@@ -311,6 +341,40 @@ fn a_session_locks_and_unlocks_its_worktree_but_never_the_users_lock() {
 }
 
 #[test]
+fn a_lock_that_could_not_be_written_is_no_lock() {
+    const INSIDE: &str = "RALPH_TEST_FULL";
+    const NAME: &str = "git::tests::lanes::a_lock_that_could_not_be_written_is_no_lock";
+    if let Ok(folder) = std::env::var(INSIDE) {
+        let fixture = Fixture::at(folder.into());
+        let worktree = present(&fixture.repo(), &fixture.site("t-1"));
+        // From here on a file can be made, and nothing be written into it, as on a full disk.
+        let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+        setrlimit(Resource::Fsize, nothing).unwrap();
+        drop(lock(&worktree, "ralph session"));
+        return;
+    }
+    let fixture = Fixture::new();
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    let worktree = fixture.dispatch(&repo, &site).worktree;
+    unlock_if(&worktree.admin_dir, "ralph test").unwrap();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(INSIDE, &fixture.root)
+        .output()
+        .unwrap()
+        .status;
+    // SIGXFSZ, as of writing the reason.
+    assert_eq!(status.signal(), Some(25), "{status}");
+    assert_eq!(present(&repo, &site).locked, None);
+    assert_eq!(lock(&worktree, "ralph next").unwrap(), LockOutcome::Locked);
+    // An empty one is what git makes for a user who gives no reason.
+    unlock_if(&worktree.admin_dir, "ralph next").unwrap();
+    fixture.git("repo", &["worktree", "lock", "../repo.ralph/t-1"]);
+    assert_eq!(lock(&worktree, "ralph next").unwrap(), LockOutcome::TheUsers(String::new()));
+}
+
+#[test]
 fn what_was_created_can_be_taken_back_until_its_files_are_complete() {
     let fixture = Fixture::new();
     let repo = fixture.repo();
@@ -354,13 +418,13 @@ fn an_interrupted_creation_is_recognised_and_finished() {
     fixture.write("repo/.git/worktrees/t-1/index.lock", "");
     let found = present(&repo, &site);
     assert_eq!(found.files, Files::Unfinished);
-    finish(&repo, &found).unwrap();
+    finish(&repo, &found, &lane_lock(&site)).unwrap();
     assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), "");
     let found = present(&repo, &site);
     assert_eq!(found.files, Files::Complete);
     // From now on the files are someone's work.
     fixture.write("repo.ralph/t-1/README.md", "work");
-    let error = finish(&repo, &found).unwrap_err();
+    let error = finish(&repo, &found, &lane_lock(&site)).unwrap_err();
     assert!(matches!(error, GitError::AlreadyComplete { .. }), "{error}");
     assert_eq!(fs::read_to_string(created.worktree.path.join("README.md")).unwrap(), "work");
 }
@@ -376,7 +440,7 @@ fn an_unfinished_worktree_with_a_commit_of_its_own_is_left_alone() {
     fixture.write("repo.ralph/t-1/work", "x");
     fixture.commit_all("repo.ralph/t-1", "work");
     fixture.write("repo.ralph/t-1/work", "more");
-    let error = finish(&repo, &present(&repo, &site)).unwrap_err();
+    let error = finish(&repo, &present(&repo, &site), &lane_lock(&site)).unwrap_err();
     assert!(matches!(error, GitError::ChangedMeanwhile { .. }), "{error}");
     assert_eq!(fs::read_to_string(site.path.join("work")).unwrap(), "more");
 }
@@ -396,7 +460,7 @@ fn a_registration_whose_folder_was_never_made_is_finished_too() {
         }
         let found = present(&repo, &site);
         assert_eq!(found.files, Files::Unfinished, "{folder}");
-        finish(&repo, &found).unwrap();
+        finish(&repo, &found, &lane_lock(&site)).unwrap();
         assert_eq!(fixture.git(&format!("repo.ralph/{ticket}"), &["status", "--porcelain"]), "", "{folder}");
     }
 }
@@ -418,5 +482,5 @@ fn a_failure_takes_back_what_was_made_and_nothing_else() {
     assert_eq!(fixture.git("repo", &["branch", "--list", "ralph/*"]), "  ralph/t-1");
     fs::remove_file(fixture.path("repo/.git/worktrees")).unwrap();
     let created = create(&repo, &guard, &site, &base, "ralph test").unwrap();
-    write_files(&repo, &created).unwrap();
+    write_files(&repo, &created, &lane_lock(&site)).unwrap();
 }
