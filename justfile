@@ -39,9 +39,10 @@ deny:
 bench:
     cargo bench --bench session
 
-# Write the manifest's JSON Schema that is checked in
+# Write the JSON Schemas that are checked in
 schema:
     cargo run --quiet -- schema > docs/manifest.schema.json
+    cargo run --quiet -- schema events > docs/batch-events.schema.json
 
 # Draw the terminal picture of the README
 picture:

@@ -11,6 +11,8 @@ mod architecture;
 #[cfg(test)]
 mod attach;
 #[cfg(test)]
+mod batch;
+#[cfg(test)]
 mod create;
 #[cfg(test)]
 mod demo;

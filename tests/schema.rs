@@ -84,6 +84,16 @@ fn the_schema_that_ralph_prints_is_the_one_that_is_published() {
 }
 
 #[test]
+fn the_schema_of_a_batchs_events_is_the_one_that_is_published() {
+    let sandbox = Sandbox::new();
+    let printed = sandbox.ralph(&["schema", "events"]).run().ok();
+    assert!(
+        printed.stdout == include_str!("../docs/batch-events.schema.json"),
+        "the types and docs/batch-events.schema.json differ; if that is meant: ralph schema events > that file"
+    );
+}
+
+#[test]
 fn a_manifest_has_exactly_the_fields_of_the_plan_and_so_has_the_schema() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::event::{BatchId, Entry, Event, Halt, ItemRecord, Next, Skip};
 use super::graph::{Graph, Need};
-use crate::id::{Lane, SessionId};
+use crate::id::{BranchName, Lane, SessionId};
 use crate::session::manifest::{Outcome, Usage, Work};
 
 /// Where every item stands.
@@ -29,12 +29,23 @@ pub struct Item {
     pub record: ItemRecord,
     /// Where it stands.
     pub phase: Phase,
+    /// Where its work is, once a session has run.
+    pub place: Option<WorkPlace>,
     /// Its sessions in this batch, in order.
     pub sessions: Vec<SessionId>,
     /// How its last session ended.
     pub last: Option<LastSession>,
     /// What all its ended sessions used.
     pub used: Used,
+}
+
+/// Where an item's work is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkPlace {
+    /// The branch.
+    pub branch: BranchName,
+    /// The commit that the work is counted from.
+    pub base_commit: String,
 }
 
 /// Where an item stands.
@@ -287,7 +298,8 @@ impl Board {
 
 impl Item {
     fn new(record: ItemRecord) -> Self {
-        Self { record, phase: Phase::Waiting, sessions: Vec::new(), last: None, used: Used::default() }
+        let (phase, used) = (Phase::Waiting, Used::default());
+        Self { record, phase, place: None, sessions: Vec::new(), last: None, used }
     }
 
     /// How many sessions it has had.
@@ -334,7 +346,9 @@ impl Item {
                 }
                 self.phase = Phase::Starting { session: *session_id, since: at };
             }
-            Event::Launched { session_id, .. } => {
+            Event::Launched { session_id, branch, base_commit, .. } => {
+                let (branch, base_commit) = (branch.clone(), base_commit.clone());
+                self.place = Some(WorkPlace { branch, base_commit });
                 self.phase = Phase::Running { session: *session_id, since: at };
             }
             Event::NotLaunched { reason, .. } => {
@@ -353,6 +367,7 @@ impl Item {
                 });
                 self.phase = match next {
                     Next::Nothing => Phase::Over(Verdict::Ended(outcome.clone())),
+                    Next::Stands => Phase::Over(Verdict::Ended(Outcome::Succeeded)),
                     Next::Merge => Phase::Merging { since: at },
                     Next::Retry { .. } | Next::Resume => Phase::Waiting,
                 };

@@ -74,6 +74,8 @@ pub enum Event {
         branch: BranchName,
         /// Its worktree.
         worktree: String,
+        /// The commit that the lane's work is counted from.
+        base_commit: String,
         /// The agent's process.
         pid: Option<i32>,
     },
@@ -217,6 +219,8 @@ pub enum Standing {
 pub enum Next {
     /// Nothing: that was its last word.
     Nothing,
+    /// Nothing: it had no more to do, and what earlier sessions committed stands.
+    Stands,
     /// Its work is merged.
     Merge,
     /// Another session, after a while.
@@ -434,4 +438,11 @@ impl JsonSchema for BatchId {
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         SessionId::json_schema(generator)
     }
+}
+
+/// The JSON Schema of an entry.
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<Entry>();
+    schema.insert("title".into(), "an event of a ralph batch, version 1".into());
+    schema.to_value()
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::board::Phase;
 use super::event::{Event, Halt, Next, Skip};
-use super::retry::{self, Ending, StoppedFor};
+use super::retry::{self, Before, Ending, StoppedFor};
 use super::run::{BatchError, Engine, OnInterrupt, added};
 use super::workers::{CameTo, Closed, Job, Landed, Message, Order};
 use crate::agent::Agent;
@@ -108,8 +108,10 @@ impl Engine<'_> {
         let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
         let (rate_limits, rate_limited) = self.watch.end(session_id);
         self.slow_down(rate_limits)?;
+        let mut before = Before::Nothing;
         let (outcome, reason, work, usage) = match manifest {
             Ok(manifest) => {
+                before = found(&manifest);
                 let outcome = manifest.outcome.unwrap_or(Outcome::Lost);
                 (outcome, manifest.reason, manifest.work.map(Box::new), manifest.usage.map(Box::new))
             }
@@ -120,7 +122,7 @@ impl Engine<'_> {
             return self.about(item, |lane| Event::Withdrawn { lane, session_id });
         }
         let stopped_for = self.stopped_for.remove(&session_id);
-        let ending = Ending { outcome: &outcome, attempts, rate_limited, stopped_for };
+        let ending = Ending { outcome: &outcome, attempts, before, rate_limited, stopped_for };
         let next = retry::next(ending, &self.setup.retry, self.setup.landing);
         if let Next::Retry { after_s } = next {
             let until = Duration::try_from_secs_f64(after_s).ok().and_then(|d| Instant::now().checked_add(d));
@@ -132,6 +134,13 @@ impl Engine<'_> {
             self.land(item);
         }
         self.add_further()
+    }
+
+    /// Merges what a session has finished that was not this batch's.
+    pub(super) fn merge_what_is_there(&mut self, item: usize) -> Result<(), BatchError> {
+        self.about(item, |lane| Event::Merging { lane })?;
+        self.land(item);
+        Ok(())
     }
 
     fn land(&mut self, item: usize) {
@@ -152,6 +161,7 @@ impl Engine<'_> {
                     self.about(item, |lane| Event::Warning { lanes: vec![lane], text })?;
                 }
             }
+            Landed::CalledOff => return Ok(()),
             Landed::Not { reason, files } => {
                 self.about(item, |lane| Event::NotMerged { lane, reason, files })?;
             }
@@ -206,12 +216,21 @@ impl Engine<'_> {
     }
 }
 
+fn found(manifest: &Manifest) -> Before {
+    let worktree = &manifest.worktree;
+    match &worktree.start_commit {
+        Some(start) if *start != worktree.base_commit => Before::Work,
+        Some(_) | None => Before::Nothing,
+    }
+}
+
 fn launched(lane: crate::id::Lane, manifest: &Manifest) -> Event {
     Event::Launched {
         lane,
         session_id: manifest.session_id,
         branch: manifest.worktree.branch.clone(),
         worktree: manifest.worktree.path.clone(),
+        base_commit: manifest.worktree.base_commit.clone(),
         pid: manifest.process.agent.as_ref().map(|agent| agent.pid.get()),
     }
 }

@@ -14,6 +14,9 @@ use crate::durable::{self, FileError, HeldLock};
 use crate::failpoint;
 use crate::session::store::Store;
 
+/// The folder with a name for each batch in which something is left to be done.
+const OPEN: &str = "open";
+
 /// The largest journal that is read, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -47,6 +50,7 @@ pub enum JournalError {
 pub struct Journal {
     file: File,
     path: PathBuf,
+    open: PathBuf,
     _lock: HeldLock,
 }
 
@@ -64,11 +68,15 @@ impl Journal {
     pub fn begin(store: &Store, id: BatchId) -> Result<Self, JournalError> {
         let dir = dir(store, id);
         durable::create_private_dir(&dir)?;
+        let open_dir = root(store).join(OPEN);
+        durable::create_private_dir(&open_dir)?;
+        let entry = open_dir.join(id.to_string());
+        durable::write(&entry, b"")?;
         let lock = HeldLock::try_take(&dir.join("lock"))?.ok_or(JournalError::Busy(id))?;
         let path = dir.join("journal.jsonl");
         let file = open(&path)?;
         durable::sync_dir(&dir)?;
-        Ok(Self { file, path, _lock: lock })
+        Ok(Self { file, path, open: entry, _lock: lock })
     }
 
     /// The journal of a batch that no one runs any more, and its entries.
@@ -79,7 +87,18 @@ impl Journal {
         let (entries, whole) = read(&path)?;
         let file = open(&path)?;
         file.set_len(whole).map_err(|e| FileError::io("cut off the torn end of", &path, e))?;
-        Ok((Self { file, path, _lock: lock }, entries))
+        let entry = root(store).join(OPEN).join(id.to_string());
+        Ok((Self { file, path, open: entry, _lock: lock }, entries))
+    }
+
+    /// Nothing is left to be done in the batch: no one looks for it any more.
+    pub fn close(&self) -> Result<(), JournalError> {
+        match fs::remove_file(&self.open) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(FileError::io("remove", &self.open, e).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Appends the entries, and returns when they are on disk.
@@ -108,18 +127,19 @@ impl Journal {
     }
 }
 
-/// Every batch with a journal, the newest first, and what is wrong with those that cannot be read.
-pub fn known(store: &Store) -> Result<(Vec<Known>, Vec<JournalError>), JournalError> {
-    let root = root(store);
-    let entries = match fs::read_dir(&root) {
+/// The batches in which something is left to be done, the newest first, and what is wrong with those whose journal
+/// cannot be read. Grows with those only.
+pub fn unfinished(store: &Store) -> Result<(Vec<Known>, Vec<JournalError>), JournalError> {
+    let open = root(store).join(OPEN);
+    let entries = match fs::read_dir(&open) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
-        Err(e) => return Err(FileError::io("list", &root, e).into()),
+        Err(e) => return Err(FileError::io("list", &open, e).into()),
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut ids: Vec<BatchId> = names.filter_map(|name| name.parse().ok()).collect();
     ids.sort_unstable_by(|a, b| b.cmp(a));
-    let mut batches = Vec::new();
+    let mut batches: Vec<Known> = Vec::new();
     let mut damaged = Vec::new();
     for id in ids {
         match read(&dir(store, id).join("journal.jsonl")) {
@@ -127,12 +147,13 @@ pub fn known(store: &Store) -> Result<(Vec<Known>, Vec<JournalError>), JournalEr
             Err(error) => damaged.push(error),
         }
     }
+    batches.retain(Known::is_unfinished);
     Ok((batches, damaged))
 }
 
 impl Known {
-    /// Whether something is left to be done in it.
-    pub fn is_unfinished(&self) -> bool {
+    /// Whether something is left to be done in it: a crash may have come before its name was taken away.
+    fn is_unfinished(&self) -> bool {
         let begun = matches!(self.entries.first(), Some(Entry { event: Event::Begun { .. }, .. }));
         begun && !self.entries.iter().any(|entry| entry.event == Event::Finished)
     }
@@ -213,9 +234,12 @@ mod tests {
         drop(journal);
         let (mut journal, read) = Journal::take_up(&store, id).unwrap();
         assert_eq!(read, entries);
-        assert!(known(&store).unwrap().0[0].is_unfinished());
+        assert_eq!(unfinished(&store).unwrap().0.len(), 1);
+
         journal.append(&[entry(Event::Finished)]).unwrap();
-        assert!(!known(&store).unwrap().0[0].is_unfinished());
+        assert_eq!(unfinished(&store).unwrap().0, []);
+        journal.close().unwrap();
+        assert_eq!(unfinished(&store).unwrap().0, []);
     }
 
     #[test]
@@ -243,7 +267,7 @@ mod tests {
         let id = BatchId::generate();
         drop(Journal::begin(&store, id).unwrap());
         fs::write(dir(&store, id).join("journal.jsonl"), "{\"at\": 3}\n").unwrap();
-        let (batches, damaged) = known(&store).unwrap();
+        let (batches, damaged) = unfinished(&store).unwrap();
         assert!(batches.is_empty());
         assert!(damaged[0].to_string().contains("line 1"), "{}", damaged[0]);
     }

@@ -32,10 +32,21 @@ pub struct Ending<'a> {
     pub outcome: &'a Outcome,
     /// How many sessions the item has had.
     pub attempts: u32,
+    /// Whether the branch had work when it began.
+    pub before: Before,
     /// Whether the provider's rate limit made it fail.
     pub rate_limited: RateLimited,
     /// Why it was ended by the batch itself, if it was.
     pub stopped_for: Option<StoppedFor>,
+}
+
+/// What a session found on its branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Commits of earlier sessions.
+    Work,
+    /// Nothing but its base.
+    Nothing,
 }
 
 /// Whether a session failed because of a rate limit.
@@ -85,11 +96,14 @@ fn worth(outcome: &Outcome) -> Worth {
 
 /// What is next.
 pub fn next(ending: Ending<'_>, rules: &RetryRules, landing: Landing) -> Next {
-    if *ending.outcome == Outcome::Succeeded {
-        return match landing {
-            Landing::Leave => Next::Nothing,
-            Landing::Merge => Next::Merge,
-        };
+    match (ending.outcome, ending.before, landing) {
+        (Outcome::Succeeded, _, Landing::Leave) => return Next::Nothing,
+        // An agent that finds nothing left to do has called what is there finished.
+        (Outcome::NoChanges, Before::Work, Landing::Leave) => return Next::Stands,
+        (Outcome::Succeeded, _, Landing::Merge) | (Outcome::NoChanges, Before::Work, Landing::Merge) => {
+            return Next::Merge;
+        }
+        _ => {}
     }
     match ending.stopped_for {
         Some(StoppedFor::Halt(halt)) if halt.is_for_now() && *ending.outcome == Outcome::Stopped => {
@@ -141,7 +155,13 @@ mod tests {
     }
 
     fn after(outcome: &Outcome, attempts: u32, retries: u32) -> Next {
-        let ending = Ending { outcome, attempts, rate_limited: RateLimited::No, stopped_for: None };
+        let ending = Ending {
+            outcome,
+            attempts,
+            before: Before::Nothing,
+            rate_limited: RateLimited::No,
+            stopped_for: None,
+        };
         next(ending, &rules(retries), Landing::Leave)
     }
 
@@ -167,6 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_that_has_nothing_to_add_to_earlier_work_has_finished_it() {
+        let after = |outcome: &Outcome, landing| {
+            let ending = Ending {
+                outcome,
+                attempts: 2,
+                before: Before::Work,
+                rate_limited: RateLimited::No,
+                stopped_for: None,
+            };
+            next(ending, &rules(1), landing)
+        };
+        assert_eq!(after(&Outcome::NoChanges, Landing::Leave), Next::Stands);
+        assert_eq!(after(&Outcome::NoChanges, Landing::Merge), Next::Merge);
+        assert_eq!(after(&Outcome::Failed, Landing::Merge), Next::Nothing);
+    }
+
+    #[test]
     fn the_wait_grows_and_is_bounded() {
         let waits = [1, 2, 3, 30].map(|attempts| after(&Outcome::Failed, attempts, 100));
         assert_eq!(waits, [5.0, 10.0, 20.0, 600.0].map(|after_s| Next::Retry { after_s }));
@@ -178,6 +215,7 @@ mod tests {
             let ending = Ending {
                 outcome: &Outcome::Failed,
                 attempts,
+                before: Before::Nothing,
                 rate_limited: RateLimited::Yes,
                 stopped_for: None,
             };
@@ -194,6 +232,7 @@ mod tests {
             let ending = Ending {
                 outcome: &outcome,
                 attempts: 1,
+                before: Before::Nothing,
                 rate_limited: RateLimited::No,
                 stopped_for: Some(stopped_for),
             };

@@ -80,6 +80,9 @@ pub trait Source {
 
     /// Something worth a warning that has become known since, such as siblings that touch the same files.
     fn warnings(&mut self, board: &Board) -> Vec<Event>;
+
+    /// How often that is looked for.
+    fn rhythm(&self, board: &Board) -> Option<Duration>;
 }
 
 /// Who watches a batch.
@@ -88,7 +91,7 @@ pub trait Observer {
     fn told(&mut self, entry: &Entry, board: &Board);
 
     /// A moment to draw, if that is wanted.
-    fn draw(&mut self, board: &Board);
+    fn draw(&mut self, board: &Board, watch: &Watch);
 
     /// How often that is wanted.
     fn rhythm(&self) -> Option<Duration>;
@@ -196,9 +199,19 @@ impl<'a> Engine<'a> {
         Ok((engine, sender))
     }
 
-    /// Runs the batch from its beginning.
-    pub fn begin(mut self, begun: Event) -> Result<(Finish, Board), BatchError> {
+    /// Runs the batch from its beginning. The items `skips` are not worked on; those of `done` are finished on their
+    /// branches, and only to be merged.
+    pub fn begin(
+        mut self,
+        begun: Event,
+        skips: Vec<(usize, Skip)>,
+        done: &[usize],
+    ) -> Result<(Finish, Board), BatchError> {
         self.record(vec![begun])?;
+        self.skip(skips)?;
+        for item in done {
+            self.merge_what_is_there(*item)?;
+        }
         let hopeless = super::policy::hopeless(&self.board, self.setup.rules.handover);
         self.skip(hopeless)?;
         self.go()
@@ -215,7 +228,7 @@ impl<'a> Engine<'a> {
         loop {
             self.look()?;
             let held_back = self.start_what_may_start()?;
-            self.observer.draw(&self.board);
+            self.observer.draw(&self.board, &self.watch);
             if let Some(finish) = self.end(held_back)? {
                 return Ok((finish, self.board));
             }
@@ -250,7 +263,8 @@ impl<'a> Engine<'a> {
     /// Looks at what the running agents have used, where something depends on it.
     fn look(&mut self) -> Result<(), BatchError> {
         let budgeted = self.setup.budget.is_bounded() || self.setup.ticket_budget.is_bounded();
-        if !self.watch.is_empty() && (budgeted || self.someone_waits()) {
+        let shown = self.observer.rhythm().is_some();
+        if !self.watch.is_empty() && (budgeted || shown || self.someone_waits()) {
             let limits = self.watch.look();
             self.slow_down(limits)?;
         }
@@ -426,7 +440,8 @@ impl<'a> Engine<'a> {
         let depends =
             self.setup.budget.is_bounded() || self.setup.ticket_budget.is_bounded() || self.someone_waits();
         let watching = (depends && !self.watch.is_empty()).then(|| now + WATCH);
-        [pace.flatten(), held, drawing, watching].into_iter().flatten().min()
+        let warning = self.source.rhythm(&self.board).map(|rhythm| now + rhythm);
+        [pace.flatten(), held, drawing, watching, warning].into_iter().flatten().min()
     }
 
     /// Whether that was all.
@@ -442,7 +457,7 @@ impl<'a> Engine<'a> {
             }
             Some(Halt::Interrupted) if starting + running == 0 && self.landing.is_empty() => {
                 if waiting + merging == 0 {
-                    self.record(vec![Event::Finished])?;
+                    self.finish()?;
                 }
                 return Ok(Some(Finish::Interrupted));
             }
@@ -454,7 +469,7 @@ impl<'a> Engine<'a> {
         if waiting == 0 {
             let more: Vec<Event> = self.further().into_iter().map(added).collect();
             if more.is_empty() {
-                self.record(vec![Event::Finished])?;
+                self.finish()?;
                 return Ok(Some(Finish::Finished));
             }
             self.record(more)?;
@@ -473,6 +488,11 @@ impl<'a> Engine<'a> {
             return self.end(0);
         }
         Err(BatchError::Stuck(waiting))
+    }
+
+    fn finish(&mut self) -> Result<(), BatchError> {
+        self.record(vec![Event::Finished])?;
+        Ok(self.journal.close()?)
     }
 
     pub(super) fn further(&mut self) -> Vec<ItemRecord> {

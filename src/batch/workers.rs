@@ -77,6 +77,8 @@ pub enum Landed {
         /// What there is to say.
         notes: Vec<String>,
     },
+    /// The batch was halted before anything had moved: it is merged when the batch is taken up again.
+    CalledOff,
     /// It is where it was.
     Not {
         /// Why.
@@ -106,8 +108,8 @@ pub enum Order {
 
 /// Something that merges the work of lanes, one after the other.
 pub trait Lander: Send {
-    /// Merges the lane's work.
-    fn land(&mut self, lane: &Lane, title: Option<&str>) -> Landed;
+    /// Merges the lane's work, unless that is called off before anything has moved.
+    fn land(&mut self, lane: &Lane, title: Option<&str>, called_off: &AtomicBool) -> Landed;
 }
 
 /// A session to begin.
@@ -167,7 +169,7 @@ impl Workers {
                 if halted.load(Ordering::SeqCst) || messages.send(Message::Landing { item }).is_err() {
                     return;
                 }
-                let landed = lander.land(&lane, title.as_deref());
+                let landed = lander.land(&lane, title.as_deref(), &halted);
                 if messages.send(Message::Landed { item, landed }).is_err() {
                     return;
                 }

@@ -1,5 +1,7 @@
 //! What was typed. Nothing here means anything yet: defaults and sources are resolved by `config`, names by `session`.
 
+pub mod batch;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,14 +43,16 @@ pub enum Command {
     /// Create, dispatch and look after per-ticket worktrees
     #[command(subcommand, visible_alias = "wt")]
     Worktree(Box<WorktreeCommand>),
+    /// Work through the open tickets: dispatch, merge what succeeded, close, go on, until none is ready
+    Run(Box<batch::LoopArgs>),
     /// Try ralph on a small repository of its own, in a new folder under the temp directory
     Demo(DemoArgs),
     /// Check what ralph needs on this machine and in this repository
     Doctor,
     /// Print every effective setting and where it came from
     Config(ConfigArgs),
-    /// Print the JSON Schema of the session manifest
-    Schema,
+    /// Print the JSON Schema of the session manifest, or of a batch's events
+    Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
@@ -62,6 +66,8 @@ pub enum WorktreeCommand {
     Create(CreateArgs),
     /// Create or locate the worktree, launch the agent in it, record the session, and return
     Dispatch(Box<DispatchArgs>),
+    /// Work on many tickets, some at a time: dependencies and components respected, a free slot filled at once
+    Batch(Box<batch::BatchArgs>),
     /// List every lane: state, outcome, age, recorded work
     List(ListArgs),
     /// Show the manifest of a ticket, of a path, or of the worktree you stand in
@@ -312,6 +318,23 @@ pub struct ConfigArgs {
 pub enum ConfigAction {
     /// Show the commands that the repository's ralph.toml would run, and approve them
     Approve,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArgs {
+    /// The format
+    #[arg(value_enum, default_value_t = Format::Manifest)]
+    pub of: Format,
+}
+
+/// The formats that are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The record of a session
+    Manifest,
+    /// What happens in a batch: the lines of `batch --json`
+    Events,
 }
 
 /// Arguments of `completions`.

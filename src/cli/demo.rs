@@ -9,7 +9,6 @@ mod fill;
 pub mod project;
 mod show;
 mod stage;
-mod tail;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};

@@ -6,6 +6,8 @@ use std::io::ErrorKind;
 use super::exit::Exit;
 use super::render::{clean, one_line};
 use super::surroundings::several_lanes;
+use crate::batch::journal::JournalError;
+use crate::batch::run::BatchError;
 use crate::dispatch::error::DispatchError;
 use crate::durable::FileError;
 use crate::git::{ErrorClass, GitError};
@@ -145,6 +147,34 @@ impl From<RecoverError> for CliError {
             RecoverError::File(error) => error.into(),
             RecoverError::Git(error) => error.into(),
         }
+    }
+}
+
+impl From<JournalError> for CliError {
+    fn from(error: JournalError) -> Self {
+        let message = error.to_string();
+        match error {
+            JournalError::File(error) => error.into(),
+            JournalError::Busy(_) => {
+                Self::new(Exit::Refused, message).hint("see what it does: ralph worktree list")
+            }
+            JournalError::Damaged { .. } => Self::new(Exit::CannotDo, message)
+                .hint("a newer ralph may have written it; the sessions are in `ralph worktree list`"),
+            JournalError::Encode(_) => Self::new(Exit::Bug, message),
+        }
+    }
+}
+
+impl From<BatchError> for CliError {
+    fn from(error: BatchError) -> Self {
+        let message = error.to_string();
+        let failed = match error {
+            BatchError::Journal(error) => error.into(),
+            BatchError::Store(error) => error.into(),
+            BatchError::Thread(_) => Self::new(Exit::CannotDo, message),
+            BatchError::Stuck(_) => Self::new(Exit::Bug, message),
+        };
+        failed.hint("its sessions go on; take it up again: ralph worktree batch --resume")
     }
 }
 

@@ -4,15 +4,19 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::args::{Cli, CompletionsArgs, ManArgs};
+use super::args::{Cli, CompletionsArgs, Format, ManArgs, SchemaArgs};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::Out;
+use crate::batch::event;
 use crate::session::manifest;
 
-/// The manifest's JSON Schema.
-pub fn schema(out: &Out) -> CliResult {
-    out.json(&manifest::schema())
+/// The JSON Schema of what programs read.
+pub fn schema(args: &SchemaArgs, out: &Out) -> CliResult {
+    match args.of {
+        Format::Manifest => out.json(&manifest::schema()),
+        Format::Events => out.json(&event::schema()),
+    }
 }
 
 /// A completion script.

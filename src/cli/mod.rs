@@ -5,6 +5,7 @@
 
 pub mod args;
 mod attach;
+mod batch;
 mod config;
 mod create;
 mod demo;
@@ -27,6 +28,7 @@ mod restore;
 mod stand_in;
 mod stop;
 mod surroundings;
+mod tail;
 mod wait;
 mod waiting;
 
@@ -106,6 +108,7 @@ fn command(cli: &Cli, out: &Out) -> CliResult {
         Command::Worktree(worktree) => match worktree.as_ref() {
             WorktreeCommand::Create(args) => create::run(global, args, out),
             WorktreeCommand::Dispatch(args) => dispatch::run(global, args, out),
+            WorktreeCommand::Batch(args) => batch::run(global, args, out),
             WorktreeCommand::List(args) => list::run(global, args, out),
             WorktreeCommand::Inspect(args) => inspect::run(global, args, out),
             WorktreeCommand::Logs(args) => logs::run(global, args, out),
@@ -119,10 +122,11 @@ fn command(cli: &Cli, out: &Out) -> CliResult {
             WorktreeCommand::Gc(args) => gc::run(global, args, out),
             WorktreeCommand::Path(args) => path::run(global, args, out),
         },
+        Command::Run(args) => batch::run_loop(global, args, out),
         Command::Demo(args) => demo::run(args, out),
         Command::Doctor => doctor::run(global, out),
         Command::Config(args) => config::run(global, args, out),
-        Command::Schema => meta::schema(out),
+        Command::Schema(args) => meta::schema(args, out),
         Command::Completions(args) => meta::completions(args, out),
         Command::Man(args) => meta::man(args, out),
     }

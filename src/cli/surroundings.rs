@@ -24,7 +24,7 @@ use crate::session::launch::OutputMode;
 use crate::session::manifest::Limits;
 use crate::session::store::Store;
 use crate::supervisor::MARK_VARIABLE;
-use crate::ticket::{Resolution as TicketResolution, TicketFolder};
+use crate::ticket::{Backlog, Resolution as TicketResolution, TicketFolder};
 
 /// A command's place: a repository, its store, and the environment.
 pub struct Surroundings {
@@ -208,6 +208,22 @@ impl Surroundings {
         refuse_inside_a_session(&self.variables)
     }
 
+    /// What TERM says.
+    pub fn terminal(&self) -> Option<&str> {
+        self.variables.get("TERM").map(String::as_str)
+    }
+
+    /// All tickets of the main checkout, where it has a folder of them. What is wrong with single ones is told.
+    pub fn backlog(&self, out: &Out) -> CliResult<Option<Backlog>> {
+        let Some(main) = self.context.repo.main_checkout() else { return Ok(None) };
+        let folder = TicketFolder::open(main).map_err(|e| CliError::new(Exit::CannotDo, e.to_string()))?;
+        Ok(folder.map(|folder| {
+            let (backlog, problems) = folder.backlog();
+            problems.iter().chain(&backlog.problems()).for_each(|problem| out.note(&problem.to_string()));
+            backlog
+        }))
+    }
+
     /// The ticket that was typed, by its full id, and its file.
     pub fn ticket(&self, typed: &Lane, lookup: TicketLookup) -> CliResult<(TicketId, Option<PathBuf>)> {
         let folder = match (lookup, self.context.repo.main_checkout()) {
@@ -291,7 +307,7 @@ impl Surroundings {
     }
 
     /// `HEAD` by what it means here and now: a lane keeps its base, and HEAD will mean something else.
-    fn not_head(&self, name: RefName) -> CliResult<RefName> {
+    pub fn not_head(&self, name: RefName) -> CliResult<RefName> {
         if name.as_str() != "HEAD" {
             return Ok(name);
         }

@@ -29,6 +29,30 @@ pub enum Happening {
     Nothing,
 }
 
+/// A signal that a person caused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Ctrl-C, or a request to end.
+    Interrupt,
+    /// The terminal has gone.
+    Hangup,
+}
+
+/// From now on, signals are told to `told`, until it says that no one listens any more.
+pub fn listen(mut told: impl FnMut(Heard) -> bool + Send + 'static) -> CliResult<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|e| CliError::new(Exit::CannotDo, format!("could not listen for signals: {e}")))?;
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            let heard = if signal == SIGHUP { Heard::Hangup } else { Heard::Interrupt };
+            if !told(heard) {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
 /// Waits for sessions and signals at once. From its making on, the signals come here.
 pub struct Vigil {
     happenings: Receiver<Happening>,
@@ -38,17 +62,14 @@ impl Vigil {
     /// Begins to wait for these sessions.
     pub fn begin(store: &Store, sessions: &[SessionId]) -> CliResult<Self> {
         let (sender, happenings) = mpsc::channel();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
-            .map_err(|e| CliError::new(Exit::CannotDo, format!("could not listen for signals: {e}")))?;
         let to_signals = sender.clone();
-        thread::spawn(move || {
-            for signal in signals.forever() {
-                let happening = if signal == SIGHUP { Happening::Hangup } else { Happening::Interrupt };
-                if to_signals.send(happening).is_err() {
-                    return;
-                }
-            }
-        });
+        listen(move |heard| {
+            let happening = match heard {
+                Heard::Hangup => Happening::Hangup,
+                Heard::Interrupt => Happening::Interrupt,
+            };
+            to_signals.send(happening).is_ok()
+        })?;
         for id in sessions {
             let (store, sender, id) = (store.clone(), sender.clone(), *id);
             thread::spawn(move || {

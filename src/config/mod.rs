@@ -11,6 +11,7 @@ mod root;
 mod settings;
 mod size;
 mod sources;
+pub mod ticketflow;
 mod value;
 pub mod wording;
 mod words;

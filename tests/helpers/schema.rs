@@ -1,4 +1,4 @@
-//! Whether a document is what the published schema of the manifest says: the part of JSON Schema that it uses, and a
+//! Whether a document is what a published schema says: the part of JSON Schema that it uses, and a
 //! loud failure for any other keyword, so that the check cannot quietly grow weaker than the schema.
 
 use serde_json::Value;
@@ -70,6 +70,20 @@ impl Check<'_> {
                     });
                     self.holds(any, place, || format!("is none of what it can be: {document}"));
                 }
+                "oneOf" => {
+                    let fitting = value.as_array().expect("schemas").iter().filter(|schema| {
+                        let mut problems = Vec::new();
+                        Check { root: self.root, problems: &mut problems }.node(schema, document, place);
+                        problems.is_empty()
+                    });
+                    let count = fitting.count();
+                    self.holds(count == 1, place, || format!("is {count} of what it can be: {document}"));
+                }
+                "uniqueItems" => {
+                    let items = document.as_array().map_or(&[][..], Vec::as_slice);
+                    let unique = items.iter().enumerate().all(|(at, item)| !items[..at].contains(item));
+                    self.holds(unique, place, || "holds something twice".to_owned());
+                }
                 "minimum" | "maximum" => {
                     let limit = value.as_f64().expect("a number");
                     let within = |n: f64| if keyword == "minimum" { n >= limit } else { n <= limit };
@@ -110,7 +124,8 @@ impl Check<'_> {
             ("date-time", None) => true,
             ("uint32", _) => document.as_u64().is_none_or(|n| u32::try_from(n).is_ok()),
             ("int32", _) => document.as_i64().is_none_or(|n| i32::try_from(n).is_ok()),
-            ("uint64" | "double", _) => true,
+            ("uint8", _) => document.as_u64().is_none_or(|n| u8::try_from(n).is_ok()),
+            ("uint64" | "uint" | "double", _) => true,
             (other, _) => panic!("the check of manifests does not know the format {other:?}"),
         };
         self.holds(fits, place, || format!("is no {format}: {document}"));

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use super::project::DemoTicket;
 use super::show::{Event, Show};
-use super::tail::Tail;
 use crate::cli::error::CliResult;
 use crate::cli::stop::request_stop;
 use crate::cli::surroundings::Surroundings;
+use crate::cli::tail::Tail;
 use crate::cli::waiting::{ended_manifest, is_live};
 use crate::id::SessionId;
 use crate::session::manifest::Manifest;
@@ -93,7 +93,9 @@ impl Actor {
         let State::Running { manifest, tail } = &mut self.state else { return Ok(()) };
         // Asked first: what is printed before the end is then read to its end.
         let is_over = !is_live(here, manifest.session_id)?;
-        for line in tail.new_lines(if is_over { super::tail::Rest::Too } else { super::tail::Rest::Later }) {
+        for line in
+            tail.new_lines(if is_over { crate::cli::tail::Rest::Too } else { crate::cli::tail::Rest::Later })
+        {
             show.event(&Event::Said { ticket: self.ticket.id, line: &line })?;
             self.said = line;
         }

@@ -1,0 +1,113 @@
+//! From tickets to items: what each one needs, touches, and is called. Pure but for the look at the lanes' names.
+
+use std::collections::BTreeSet;
+
+use super::event::{Dep, ItemRecord, Skip, Standing};
+use super::overlay::{Overlay, Shown};
+use crate::id::{Lane, RefName, TicketId};
+use crate::session::choose::{Choice, choose};
+use crate::session::store::{Store, StoreError};
+use crate::ticket::{self, Backlog, Status, Ticket};
+
+/// Where items are made from.
+pub struct Workshop<'a> {
+    /// The tickets, as far as there are any.
+    pub backlog: Option<&'a Backlog>,
+    /// What ended sessions show.
+    pub overlay: &'a Overlay,
+    /// The store, with the lanes that there are.
+    pub store: &'a Store,
+    /// What a tag that names a component begins with.
+    pub component_prefix: &'a str,
+}
+
+/// An item, and why it is not worked on if that is known from the beginning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// The item.
+    pub record: ItemRecord,
+    /// Why it is not worked on.
+    pub skip: Option<Skip>,
+}
+
+/// How urgent a ticket is that does not say so.
+const USUAL_PRIORITY: u8 = 2;
+
+impl Workshop<'_> {
+    /// The item of a ticket on a base.
+    pub fn item(&self, ticket_id: &TicketId, base: Option<&RefName>) -> Result<Made, StoreError> {
+        let ticket = self.backlog.and_then(|backlog| backlog.get(ticket_id));
+        let mut skip = None;
+        let mut deps = Vec::new();
+        for dep in ticket.map(Ticket::deps).unwrap_or_default() {
+            match dep {
+                ticket::Dep::Ticket(id) => {
+                    deps.push(Dep { ticket_id: id.clone(), standing: self.standing(id, base) });
+                }
+                ticket::Dep::Unusable(text) => {
+                    let reason = format!("it needs {text:?}, which cannot be a ticket's id");
+                    skip = Some(Skip::Unreadable { reason });
+                }
+            }
+        }
+        Ok(Made {
+            record: ItemRecord {
+                lane: self.lane(ticket_id, base)?,
+                ticket_id: ticket_id.clone(),
+                base: base.cloned(),
+                title: ticket.and_then(|ticket| ticket.title().map(str::to_owned)),
+                priority: ticket.map_or(USUAL_PRIORITY, |ticket| ticket.priority().number()),
+                deps,
+                components: ticket.map(|ticket| self.components(ticket)).unwrap_or_default(),
+            },
+            skip,
+        })
+    }
+
+    /// The tickets that can be worked on now, the most urgent first: open, nothing they need is, no session works on them
+    /// or has finished them.
+    pub fn ready(&self) -> Vec<TicketId> {
+        let ready = self.backlog.map(Backlog::ready).unwrap_or_default();
+        let untouched = |ticket: &&Ticket| self.overlay.of(ticket.id(), None).is_none();
+        ready.into_iter().filter(untouched).map(|ticket| ticket.id().clone()).collect()
+    }
+
+    /// The tickets that are not closed, each behind those that it needs.
+    pub fn open(&self) -> Vec<TicketId> {
+        let Some(backlog) = self.backlog else { return Vec::new() };
+        let ordered: Vec<&Ticket> = backlog.order();
+        let known: BTreeSet<&TicketId> = ordered.iter().map(|ticket| ticket.id()).collect();
+        // Those in a circle, or behind one, come last: they are told why they are not worked on.
+        let blocked = backlog.blocked().into_iter().map(|blocked| blocked.ticket);
+        let rest = blocked.filter(|ticket| !known.contains(ticket.id()));
+        ordered.iter().copied().chain(rest).map(|ticket| ticket.id().clone()).collect()
+    }
+
+    /// How a ticket that another one needs stands.
+    fn standing(&self, ticket: &TicketId, base: Option<&RefName>) -> Standing {
+        let status = self.backlog.and_then(|backlog| backlog.status(ticket));
+        match (self.overlay.of(ticket, base), status) {
+            (Some(Shown::Merged), _) | (_, Some(Status::Closed)) => Standing::Closed,
+            (Some(Shown::Finished), _) => Standing::OnItsBranch,
+            (_, None) if self.backlog.is_none_or(|backlog| backlog.get(ticket).is_none()) => {
+                Standing::Missing
+            }
+            (Some(Shown::Live) | None, _) => Standing::Open,
+        }
+    }
+
+    fn components(&self, ticket: &Ticket) -> BTreeSet<String> {
+        let named = |tag: &String| tag.strip_prefix(self.component_prefix).map(str::to_owned);
+        ticket.tags().iter().filter_map(named).filter(|component| !component.is_empty()).collect()
+    }
+
+    /// What the lane is called, or will be. Where the ticket has several and none is named, the plain one is meant;
+    /// whether that can be told is dispatch's to say.
+    fn lane(&self, ticket: &TicketId, base: Option<&RefName>) -> Result<Lane, StoreError> {
+        Ok(match choose(ticket, base, &self.store.lanes_of(ticket)?) {
+            Choice::Known(record) => record.lane,
+            Choice::New(lane) => lane,
+            Choice::Several(_) => Lane::new(ticket.clone(), None),
+        })
+    }
+}

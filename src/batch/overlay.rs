@@ -1,0 +1,76 @@
+//! What ended sessions show of the tickets, over what the tickets' files say.
+//!
+//! A file in the main checkout is closed only once that is committed and checked out. A ticket whose work has been
+//! merged is done all the same; one that a session has finished on its branch is not to be worked on again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{RefName, TicketId};
+use crate::session::lane::LaneRecord;
+use crate::session::manifest::Outcome;
+use crate::session::store::{Loaded, Store, StoreError};
+use crate::ticket::{Backlog, Status};
+
+/// What the lanes show.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    lanes: BTreeMap<(TicketId, Option<RefName>), Shown>,
+}
+
+/// What a lane shows of its ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// A session has finished it on its branch.
+    Finished,
+    /// Its work is in its base.
+    Merged,
+    /// A session works on it.
+    Live,
+}
+
+impl Overlay {
+    /// Reads the lanes' records and the manifests of their current sessions.
+    pub fn read(store: &Store) -> Result<Self, StoreError> {
+        let (records, _) = store.lanes()?;
+        let mut lanes = BTreeMap::new();
+        for record in records {
+            if let Some(shown) = shown(store, &record)? {
+                lanes.insert((record.lane.ticket().clone(), record.lane.base().cloned()), shown);
+            }
+        }
+        Ok(Self { lanes })
+    }
+
+    /// What is shown of the ticket on that base.
+    pub fn of(&self, ticket: &TicketId, base: Option<&RefName>) -> Option<Shown> {
+        self.lanes.get(&(ticket.clone(), base.cloned())).copied()
+    }
+
+    /// The backlog with what is merged taken as closed.
+    #[must_use]
+    pub fn over(&self, backlog: Backlog) -> Backlog {
+        let merged: BTreeSet<&TicketId> = self
+            .lanes
+            .iter()
+            .filter(|((_, base), shown)| base.is_none() && **shown == Shown::Merged)
+            .map(|((ticket, _), _)| ticket)
+            .collect();
+        merged.into_iter().fold(backlog, |backlog, ticket| backlog.with_status(ticket, Status::Closed))
+    }
+}
+
+fn shown(store: &Store, record: &LaneRecord) -> Result<Option<Shown>, StoreError> {
+    let merged = record.merged();
+    let Some(id) = record.current_session else { return Ok(merged.map(|_| Shown::Merged)) };
+    Ok(match store.load(id)? {
+        // A session that was begun later has work of its own.
+        Loaded::Manifest(manifest) if merged.is_some_and(|merged| manifest.created_at < merged.at) => {
+            Some(Shown::Merged)
+        }
+        Loaded::Manifest(manifest) if !manifest.is_ended() => Some(Shown::Live),
+        Loaded::Manifest(manifest) => {
+            (manifest.outcome == Some(Outcome::Succeeded)).then_some(Shown::Finished)
+        }
+        Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => None,
+    })
+}

@@ -1,0 +1,156 @@
+//! Where a batch's sessions come from: the tickets as they are when each one is started.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::board::{Board, Phase, Verdict};
+use super::event::{Event, ItemRecord, Skip};
+use super::items::Workshop;
+use super::overlay::Overlay;
+use super::run::Source;
+use super::siblings::{self, Siblings};
+use crate::dispatch::{Place, Request};
+use crate::git::Repo;
+use crate::id::{RefName, SessionId, TicketId};
+use crate::session::manifest::Outcome;
+use crate::session::store::Store;
+use crate::ticket::{self, Status, TicketFolder};
+
+/// The tickets of a repository, as they are from moment to moment.
+pub struct TicketSource<'a> {
+    /// The repository.
+    pub repo: &'a Repo,
+    /// Its store.
+    pub store: &'a Store,
+    /// What every request has in common.
+    pub template: Request,
+    /// Where new plain lanes start.
+    pub default_base: Option<RefName>,
+    /// Whether tickets are looked up in the main checkout's folder.
+    pub lookup: Lookup,
+    /// Whether work that is not merged yet is started from.
+    pub stacking: Stacking,
+    /// Whether tickets that become ready are worked on too.
+    pub intake: Intake,
+    /// What a tag that names a component begins with.
+    pub component_prefix: String,
+    /// The tickets that were there already.
+    pub seen: BTreeSet<TicketId>,
+    /// What running siblings touch.
+    pub siblings: Siblings,
+}
+
+/// Whether tickets are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// In the folder, where there is one.
+    InFolder,
+    /// Not at all.
+    Skip,
+}
+
+/// Whether a ticket starts from the work of those that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stacking {
+    /// It does, where that is not merged yet.
+    FromDeps,
+    /// It starts from its base.
+    FromBase,
+}
+
+/// Which tickets are worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// Those that were named at the beginning.
+    Fixed,
+    /// Every open one, those that appear later too.
+    Everything,
+}
+
+impl Source for TicketSource<'_> {
+    fn request(&mut self, item: &ItemRecord, board: &Board) -> Result<Request, Skip> {
+        let ticket_file = self.ticket_now(item, board)?;
+        let place = Place {
+            ticket: item.ticket_id.clone(),
+            base: item.base.clone(),
+            default_base: self.default_base.clone(),
+            branch: None,
+            ticket_file,
+            ..self.template.place.clone()
+        };
+        Ok(Request { session: SessionId::generate(), place, ..self.template.clone() })
+    }
+
+    fn further(&mut self, _board: &Board) -> Vec<ItemRecord> {
+        // What cannot be read now may be read at the next look.
+        let Some(folder) = self.folder().filter(|_| self.intake == Intake::Everything) else {
+            return Vec::new();
+        };
+        let new: Vec<TicketId> = folder.ids().filter(|id| !self.seen.contains(*id)).cloned().collect();
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let Ok(overlay) = Overlay::read(self.store) else { return Vec::new() };
+        let backlog = overlay.over(folder.backlog().0);
+        let workshop = Workshop {
+            backlog: Some(&backlog),
+            overlay: &overlay,
+            store: self.store,
+            component_prefix: &self.component_prefix,
+        };
+        let open = new.iter().filter(|id| backlog.status(id).is_some_and(Status::is_active));
+        let made = open.filter_map(|id| workshop.item(id, None).ok()).map(|made| made.record).collect();
+        self.seen.extend(new);
+        made
+    }
+
+    fn warnings(&mut self, board: &Board) -> Vec<Event> {
+        self.siblings.look(self.repo, board, Instant::now())
+    }
+
+    fn rhythm(&self, board: &Board) -> Option<Duration> {
+        siblings::rhythm(board)
+    }
+}
+
+impl TicketSource<'_> {
+    fn folder(&self) -> Option<TicketFolder> {
+        match (self.lookup, self.repo.main_checkout()) {
+            (Lookup::InFolder, Some(main)) => TicketFolder::open(main).ok().flatten(),
+            _ => None,
+        }
+    }
+
+    /// The ticket's file, unless the ticket is not to be worked on any more.
+    fn ticket_now(&self, item: &ItemRecord, board: &Board) -> Result<Option<PathBuf>, Skip> {
+        let Some(folder) = self.folder() else { return Ok(None) };
+        let found = folder.find(&item.ticket_id);
+        let found = found.map_err(|problem| Skip::Unreadable { reason: problem.to_string() })?;
+        let Some(found) = found else {
+            // A lane may outlive its ticket's file; one that never had a lane has nothing to go by.
+            let lanes = self.store.lanes_of(&item.ticket_id).unwrap_or_default();
+            return if lanes.is_empty() { Err(Skip::Gone) } else { Ok(None) };
+        };
+        if found.ticket.status() == Some(Status::Closed) {
+            return Err(Skip::Closed);
+        }
+        for dep in found.ticket.deps() {
+            let ticket::Dep::Ticket(id) = dep else { continue };
+            if !item.deps.iter().any(|known| known.ticket_id == *id) && !is_done(id, &folder, board) {
+                return Err(Skip::DepOpen { ticket_id: id.clone() });
+            }
+        }
+        Ok(Some(found.ticket.path().to_owned()))
+    }
+}
+
+/// Whether a ticket that came to be needed after the batch began is done.
+fn is_done(ticket: &TicketId, folder: &TicketFolder, board: &Board) -> bool {
+    let closed =
+        folder.find(ticket).ok().flatten().and_then(|found| found.ticket.status()) == Some(Status::Closed);
+    closed
+        || board.items().iter().filter(|item| item.record.ticket_id == *ticket).any(|item| {
+            matches!(&item.phase, Phase::Over(Verdict::Merged { .. } | Verdict::Ended(Outcome::Succeeded)))
+        })
+}

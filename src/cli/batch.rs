@@ -1,0 +1,437 @@
+//! `ralph worktree batch` and `ralph run`: many tickets, some at a time.
+
+mod live;
+mod show;
+mod summary;
+mod ticketflow;
+mod wish;
+mod words;
+
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use super::args::batch::{BatchArgs, LoopArgs};
+use super::args::{Cli, Command, Global, WorktreeCommand};
+use super::error::{CliError, CliResult};
+use super::exit::Exit;
+use super::render::{Form, Out};
+use super::surroundings::{
+    Surroundings, TicketLookup, agent_request, layer, limits, output_cap, output_mode,
+};
+use super::waiting::{Heard, listen};
+use crate::agent::Agent;
+use crate::agent::redact::{REDACTED, redacted};
+use crate::batch::board::{Board, Handover};
+use crate::batch::budget::Budget;
+use crate::batch::event::{BatchId, EVENTS_VERSION, Entry, Event, ItemRecord, Skip};
+use crate::batch::items::Workshop;
+use crate::batch::journal::{Journal, Known, unfinished};
+use crate::batch::land::BaseLander;
+use crate::batch::overlay::{Overlay, Shown};
+use crate::batch::policy::{Rules, Untagged};
+use crate::batch::retry::{Landing, RetryRules};
+use crate::batch::run::{BatchError, Engine, Finish, OnInterrupt, Parts, Setup, all_good};
+use crate::batch::siblings::Siblings;
+use crate::batch::source::{Intake, Lookup, Stacking, TicketSource};
+use crate::batch::workers::{Lander, Message, Order};
+use crate::config::{Layer, Settings};
+use crate::dispatch::run::dry_run;
+use crate::dispatch::{Place, Request};
+use crate::id::{RefName, SessionId, TicketId};
+use crate::merge::MergeStrategy;
+use crate::process::memory;
+use crate::ticket::TicketFolder;
+use show::Show;
+use wish::{Act, Tickets, Wish};
+
+/// What an agent takes until it answers: measured with pi, which is the hungriest there is.
+const MEMORY_PER_START: u64 = 150 << 20;
+const CPU_PER_START: Duration = Duration::from_secs(2);
+/// More sessions at a time only on request: their provider is one.
+const MOST_JOBS_BY_DEFAULT: usize = 16;
+
+/// Runs `batch`.
+pub fn run(global: &Global, args: &BatchArgs, out: &Out) -> CliResult {
+    let here = Surroundings::read(global)?;
+    here.refuse_inside_a_session()?;
+    if !args.resume {
+        return Batch::of(&here, Wish::of_batch(args)?, out)?.run(out);
+    }
+    let known = left_over(&here, out)?.into_iter().next().ok_or_else(|| {
+        CliError::new(Exit::NotFound, "no batch of this repository was left unfinished")
+            .hint("begin one: ralph worktree batch TICKET...")
+    })?;
+    let mut wish = again(&known)?;
+    // A new page may be asked for; everything else is as it was begun.
+    wish.pool.report = args.pool.report.clone().or(wish.pool.report);
+    Batch::of(&here, wish, out)?.take_up(&known, out)
+}
+
+/// Runs `run`.
+pub fn run_loop(global: &Global, args: &LoopArgs, out: &Out) -> CliResult {
+    let here = Surroundings::read(global)?;
+    here.refuse_inside_a_session()?;
+    let wish = ticketflow::over(Wish::of_run(args), here.main(), out)?;
+    Batch::of(&here, wish, out)?.run(out)
+}
+
+/// The batches that were killed or interrupted, the newest first.
+fn left_over(here: &Surroundings, out: &Out) -> CliResult<Vec<Known>> {
+    let (batches, damaged) = unfinished(here.store())?;
+    for error in damaged {
+        out.note(&error.to_string());
+    }
+    Ok(batches)
+}
+
+/// What the command asked for that began a batch.
+fn again(known: &Known) -> CliResult<Wish> {
+    use clap::Parser;
+    let command = known.command().unwrap_or_default();
+    let refuse = |why: &str| {
+        let message = format!("the command that began batch {} cannot be repeated: {why}", known.id);
+        CliError::new(Exit::Usage, message).hint("give the same command again")
+    };
+    if command.iter().any(|word| word.contains(REDACTED)) {
+        return Err(refuse("it held a secret, which was not written down"));
+    }
+    let words = std::iter::once("ralph").chain(command.iter().map(String::as_str));
+    let parsed = Cli::try_parse_from(words).map_err(|_| refuse("it is of another version of ralph"))?;
+    let wish = match parsed.command {
+        Command::Run(args) => Some(Wish::of_run(&args)),
+        Command::Worktree(worktree) => match *worktree {
+            // The items are on record.
+            WorktreeCommand::Batch(args) => Some(Wish::of_batch(&BatchArgs { from: None, ..*args })?),
+            _ => None,
+        },
+        _ => None,
+    };
+    wish.ok_or_else(|| refuse("it is none that begins a batch"))
+}
+
+/// What was typed, as far as it may be written down.
+fn command() -> Vec<String> {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    redacted(&words.collect::<Vec<_>>())
+}
+
+/// A batch that is about to be run.
+struct Batch<'a> {
+    here: &'a Surroundings,
+    wish: Wish,
+    template: Request,
+    default_base: Option<RefName>,
+    strategy: MergeStrategy,
+    setup: Setup,
+}
+
+/// Items, and what is known of them from the beginning.
+#[derive(Default)]
+struct Items {
+    records: Vec<ItemRecord>,
+    skips: Vec<(usize, Skip)>,
+    done: Vec<usize>,
+}
+
+impl<'a> Batch<'a> {
+    fn of(here: &'a Surroundings, wish: Wish, out: &Out) -> CliResult<Self> {
+        let merge_strategy = wish.landing.as_ref().and_then(|landing| landing.how.strategy);
+        let settings = here.settings(Layer { merge_strategy, ..layer(&wish.run) }, out)?;
+        let default_base = default_base(here, &settings)?;
+        let template = template(here, &settings, &wish.agent_args)?;
+        let setup = setup(here, &wish, &template, out)?;
+        Ok(Self { here, wish, template, default_base, strategy: settings.merge_strategy, setup })
+    }
+
+    /// Runs it from its beginning, unless the same command was given before and is not done.
+    fn run(self, out: &Out) -> CliResult {
+        let key = self.wish.key();
+        if self.wish.act == Act::Do
+            && let Some(known) =
+                left_over(self.here, out)?.into_iter().find(|known| known.key() == Some(&key))
+        {
+            out.note("the same command was not finished before: it is taken up where it was");
+            return self.take_up(&known, out);
+        }
+        let Items { records, skips, done } = self.items(out)?;
+        if records.is_empty() {
+            out.note("no ticket is to be worked on");
+        }
+        let batch_id = BatchId::generate();
+        let begun = Event::Begun {
+            schema_version: EVENTS_VERSION,
+            batch_id,
+            key,
+            command: command(),
+            jobs: self.setup.rules.jobs,
+            items: records,
+        };
+        if self.wish.act == Act::Tell {
+            return summary::plan(&begun, &skips, self.setup.rules.handover, out);
+        }
+        self.refuse_unless_ready(&begun, &skips)?;
+        let journal = Journal::begin(self.here.store(), batch_id)?;
+        self.drive(journal, &[], out, |engine| engine.begin(begun, skips, &done))
+    }
+
+    fn take_up(self, known: &Known, out: &Out) -> CliResult {
+        let (journal, entries) = Journal::take_up(self.here.store(), known.id)?;
+        self.drive(journal, &entries, out, |engine| engine.resume())
+    }
+
+    fn drive(
+        self,
+        journal: Journal,
+        entries: &[Entry],
+        out: &Out,
+        go: impl FnOnce(Engine<'_>) -> Result<(Finish, Board), BatchError>,
+    ) -> CliResult {
+        self.here.settle(&self.template.place.worktree_root, out)?;
+        let mut show = Show::of(out, self.here.store(), self.here.terminal());
+        let mut source = self.source();
+        let parts = Parts {
+            setup: &self.setup,
+            store: self.here.store(),
+            source: &mut source,
+            observer: &mut show,
+            lander: self.lander(),
+        };
+        let (engine, orders) = Engine::new(parts, journal, entries)?;
+        hear(orders)?;
+        let ended = go(engine);
+        show.close();
+        let (finish, board) = ended?;
+        if out.form() == Form::Text {
+            summary::show(&board, finish, out)?;
+        }
+        Ok(match finish {
+            Finish::Interrupted | Finish::Left => Exit::Interrupted,
+            Finish::Finished if all_good(&board) => Exit::Done,
+            Finish::Finished => Exit::NotSucceeded,
+        })
+    }
+
+    fn source(&self) -> TicketSource<'_> {
+        let seen = match (self.wish.intake, self.here.context.repo.main_checkout()) {
+            (Intake::Everything, Some(main)) => TicketFolder::open(main).ok().flatten(),
+            _ => None,
+        };
+        TicketSource {
+            repo: &self.here.context.repo,
+            store: self.here.store(),
+            template: self.template.clone(),
+            default_base: self.default_base.clone(),
+            lookup: self.wish.lookup,
+            stacking: self.wish.stacking,
+            intake: self.wish.intake,
+            component_prefix: self.wish.pool.component_prefix.clone(),
+            seen: seen.map(|folder| folder.ids().cloned().collect()).unwrap_or_default(),
+            siblings: Siblings::default(),
+        }
+    }
+
+    fn lander(&self) -> Option<Box<dyn Lander>> {
+        self.wish.landing.as_ref().map(|landing| -> Box<dyn Lander> {
+            Box::new(BaseLander {
+                environment: self.here.context.environment.clone(),
+                machine: self.here.context.machine.clone(),
+                root: self.template.place.worktree_root.clone(),
+                strategy: self.strategy,
+                closing: landing.closing,
+            })
+        })
+    }
+
+    fn items(&self, out: &Out) -> CliResult<Items> {
+        let store = self.here.store();
+        let overlay = Overlay::read(store)?;
+        let backlog = match self.wish.lookup {
+            Lookup::Skip => None,
+            Lookup::InFolder => self.here.backlog(out)?.map(|backlog| overlay.over(backlog)),
+        };
+        let workshop = Workshop {
+            backlog: backlog.as_ref(),
+            overlay: &overlay,
+            store,
+            component_prefix: &self.wish.pool.component_prefix,
+        };
+        let mut items = Items::default();
+        for (ticket, base) in self.wanted(&workshop)? {
+            let made = workshop.item(&ticket, base.as_ref())?;
+            if items.records.iter().any(|known| known.lane == made.record.lane) {
+                out.note(&format!("{} is named twice: it is worked on once", made.record.lane));
+                continue;
+            }
+            let at = items.records.len();
+            items.skips.extend(made.skip.map(|why| (at, why)));
+            // What was finished before only has to be merged, where everything is.
+            if self.wish.landing.is_some() && overlay.of(&ticket, base.as_ref()) == Some(Shown::Finished) {
+                items.done.push(at);
+            }
+            items.records.push(made.record);
+        }
+        Ok(items)
+    }
+
+    /// Which ticket on which base, in the order in which they were named.
+    fn wanted(&self, workshop: &Workshop<'_>) -> CliResult<Vec<(TicketId, Option<RefName>)>> {
+        let named = self.wish.bases.iter().map(|base| self.here.not_head(base.clone()).map(Some));
+        let mut bases = named.collect::<CliResult<Vec<_>>>()?;
+        if bases.is_empty() {
+            bases.push(None);
+        }
+        let tickets = match &self.wish.tickets {
+            Tickets::Ready => workshop.ready().into_iter().map(|ticket| (ticket, None)).collect(),
+            Tickets::Open => workshop.open().into_iter().map(|ticket| (ticket, None)).collect(),
+            Tickets::Named(lanes) => {
+                let lookup = match self.wish.lookup {
+                    Lookup::Skip => TicketLookup::Skip,
+                    Lookup::InFolder => TicketLookup::InFolder,
+                };
+                let found = lanes.iter().map(|lane| {
+                    let (ticket, _) = self.here.ticket(lane, lookup)?;
+                    Ok((ticket, lane.base().cloned()))
+                });
+                found.collect::<CliResult<Vec<_>>>()?
+            }
+        };
+        let each = |(ticket, own): (TicketId, Option<RefName>)| {
+            let bases = if own.is_some() { vec![own] } else { bases.clone() };
+            bases.into_iter().map(move |base| (ticket.clone(), base)).collect::<Vec<_>>()
+        };
+        Ok(tickets.into_iter().flat_map(each).collect())
+    }
+
+    /// What would fail for every ticket alike fails once, before anything has begun.
+    fn refuse_unless_ready(&self, begun: &Event, skips: &[(usize, Skip)]) -> CliResult<()> {
+        let Event::Begun { items, .. } = begun else { return Ok(()) };
+        let is_skipped = |at: usize| skips.iter().any(|(skipped, _)| *skipped == at);
+        let Some((_, item)) = items.iter().enumerate().find(|(at, _)| !is_skipped(*at)) else {
+            return Ok(());
+        };
+        let place = Place {
+            ticket: item.ticket_id.clone(),
+            base: item.base.clone(),
+            default_base: self.default_base.clone(),
+            ..self.template.place.clone()
+        };
+        let request = Request { place, ..self.template.clone() };
+        // What else is wrong concerns this one ticket, and is told as its outcome.
+        let Ok(dry) = dry_run(&self.here.context, &request) else { return Ok(()) };
+        match dry.agent {
+            Ok(_) => Ok(()),
+            Err(error) => Err(CliError { exit: Exit::NotLaunched, message: error.reason, hint: error.hint }),
+        }
+    }
+}
+
+/// The base of plain lanes, told once: what is checked out may change while the batch runs.
+fn default_base(here: &Surroundings, settings: &Settings) -> CliResult<Option<RefName>> {
+    if let crate::config::Base::Named(name) = &settings.base {
+        return Ok(Some(here.not_head(name.clone())?));
+    }
+    let standing_in = crate::dispatch::plan::lane_one_stands_in(&here.context)?;
+    let name = match standing_in {
+        Some(record) => record.base_ref,
+        None => here.context.repo.head_base()?.name,
+    };
+    Ok(name.parse().ok())
+}
+
+/// What every session's request has in common.
+fn template(here: &Surroundings, settings: &Settings, agent_args: &[String]) -> CliResult<Request> {
+    // Replaced by each item's own.
+    let nobody: TicketId =
+        "ticket".parse().map_err(|error| CliError::new(Exit::Bug, format!("a ticket id: {error}")))?;
+    Ok(Request {
+        session: SessionId::generate(),
+        place: Place {
+            ticket: nobody,
+            base: None,
+            default_base: None,
+            branch: None,
+            worktree_root: settings.worktree_root.of(here.main()),
+            ticket_file: None,
+            start_at: None,
+        },
+        agent: agent_request(settings, agent_args)?,
+        output: output_mode(settings),
+        output_cap: output_cap(settings),
+        limits: limits(settings),
+    })
+}
+
+fn setup(here: &Surroundings, wish: &Wish, template: &Request, out: &Out) -> CliResult<Setup> {
+    let pool = &wish.pool;
+    let is_pi = matches!(template.agent.agent, Agent::Pi(_));
+    if !is_pi && !pool.escalate.is_empty() {
+        return Err(CliError::new(
+            Exit::Usage,
+            "--escalate chooses pi's model, and the agent is another one",
+        )
+        .hint("leave --escalate out"));
+    }
+    let budget = Budget { cost: pool.max_cost, tokens: pool.max_tokens };
+    let ticket_budget = Budget { cost: pool.ticket_max_cost, tokens: pool.ticket_max_tokens };
+    if !is_pi && (budget.is_bounded() || ticket_budget.is_bounded()) {
+        out.note("this agent does not tell what it uses: the budget cannot be kept");
+    }
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let jobs = pool.jobs.map_or_else(|| default_jobs(cores, memory::available()), usize::from);
+    let per_core = u32::try_from(cores).map_or(CPU_PER_START, |cores| CPU_PER_START / cores.max(1));
+    let stagger = pool.stagger.unwrap_or(if is_pi { per_core } else { Duration::ZERO });
+    Ok(Setup {
+        environment: here.context.environment.clone(),
+        machine: here.context.machine.clone(),
+        rules: Rules {
+            jobs,
+            handover: match (&wish.landing, wish.stacking) {
+                (Some(_), _) => Handover::Landed,
+                (None, Stacking::FromDeps) => Handover::Stacked,
+                (None, Stacking::FromBase) => Handover::Nothing,
+            },
+            untagged: if pool.untagged_alone { Untagged::Alone } else { Untagged::Together },
+        },
+        retry: RetryRules { retries: pool.retries, delay: pool.retry_delay, escalate: pool.escalate.clone() },
+        landing: if wish.landing.is_some() { Landing::Merge } else { Landing::Leave },
+        budget,
+        ticket_budget,
+        stagger,
+        memory_per_start: MEMORY_PER_START,
+        on_interrupt: if pool.detach_on_interrupt { OnInterrupt::Leave } else { OnInterrupt::End },
+        most_tickets: wish.most_tickets,
+        starters: jobs.min(cores + 1),
+    })
+}
+
+/// Two sessions a core, since they mostly wait for their model; as many as memory has room for.
+fn default_jobs(cores: usize, free: Option<u64>) -> usize {
+    let fit = free.and_then(|free| usize::try_from(free / MEMORY_PER_START).ok()).unwrap_or(usize::MAX);
+    (2 * cores).min(fit).clamp(1, MOST_JOBS_BY_DEFAULT)
+}
+
+/// Ctrl-C, a request to end and a terminal that goes become orders.
+fn hear(orders: Sender<Message>) -> CliResult<()> {
+    listen(move |heard| {
+        let order = match heard {
+            Heard::Interrupt => Order::Interrupt,
+            Heard::Hangup => Order::Hangup,
+        };
+        orders.send(Message::Order(order)).is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_run_at_a_time_as_cores_and_memory_allow() {
+        let free = |starts: u64| Some(starts * MEMORY_PER_START);
+        let cases =
+            [(2, free(100), 4), (2, free(3), 3), (2, Some(0), 1), (64, free(1000), 16), (8, None, 16)];
+        for (cores, free, jobs) in cases {
+            assert_eq!(default_jobs(cores, free), jobs, "{cores} {free:?}");
+        }
+    }
+}

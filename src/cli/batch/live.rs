@@ -1,0 +1,158 @@
+//! One line a session that runs, and one for all of it, drawn in place at the end of a terminal's output.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+
+use super::words;
+use crate::batch::board::{Board, Item, Phase, Used};
+use crate::batch::event::Event;
+use crate::batch::watch::Watch;
+use crate::cli::render::{Tone, age, on_terminal, one_line};
+use crate::cli::tail::{Rest, Tail};
+use crate::id::{Lane, SessionId};
+use crate::session::store::{Loaded, Store};
+
+/// The lines.
+pub struct Live {
+    store: Store,
+    all: MultiProgress,
+    total: ProgressBar,
+    lines: HashMap<Lane, Line>,
+}
+
+struct Line {
+    bar: ProgressBar,
+    session: Option<SessionId>,
+    tail: Option<Tail>,
+    said: String,
+}
+
+impl Live {
+    /// Lines on standard error; `None` where output is no terminal, or one that cannot go back. `kind` is what TERM
+    /// says.
+    pub fn on_terminal(store: &Store, kind: Option<&str>) -> Option<Self> {
+        if !on_terminal() || !std::io::stderr().is_terminal() || matches!(kind, None | Some("" | "dumb")) {
+            return None;
+        }
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let total = all.add(line());
+        Some(Self { store: store.clone(), all, total, lines: HashMap::new() })
+    }
+
+    /// Tells an event in a line that stays, above those that are drawn in place.
+    pub fn told(&mut self, event: &Event, board: &Board) {
+        // That it runs shows in its own line.
+        if !matches!(event, Event::Launched { .. })
+            && let Some(text) = words::line(event, board)
+        {
+            // A terminal that has gone is noticed by its signal.
+            drop(self.all.println(colours(text)));
+        }
+    }
+
+    /// Draws all lines.
+    pub fn draw(&mut self, board: &Board, watch: &Watch) {
+        let now = Timestamp::now();
+        let store = &self.store;
+        for item in board.items() {
+            let lane = &item.record.lane;
+            let (state, since) = match &item.phase {
+                Phase::Starting { since, .. } => ("starting", since),
+                Phase::Running { since, .. } => ("running", since),
+                Phase::Merging { since } => ("merging", since),
+                Phase::Waiting | Phase::Over(_) => {
+                    if let Some(line) = self.lines.remove(lane) {
+                        self.all.remove(&line.bar);
+                    }
+                    continue;
+                }
+            };
+            let shown = self.lines.entry(lane.clone()).or_insert_with(|| Line {
+                bar: self.all.insert_before(&self.total, line()),
+                session: None,
+                tail: None,
+                said: String::new(),
+            });
+            shown.follow(store, item);
+            let running = item.session().map(|id| watch.used(id)).unwrap_or_default();
+            let text = row(lane, state, &age(*since, now), item.used.and(running), &shown.said);
+            shown.bar.set_message(colours(text));
+        }
+        self.total.set_message(colours(total(board, watch, now)));
+    }
+
+    /// Takes the lines away.
+    pub fn close(self) {
+        // A terminal that has gone needs no clearing.
+        drop(self.all.clear());
+    }
+}
+
+impl Line {
+    fn follow(&mut self, store: &Store, item: &Item) {
+        if item.session() != self.session {
+            self.session = item.session();
+            self.tail = None;
+        }
+        if self.tail.is_none()
+            && let (Phase::Running { .. }, Some(id)) = (&item.phase, self.session)
+            && let Ok(Loaded::Manifest(manifest)) = store.load(id)
+        {
+            self.tail = Some(Tail::of(&manifest));
+        }
+        if let Some(last) = self.tail.as_mut().and_then(|tail| tail.new_lines(Rest::Later).pop()) {
+            self.said = last;
+        }
+    }
+}
+
+fn line() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    // `wide_msg` cuts the text at the terminal's width.
+    match ProgressStyle::with_template("{wide_msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn row(lane: &Lane, state: &str, age: &str, used: Used, said: &str) -> String {
+    let (strong, faint) = (Tone::Strong.style(), Tone::Faint.style());
+    let lane = one_line(&lane.to_string());
+    let used = words::used(used);
+    let gap = if used.is_empty() { "" } else { "  " };
+    format!(
+        "{strong}{lane:<10}{strong:#}  {state:<8}  {age:>6}{gap}{used}  {faint}{}{faint:#}",
+        one_line(said)
+    )
+}
+
+fn total(board: &Board, watch: &Watch, now: Timestamp) -> String {
+    let items = board.items();
+    let over = items.iter().filter(|item| item.verdict().is_some()).count();
+    let good = items.iter().filter(|item| item.verdict().is_some_and(|verdict| verdict.is_good())).count();
+    let running = items.iter().filter(|item| item.is_active()).count();
+    let commits: u64 =
+        items.iter().filter_map(|item| item.last.as_ref()?.work.as_ref()).map(|w| w.commits).sum();
+    let used = items.iter().filter_map(Item::session).fold(board.used(), |sum, id| sum.and(watch.used(id)));
+    let mut parts = vec![
+        format!("{over} of {} done", items.len()),
+        format!("{good} good"),
+        format!("{running} running"),
+        words::count(usize::try_from(commits).unwrap_or(usize::MAX), "commit"),
+    ];
+    parts.extend(Some(words::used(used)).filter(|used| !used.is_empty()));
+    parts.extend(board.begun_at().map(|begun| age(begun, now)));
+    let faint = Tone::Faint.style();
+    format!("{faint}──{faint:#} {}", parts.join(" · "))
+}
+
+/// The text as this terminal shows it: without colours where those are not wanted.
+fn colours(text: String) -> String {
+    match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(&text).to_string(),
+        _ => text,
+    }
+}

@@ -1,0 +1,546 @@
+//! `ralph worktree batch`: many tickets, some at a time, and what is left of it when it is interrupted or killed.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::helpers::agents::{COMMITS, DOES_NOTHING};
+use crate::helpers::command::{Finished, Invocation};
+use crate::helpers::lanes::{only, refused, text};
+use crate::helpers::session::Session;
+use crate::helpers::{Repo, Sandbox, ScriptedPi, schema};
+
+/// A play that says it is there, and commits when it is told to.
+const WHEN_TOLD: &str = "here; wait_for_go; commit; answer stop";
+
+/// `ralph worktree batch`, with starts that are not staggered.
+fn batch<'s>(repo: &Repo<'s>, args: &[&str]) -> Invocation<'s> {
+    repo.worktree(&[&["batch", "--stagger", "0s", "--retry-delay", "0s"], args].concat())
+}
+
+/// The events of a batch that has come to its end, each as the published format has it.
+fn events(ended: &Finished) -> Vec<Value> {
+    let events = ended.json_lines();
+    let published: Value =
+        serde_json::from_str(include_str!("../docs/batch-events.schema.json")).expect("the published schema");
+    for event in &events {
+        assert_eq!(schema::problems(&published, event), Vec::<String>::new(), "{event:#}");
+    }
+    events
+}
+
+/// The events of one kind.
+fn of_kind<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
+    events.iter().filter(|event| event["event"] == kind).collect()
+}
+
+/// The one event of that kind about that lane.
+#[track_caller]
+fn about<'e>(events: &'e [Value], kind: &str, lane: &str) -> &'e Value {
+    only(of_kind(events, kind).into_iter().filter(|event| event["lane"] == lane).collect())
+}
+
+/// The lanes that events of one kind are about, in order.
+fn lanes<'e>(events: &'e [Value], kind: &str) -> Vec<&'e str> {
+    of_kind(events, kind).into_iter().map(|event| text(&event["lane"])).collect()
+}
+
+/// A repository whose tickets have these further lines in their heads.
+fn with_tickets<'s>(sandbox: &'s Sandbox, tickets: &[(&str, &str)]) -> Repo<'s> {
+    let repo = Repo::new(sandbox);
+    for (id, head) in tickets {
+        repo.ticket_with(id, &format!("About {id}"), head);
+    }
+    repo.commit_all("Tickets");
+    repo
+}
+
+#[test]
+fn no_more_run_than_may_and_a_free_slot_is_filled_at_once() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(WHEN_TOLD);
+    let running = batch(&repo, &["-j", "2", "T-1", "T-2", "T-3", "T-4", "--json"]).spawn();
+    pi.wait_here("T-1");
+    pi.wait_here("T-2");
+    assert_eq!(pi.tickets_called(), ["T-1", "T-2"]);
+    pi.go("T-2");
+    // T-1 has not ended, and holds up no one.
+    pi.wait_here("T-3");
+    assert!(!pi.is_here("T-4"));
+    ["T-1", "T-3", "T-4"].iter().for_each(|ticket| pi.go(ticket));
+    let events = events(&running.wait().ok());
+    assert_eq!(lanes(&events, "ended").first(), Some(&"T-2"));
+    assert!(of_kind(&events, "ended").iter().all(|event| event["outcome"] == "succeeded"));
+    assert_eq!(of_kind(&events, "finished").len(), 1);
+    assert_eq!(events[0]["jobs"], 2);
+}
+
+#[test]
+fn one_failure_stops_nothing_else_and_the_summary_says_each() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_for("T-1", "fails '500 stub failure'");
+    pi.plays_for("T-3", DOES_NOTHING);
+    let ended = batch(&repo, &["-j", "1", "T-1", "T-2", "T-3"]).run().expect_code(1);
+    let words = |lane: &str| -> Vec<String> {
+        let row = ended.stdout.lines().rfind(|line| line.starts_with(lane)).unwrap();
+        row.split_whitespace().take(3).map(str::to_owned).collect()
+    };
+    assert_eq!(words("T-1")[..2], ["T-1", "failed"]);
+    assert_eq!(words("T-2")[..2], ["T-2", "succeeded"]);
+    assert_eq!(words("T-3")[..3], ["T-3", "no", "changes"]);
+    assert!(ended.stdout.contains("1 of 3 tickets came to a good end"), "{ended}");
+    assert!(ended.stdout.contains("500 stub failure"), "{ended}");
+}
+
+#[test]
+fn tickets_that_share_a_component_never_run_together() {
+    let sandbox = Sandbox::new();
+    let tags = [
+        ("T-1", "tags: [component:db, fast]\n"),
+        ("T-2", "tags:\n  - component:db\n"),
+        ("T-3", "tags: [area:db]\n"),
+    ];
+    let repo = with_tickets(&sandbox, &tags);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(WHEN_TOLD);
+    let running = batch(&repo, &["-j", "9", "T-1", "T-2", "T-3", "--json"]).spawn();
+    pi.wait_here("T-1");
+    pi.wait_here("T-3");
+    assert_eq!(pi.calls("T-2"), 0);
+    pi.go("T-1");
+    pi.wait_here("T-2");
+    ["T-2", "T-3"].iter().for_each(|ticket| pi.go(ticket));
+    drop(running.wait().ok());
+    let plan =
+        |args: &[&str]| batch(&repo, &[&["--ready", "--dry-run", "--json"], args].concat()).run().ok().json();
+    assert_eq!(plan(&["--component-prefix", "area:"])["items"][0]["item"]["components"], json!([]));
+}
+
+#[test]
+fn an_untagged_ticket_can_be_kept_alone() {
+    let sandbox = Sandbox::new();
+    let repo = with_tickets(&sandbox, &[("T-2", "tags: [component:db]\n")]);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(WHEN_TOLD);
+    let running = batch(&repo, &["-j", "9", "T-1", "T-2", "--untagged-alone", "--json"]).spawn();
+    pi.wait_here("T-1");
+    assert_eq!(pi.calls("T-2"), 0);
+    pi.go("T-1");
+    pi.wait_here("T-2");
+    pi.go("T-2");
+    drop(running.wait().ok());
+}
+
+#[test]
+fn who_needs_what_stays_on_a_branch_is_told_so_before_anything_starts() {
+    let sandbox = Sandbox::new();
+    let deps = [("T-2", "deps: [T-1]\n"), ("T-3", "deps: [T-2]\n"), ("T-4", "deps: [T-9, T-4]\n")];
+    let repo = with_tickets(&sandbox, &deps);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let ended = batch(&repo, &["T-1", "T-2", "T-3", "T-4", "--json"]).run().expect_code(1);
+    let events = events(&ended);
+    let kinds: Vec<&str> = events.iter().map(|event| text(&event["event"])).collect();
+    assert_eq!(kinds[..5], ["begun", "skipped", "skipped", "skipped", "starting"]);
+    assert_eq!(
+        about(&events, "skipped", "T-2")["why"],
+        json!({ "kind": "dep_not_merged", "ticket_id": "T-1" })
+    );
+    assert_eq!(about(&events, "skipped", "T-4")["why"]["kind"], "cycle");
+    assert_eq!(pi.tickets_called(), ["T-1"]);
+}
+
+#[test]
+fn who_needs_what_failed_is_skipped_and_who_needs_what_was_merged_starts_from_it() {
+    let sandbox = Sandbox::new();
+    let deps = [("T-2", "deps: [T-1]\n"), ("T-3", "deps: [T-2]\n"), ("T-4", "deps: [T-1]\n")];
+    let repo = with_tickets(&sandbox, &deps);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_for("T-2", "cat work-T-1.txt && fails 'no luck'");
+    let ended = batch(&repo, &["T-1", "T-2", "T-3", "T-4", "--merge", "--json"]).run().expect_code(1);
+    let events = events(&ended);
+    assert!(text(&about(&events, "ended", "T-2")["reason"]).contains("no luck"), "it saw the work of T-1");
+    assert_eq!(about(&events, "skipped", "T-3")["why"], json!({ "kind": "dep_failed", "ticket_id": "T-2" }));
+    let mut merged = lanes(&events, "merged");
+    merged.sort_unstable();
+    assert_eq!(merged, ["T-1", "T-4"]);
+    assert_eq!(repo.read("work-T-4.txt"), "work on T-4, attempt 1\n", "the checkout has followed");
+    assert_eq!(repo.status_porcelain(), Vec::<String>::new());
+    repo.fsck();
+}
+
+#[test]
+fn a_ticket_is_tried_again_in_its_worktree_with_what_the_agent_knew() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays_on("T-1", 1, "used 100 10 0.5; commit; fails 'out of luck'");
+    pi.plays_on("T-1", 2, "used 7 3 0.25; cat work-T-1.txt; commit; answer stop");
+    let args = ["T-1", "--retries", "1", "--escalate", "big/one", "--timeout", "100s", "--json"];
+    let events = events(&batch(&repo, &args).run().ok());
+    let ended = of_kind(&events, "ended");
+    assert_eq!((&ended[0]["outcome"], &ended[0]["next"]["do"]), (&json!("failed"), &json!("retry")));
+    assert_eq!((&ended[1]["outcome"], &ended[1]["next"]["do"]), (&json!("succeeded"), &json!("nothing")));
+    let second = pi.call("T-1", 2);
+    assert_eq!(second.folder, pi.call("T-1", 1).folder);
+    assert_eq!(second.option("--model"), Some("big/one"));
+    assert!(second.prompt().unwrap().starts_with("Continue with ticket T-1"), "{second:?}");
+    let sessions = Session::all(&repo);
+    let files: Vec<String> = sessions
+        .iter()
+        .map(|session| {
+            fs::read_to_string(session.manifest_file().with_file_name("pi-session.jsonl")).unwrap()
+        })
+        .collect();
+    assert!(files[1].starts_with(&files[0]) && files[1].len() > files[0].len());
+    let manifest = sessions[1].manifest();
+    assert_eq!(manifest["usage"]["input_tokens"], 7, "what the first one used is not counted again");
+    assert_eq!(manifest["limits"]["timeout_s"], 150);
+    assert_eq!((&manifest["attempt"], &manifest["work"]["commits"]), (&json!(2), &json!(1)));
+}
+
+#[test]
+fn an_agent_that_has_nothing_to_add_when_it_is_tried_again_has_finished() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays_on("T-1", 1, "commit; fails 'at the very end'");
+    pi.plays_on("T-1", 2, DOES_NOTHING);
+    let events = events(&batch(&repo, &["T-1", "--retries", "2", "--merge", "--json"]).run().ok());
+    assert_eq!(of_kind(&events, "ended")[1]["outcome"], "no_changes");
+    assert_eq!(lanes(&events, "merged"), ["T-1"]);
+}
+
+#[test]
+fn each_ticket_is_worked_on_from_each_base_and_shown_as_a_matrix() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.branch("release/1.x", "main");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_for("T-2", DOES_NOTHING);
+    let args = ["T-1", "T-2", "--base", "main", "--base", "release/1.x", "-j", "1"];
+    let ended = batch(&repo, &args).run().expect_code(1);
+    let rows: Vec<Vec<&str>> = ended.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(rows.contains(&vec!["TICKET", "main", "release/1.x"]), "{ended}");
+    assert!(rows.contains(&vec!["T-1", "succeeded", "succeeded"]), "{ended}");
+    assert!(rows.contains(&vec!["T-2", "no", "changes", "no", "changes"]), "{ended}");
+    let branches = repo.branches();
+    assert_eq!(branches.iter().filter(|branch| branch.starts_with("ralph/T-1@")).count(), 2, "{branches:?}");
+}
+
+#[test]
+fn tickets_come_from_a_file_from_standard_input_or_are_those_that_are_ready() {
+    let sandbox = Sandbox::new();
+    let heads = [("T-1", "deps: [T-2]\n"), ("T-3", "priority: 0\n"), ("T-4", "status: closed\n")];
+    let repo = with_tickets(&sandbox, &heads);
+    let plan = |args: &[&str], input: &str| {
+        let call = batch(&repo, &[&["--dry-run", "--json"], args].concat()).input(input);
+        let items = call.run().ok().json()["items"].clone();
+        let items = items.as_array().unwrap().clone();
+        items.iter().map(|item| text(&item["item"]["lane"]).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(plan(&["--from", "-"], "# two\nT-2\n\n  T-1\n"), ["T-2", "T-1"]);
+    sandbox.write("list", "T-3\n");
+    assert_eq!(plan(&["--from", sandbox.path("list").to_str().unwrap()], ""), ["T-3"]);
+    assert_eq!(plan(&["--ready"], ""), ["T-2", "T-3"]);
+    let error = refused(&sandbox, batch(&repo, &["--from", "-"]).input("T-1\n-rf\n"), 2);
+    assert!(text(&error["message"]).contains("line 2"), "{error}");
+    refused(&sandbox, batch(&repo, &["--from", "-"]).input("\n"), 2);
+    refused(&sandbox, batch(&repo, &["T-77"]), 3);
+    refused(&sandbox, batch(&repo, &[]), 2);
+    refused(&sandbox, batch(&repo, &["--resume"]), 3);
+}
+
+#[test]
+fn what_would_fail_for_every_ticket_fails_once_and_begins_nothing() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let error = refused(&sandbox, batch(&repo, &["T-1", "T-2"]), 5);
+    assert!(text(&error["message"]).contains("could not find the program \"pi\""), "{error}");
+    assert!(!repo.common_dir().join("ralph/batches").exists());
+}
+
+#[test]
+fn a_ticket_that_changes_while_the_batch_runs_is_taken_as_it_is_when_its_turn_comes() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.ticket("T-5", "Number five");
+    repo.commit_all("One more");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(WHEN_TOLD);
+    let running = batch(&repo, &["-j", "1", "T-1", "T-2", "T-3", "T-4", "T-5", "--json"]).spawn();
+    pi.wait_here("T-1");
+    repo.ticket_with("T-2", "Closed by hand", "");
+    let file = repo.read(".tickets/T-2.md").replace("status: open", "status: closed");
+    repo.write(".tickets/T-2.md", file);
+    fs::remove_file(repo.path().join(".tickets/T-3.md")).unwrap();
+    repo.ticket_with("T-4", "Needs more by now", "deps: [T-9]\n");
+    ["T-1", "T-5"].iter().for_each(|ticket| pi.go(ticket));
+    let events = events(&running.wait().expect_code(1));
+    let why = |lane: &str| text(&about(&events, "skipped", lane)["why"]["kind"]).to_owned();
+    assert_eq!([why("T-2"), why("T-3"), why("T-4")], ["closed", "gone", "dep_open"]);
+    assert_eq!(pi.tickets_called(), ["T-1", "T-5"]);
+}
+
+#[test]
+fn a_ticket_on_which_someone_elses_session_works_is_left_to_it() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(WHEN_TOLD);
+    let theirs = repo.dispatch(&["T-1"]);
+    pi.wait_here("T-1");
+    pi.go("T-2");
+    let events = events(&batch(&repo, &["T-1", "T-2", "--json"]).run().expect_code(1));
+    let why = &about(&events, "skipped", "T-1")["why"];
+    assert_eq!(*why, json!({ "kind": "busy", "session_id": theirs["session_id"] }));
+    assert_eq!(about(&events, "ended", "T-2")["outcome"], "succeeded");
+    pi.go("T-1");
+    assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
+}
+
+#[test]
+fn a_base_that_goes_while_the_batch_runs_is_told_for_the_ticket_that_needed_it() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.branch("side", "main");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(WHEN_TOLD);
+    let running = batch(&repo, &["-j", "1", "T-1", "T-2", "--base", "side", "--json"]).spawn();
+    pi.wait_here("T-1");
+    repo.git(&["branch", "-D", "side"]);
+    pi.go("T-1");
+    let events = events(&running.wait().expect_code(1));
+    assert_eq!(of_kind(&events, "ended")[0]["outcome"], "succeeded");
+    let reason = text(&about(&events, "not_launched", "T-2@side")["reason"]);
+    assert!(reason.contains("side"), "{reason}");
+}
+
+#[test]
+fn a_budget_that_is_used_up_ends_what_runs_and_starts_nothing_more() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays("here; forever");
+    pi.plays_for("T-1", "used 900 100 0.75; commit; answer stop");
+    let running = batch(&repo, &["-j", "2", "T-1", "T-2", "T-3", "--max-tokens", "1000", "--json"]).spawn();
+    let events = events(&running.wait().expect_code(1));
+    assert_eq!(only(of_kind(&events, "halted"))["why"], "tokens_used_up");
+    assert_eq!(about(&events, "ended", "T-1")["outcome"], "succeeded");
+    let second = about(&events, "ended", "T-2");
+    assert_eq!(second["outcome"], "stopped");
+    assert!(text(&second["reason"]).contains("--max-tokens"), "{second}");
+    assert_eq!(about(&events, "skipped", "T-3")["why"], json!({ "kind": "halted", "why": "tokens_used_up" }));
+    assert_eq!(of_kind(&events, "finished").len(), 1);
+}
+
+#[test]
+fn a_ticket_that_uses_too_much_is_ended_alone() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_for("T-1", "used 10 10 2.5; answer stop; forever");
+    let args = ["T-1", "T-2", "--ticket-max-cost", "2", "--retries", "3", "--json"];
+    let events = events(&batch(&repo, &args).run().expect_code(1));
+    let first = about(&events, "ended", "T-1");
+    assert_eq!((&first["outcome"], &first["next"]["do"]), (&json!("stopped"), &json!("nothing")));
+    assert_eq!(about(&events, "ended", "T-2")["outcome"], "succeeded");
+}
+
+#[test]
+fn siblings_that_touch_the_same_file_are_told() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays("commit shared.txt; here; wait_for_go; answer stop");
+    let running = batch(&repo, &["T-1", "T-2", "--json"]).spawn();
+    pi.wait_here("T-1");
+    pi.wait_here("T-2");
+    running.wait_for("both touch shared.txt");
+    ["T-1", "T-2"].iter().for_each(|ticket| pi.go(ticket));
+    let events = events(&running.wait().ok());
+    assert_eq!(only(of_kind(&events, "warning"))["lanes"], json!(["T-1", "T-2"]));
+}
+
+mod interrupted {
+    use super::*;
+
+    #[test]
+    fn row_71_ctrl_c_ends_everything_gracefully_and_the_batch_can_be_taken_up() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays("here; forever");
+        let running = batch(&repo, &["-j", "2", "T-1", "T-2", "T-3", "--json"]).spawn();
+        pi.wait_here("T-1");
+        pi.wait_here("T-2");
+        running.signal(Signal::INT);
+        let before = events(&running.wait().expect_code(130));
+        assert_eq!(only(of_kind(&before, "halted"))["why"], "interrupted");
+        assert!(
+            of_kind(&before, "ended")
+                .iter()
+                .all(|e| e["outcome"] == "stopped" && e["next"]["do"] == "resume")
+        );
+        assert_eq!(of_kind(&before, "ended").len(), 2);
+        pi.plays(COMMITS);
+        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
+        assert_eq!(of_kind(&after, "ended").len(), 3);
+        assert!(of_kind(&after, "ended").iter().all(|event| event["outcome"] == "succeeded"));
+        refused(&sandbox, batch(&repo, &["--resume"]), 3);
+    }
+
+    #[test]
+    fn row_71_ctrl_c_twice_ends_everything_at_once() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays("ignore_term; here; forever");
+        let running = batch(&repo, &["T-1", "--grace", "10m", "--json"]).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::INT);
+        running.wait_for("\"halted\"");
+        running.signal(Signal::INT);
+        let events = events(&running.wait().expect_code(130));
+        assert_eq!(of_kind(&events, "ended")[0]["outcome"], "stopped");
+        assert_eq!(only(Session::all(&repo)).manifest()["exit"]["forced"], true);
+    }
+
+    #[test]
+    fn sessions_can_be_left_running_and_are_found_again() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(WHEN_TOLD);
+        let args = ["-j", "1", "T-1", "T-2", "--detach-on-interrupt", "--json"];
+        let running = batch(&repo, &args).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::INT);
+        let left = events(&running.wait().expect_code(130));
+        assert_eq!(only(of_kind(&left, "halted"))["why"], "detached");
+        assert_eq!(of_kind(&left, "ended").len(), 0);
+        ["T-1", "T-2"].iter().for_each(|ticket| pi.go(ticket));
+        let after = events(&batch(&repo, &args).run().ok());
+        assert_eq!(lanes(&after, "ended"), ["T-1", "T-2"]);
+        assert_eq!((pi.calls("T-1"), pi.calls("T-2")), (1, 1));
+    }
+
+    #[test]
+    fn a_terminal_that_goes_leaves_the_sessions() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(WHEN_TOLD);
+        let running = batch(&repo, &["T-1", "--json"]).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::HUP);
+        drop(running.wait().expect_code(130));
+        pi.go("T-1");
+        assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
+        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
+        assert_eq!(about(&after, "ended", "T-1")["outcome"], "succeeded");
+    }
+
+    #[test]
+    fn only_one_runs_a_batch() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(WHEN_TOLD);
+        let running = batch(&repo, &["T-1"]).spawn();
+        pi.wait_here("T-1");
+        for again in [&["T-1"][..], &["--resume"]] {
+            let error = refused(&sandbox, batch(&repo, again), 4);
+            assert!(text(&error["message"]).contains("is being run by another ralph"), "{error}");
+        }
+        pi.go("T-1");
+        drop(running.wait().ok());
+    }
+}
+
+mod killed {
+    use super::*;
+
+    #[test]
+    fn the_same_command_takes_it_up_and_launches_nothing_twice() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(WHEN_TOLD);
+        let args = ["-j", "2", "T-1", "T-2", "T-3", "--json"];
+        let running = batch(&repo, &args).spawn();
+        pi.wait_here("T-1");
+        pi.wait_here("T-2");
+        running.signal(Signal::KILL);
+        drop(running.wait());
+        pi.go("T-1");
+        assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
+        let again = batch(&repo, &args).spawn();
+        pi.wait_here("T-3");
+        ["T-2", "T-3"].iter().for_each(|ticket| pi.go(ticket));
+        let events = events(&again.wait().ok());
+        assert_eq!(events[0]["event"], "resumed");
+        assert_eq!(lanes(&events, "ended").len(), 3);
+        assert_eq!(["T-1", "T-2", "T-3"].map(|ticket| pi.calls(ticket)), [1, 1, 1]);
+    }
+
+    /// At every entry of the journal, right behind it, the batch is killed; whatever came of that, taking it up brings
+    /// every ticket to its end, with one session each.
+    #[test]
+    fn row_8_at_every_entry_of_its_journal() {
+        for number in 1.. {
+            let sandbox = Sandbox::new();
+            let repo = with_tickets(&sandbox, &[("T-2", "deps: [T-1]\n")]);
+            let pi = ScriptedPi::new(&sandbox);
+            pi.plays(COMMITS);
+            let args = ["-j", "2", "T-1", "T-2", "T-3", "--merge", "--json"];
+            let kill = format!("batch.journaled#{number}:kill");
+            let killed = batch(&repo, &args).env("RALPH_FAILPOINT", kill).run();
+            assert_ne!(killed.code, Some(0), "it came to its end without its last word on record: {killed}");
+            let again = batch(&repo, &args).run().ok();
+            let finished = events(&again);
+            if finished[0]["event"] == "begun" {
+                // The last word was on record: the same command is a batch of its own again.
+                assert!(number > 8, "it was killed at {number} places only");
+                break;
+            }
+            assert_eq!(of_kind(&finished, "finished").len(), 1, "killed at entry {number}: {again}");
+            let log = repo.log("main");
+            for ticket in ["T-1", "T-2", "T-3"] {
+                assert_eq!(pi.calls(ticket), 1, "{ticket}, killed at entry {number}: {again}");
+                let merge = format!("Merge ralph/{ticket}");
+                assert_eq!(
+                    log.iter().filter(|line| line.starts_with(&merge)).count(),
+                    1,
+                    "{number}: {log:?}"
+                );
+            }
+            assert_eq!(repo.status_porcelain(), Vec::<String>::new());
+            sandbox.wait_until_quiet();
+        }
+    }
+
+    #[test]
+    fn a_session_whose_supervisor_was_killed_is_lost_and_tried_again() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays_on("T-1", 1, "here; forever");
+        pi.plays_on("T-1", 2, COMMITS);
+        let running = batch(&repo, &["T-1", "--retries", "1", "--json"]).spawn();
+        pi.wait_here("T-1");
+        Session::only(&repo).supervisor().signal(Signal::KILL);
+        let events = events(&running.wait().ok());
+        let outcomes: Vec<&str> = of_kind(&events, "ended").iter().map(|e| text(&e["outcome"])).collect();
+        assert_eq!(outcomes, ["lost", "succeeded"]);
+    }
+}
