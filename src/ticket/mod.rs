@@ -26,3 +26,6 @@ pub use model::{Dep, Priority, Status, Ticket};
 pub use problem::{Cycle, Problem, Why};
 pub use resolve::Resolution;
 pub use tree::{Draw, tree};
+
+#[cfg(test)]
+mod tests;
