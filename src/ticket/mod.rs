@@ -6,6 +6,7 @@
 //! with the script; where a file says more than the script sees, such as a list over several lines, that counts.
 
 mod backlog;
+mod close;
 mod fields;
 mod folder;
 mod graph;
@@ -19,8 +20,12 @@ mod tree;
 mod yaml;
 
 pub use backlog::{Backlog, Blocked, Blocker};
+pub use close::{close, differ_only_in_status};
 pub use folder::{Found, Listing, TicketFolder};
 pub use model::{Dep, Priority, Status, Ticket};
 pub use problem::{Cycle, Problem, Why};
 pub use resolve::Resolution;
 pub use tree::{Draw, tree};
+
+#[cfg(test)]
+mod tests;
