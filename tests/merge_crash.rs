@@ -154,6 +154,39 @@ fn row_8_killed_while_it_is_finished_it_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_check_that_was_killed_leaves_no_worktree_and_no_process() {
+    for point in ["verify.registered", "verify.open", "verify.ended", "while it runs"] {
+        let sandbox = Sandbox::new();
+        let scene = Scene::new(&sandbox);
+        let repo = &scene.repo;
+        let here = sandbox.path("here");
+        let check = format!("echo $$ >{} && setsid sleep 1000 & sleep 1000", here.display());
+        if point == "while it runs" {
+            let running = repo.worktree(&["merge", "T-1", "--verify", &check]).spawn();
+            crate::helpers::wait::until("the check to run", || here.exists().then_some(()));
+            running.signal(rustix::process::Signal::KILL);
+            assert_eq!(running.wait().signal, Some(9));
+            assert!(sandbox.processes().iter().any(|process| process.command.contains("sleep 1000")));
+        } else {
+            scene.kill_at(&["merge", "T-1", "--verify", "true"], point);
+        }
+        assert_eq!(repo.worktrees().len(), 3, "{point}");
+        let recovered = repo.worktree(&["recover"]).run().ok();
+        assert!(recovered.stderr.contains("T-1: its interrupted merge had not happened"), "{recovered}");
+        assert_eq!(repo.worktrees().len(), 2, "{point}");
+        assert_eq!(
+            names_in(&repo.store().join("queue")).iter().filter(|name| name.ends_with("json")).count(),
+            0
+        );
+        fs::remove_dir_all(repo.store().join("queue")).unwrap();
+        scene.assert_order(point);
+        assert_eq!(names_in(&sandbox.work().join("app.ralph")).len(), 1, "{point}");
+        sandbox.assert_nothing_runs();
+        assert_eq!(repo.head(), scene.before);
+    }
+}
+
+#[test]
 fn a_checkout_that_git_was_killed_in_is_taken_up_where_it_stopped() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{self, Capture, Limit, MergeStrategy, Output, Size, Words, Workflow, WorktreeRoot};
+use crate::config::{
+    self, Capture, Limit, MergeStrategy, Output, Size, Verify, Words, Workflow, WorktreeRoot,
+};
 use crate::id::{BranchName, Lane, RefName};
 
 /// Run many coding agents side by side on one git repository: one ticket, one branch, one worktree, one supervised
 /// session.
 #[derive(Debug, Parser)]
 #[command(name = "ralph", version, disable_help_subcommand = true, propagate_version = true)]
-#[command(after_help = "Exit status: 0 done · 1 a session ended otherwise than with success · 2 usage · \
+#[command(
+    after_help = "Exit status: 0 done · 1 a session ended otherwise, or a check was not passed · 2 usage · \
     3 no such ticket, session or worktree · 4 refused: busy, conflict, or something would be lost · \
-    5 could not launch · 6 this repository or machine cannot do that · 70 a bug in ralph · 130 interrupted")]
+    5 could not launch · 6 this repository or machine cannot do that · 70 a bug in ralph · 130 interrupted"
+)]
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
@@ -258,6 +262,12 @@ pub struct MergeArgs {
     /// A merge commit, one commit that holds all, the commits made anew on top, or as they are
     #[arg(long, value_name = "merge|squash|rebase|ff")]
     pub strategy: Option<MergeStrategy>,
+    /// Run this check on the merged result, in a worktree of its own, before it lands; none: no check
+    #[arg(long, value_name = "COMMAND")]
+    pub verify: Option<Verify>,
+    /// End the check after this long: 30m, 1h, none
+    #[arg(long, value_name = "TIME")]
+    pub verify_timeout: Option<Limit<Duration>>,
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,

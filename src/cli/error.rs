@@ -136,7 +136,12 @@ impl From<RemovalError> for CliError {
 
 impl From<MergeError> for CliError {
     fn from(error: MergeError) -> Self {
-        Self { exit: exit_of(error.class()), message: error.to_string(), hint: error.hint() }
+        let exit = match &error {
+            MergeError::VerifyFailed { .. } => Exit::NotSucceeded,
+            MergeError::Cancelled { .. } => Exit::Interrupted,
+            other => exit_of(other.class()),
+        };
+        Self { exit, message: error.to_string(), hint: error.hint() }
     }
 }
 

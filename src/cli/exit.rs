@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done; with `--wait` and for `wait`: the session succeeded.
     Done,
-    /// A session ended otherwise than with success.
+    /// A session ended otherwise than with success, or a check was not passed.
     NotSucceeded,
     /// The command was not understood, or names more than one thing.
     Usage,

@@ -11,7 +11,7 @@ use super::render::{Form, Out, Tone};
 use super::surroundings::Surroundings;
 use crate::config::Layer;
 use crate::git::{Blocked, WhyBlocked};
-use crate::merge::{Conflict, MergeError, MergeRequest, Merged, Planned, Progress, dry_run, merge};
+use crate::merge::{Conflict, MergeError, MergeRequest, Merged, Planned, Progress, Verify, dry_run, merge};
 use crate::session::lane::LaneRecord;
 use crate::ticket::TicketFolder;
 
@@ -27,7 +27,12 @@ impl Progress for Told<'_> {
 /// Runs the command.
 pub fn run(global: &Global, args: &MergeArgs, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
-    let flags = Layer { merge_strategy: args.strategy, ..Layer::default() };
+    let flags = Layer {
+        merge_strategy: args.strategy,
+        verify: args.verify.clone(),
+        verify_timeout: args.verify_timeout,
+        ..Layer::default()
+    };
     let settings = here.settings(flags, out)?;
     let root = settings.worktree_root.of(here.main());
     if !args.dry_run {
@@ -39,6 +44,10 @@ pub fn run(global: &Global, args: &MergeArgs, out: &Out) -> CliResult {
         lane: record.lane,
         into: args.into.clone(),
         strategy: settings.merge_strategy,
+        verify: settings
+            .verify
+            .command()
+            .map(|command| Verify { command: command.to_owned(), timeout: settings.verify_timeout.bound() }),
     };
     let place = here.merge_place(&root);
     let told = Told(out);
@@ -111,6 +120,10 @@ fn failed(error: MergeError, out: &Out) -> CliResult {
             let files = if let WhyBlocked::Files(files) = why { shown(files) } else { Vec::new() };
             json!({ "status": "in_the_way", "target": target, "tree": tree.to_string_lossy(), "files": files })
         }
+        MergeError::VerifyFailed { lane, command, how, log } => json!({
+            "status": "verify_failed", "lane": lane, "command": command, "how": how,
+            "log": log.to_string_lossy(),
+        }),
         _ => Value::Null,
     };
     if out.form() == Form::Json && !detail.is_null() {

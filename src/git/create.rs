@@ -20,6 +20,7 @@ use super::registry::{self, LANE_FILE, LOCK_FILE, UNFINISHED_FILE};
 use super::repo::{Backend, Repo, RepoLock};
 use super::worktree::{back_link, is_empty, locate, worktree_of};
 use super::{Base, CommitId, GitError, Located, Site, Worktree};
+use crate::id::{BranchName, Slug};
 use crate::{durable, failpoint};
 
 /// A worktree that was just registered and has no files yet.
@@ -67,7 +68,16 @@ pub fn create(
         made.branch = Some((full, start.clone()));
     }
     failpoint::hit("git.branch");
-    let plan = Plan { repo, site, tree: &tree, start: &start, reason };
+    let plan = Plan {
+        repo,
+        head: Checkout::Branch(&site.branch),
+        name: site.slug.as_str(),
+        lane: Some(&site.slug),
+        last_name: site.recorded_id.as_deref(),
+        tree: &tree,
+        start: &start,
+        reason,
+    };
     let id = match repo.why_git_registers()? {
         None => plan.register(&mut made)?,
         Some(_) => plan.let_git_register(&mut made)?,
@@ -78,6 +88,31 @@ pub fn create(
     let worktree = worktree_of(repo, &entry)?;
     made.keep();
     Ok(Created { worktree, start, branch })
+}
+
+/// Registers a worktree that belongs to no lane and has a commit checked out and no branch, locked for `reason`. Its
+/// registration is called `name`, like its folder.
+pub(super) fn create_detached(
+    repo: &Repo,
+    _lock: &RepoLock,
+    path: &Path,
+    name: &str,
+    commit: &CommitId,
+    reason: &str,
+) -> Result<Created, GitError> {
+    let tree = prepare_root(repo, path)?;
+    let mut made = Rollback::new(repo);
+    let head = Checkout::Commit(commit);
+    let plan = Plan { repo, head, name, lane: None, last_name: None, tree: &tree, start: commit, reason };
+    let id = match repo.why_git_registers()? {
+        None => plan.register(&mut made)?,
+        Some(_) => plan.let_git_register(&mut made)?,
+    };
+    let admin = registry::folder(repo.common_dir()).join(&id);
+    let entry = registry::entry(&admin, id)?.ok_or_else(|| plan.unsteady())?;
+    let worktree = worktree_of(repo, &entry)?;
+    made.keep();
+    Ok(Created { worktree, start: commit.clone(), branch: Origin::Continued })
 }
 
 /// Takes back a worktree whose files were never complete, and its branch if it was made for it and has not moved.
@@ -111,9 +146,21 @@ pub(super) fn make_tree(tree: &Path, admin: &Path) -> Result<(), GitError> {
     }
 }
 
+/// What a new worktree has checked out.
+enum Checkout<'a> {
+    Branch(&'a BranchName),
+    Commit(&'a CommitId),
+}
+
 struct Plan<'a> {
     repo: &'a Repo,
-    site: &'a Site,
+    head: Checkout<'a>,
+    /// What the registration is called, unless something else is.
+    name: &'a str,
+    /// The lane that it is marked with.
+    lane: Option<&'a Slug>,
+    /// What the lane's last registration was called.
+    last_name: Option<&'a str>,
     tree: &'a Path,
     start: &'a CommitId,
     reason: &'a str,
@@ -161,14 +208,19 @@ impl Plan<'_> {
         }
         fs::create_dir(&aside).map_err(|e| GitError::io("create", &aside, e))?;
         let link = self.tree.join(".git");
-        for (name, text) in [
+        let head = match &self.head {
+            Checkout::Branch(branch) => format!("ref: {}", branch.full()),
+            Checkout::Commit(commit) => commit.to_string(),
+        };
+        let mark = self.lane.map(|lane| (LANE_FILE, lane.to_string()));
+        let files = [
             (LOCK_FILE, self.reason.to_owned()),
             ("commondir", "../..".to_owned()),
             ("gitdir", utf8(&link)?.to_owned()),
-            ("HEAD", format!("ref: {}", self.site.branch.full())),
-            (LANE_FILE, self.site.slug.to_string()),
+            ("HEAD", head),
             (UNFINISHED_FILE, self.start.to_string()),
-        ] {
+        ];
+        for (name, text) in files.into_iter().chain(mark) {
             write_new(&aside.join(name), format!("{text}\n").as_bytes())?;
         }
         durable::sync_dir(&aside)?;
@@ -178,9 +230,9 @@ impl Plan<'_> {
     /// A name that no registration has, and that the lane's last one did not have: a folder that was moved away may
     /// still lead to that.
     fn free_id(&self, folder: &Path) -> Result<String, GitError> {
-        let slug = self.site.slug.as_str();
-        let names = std::iter::once(slug.to_owned()).chain((2..10_000).map(|n| format!("{slug}-{n}")));
-        for name in names.filter(|name| Some(name) != self.site.recorded_id.as_ref()) {
+        let first = self.name;
+        let names = std::iter::once(first.to_owned()).chain((2..10_000).map(|n| format!("{first}-{n}")));
+        for name in names.filter(|name| Some(name.as_str()) != self.last_name) {
             if !super::refs::there(&folder.join(&name))? {
                 return Ok(name);
             }
@@ -192,9 +244,14 @@ impl Plan<'_> {
     fn let_git_register(&self, made: &mut Rollback<'_>) -> Result<String, GitError> {
         let git_dir = self.repo.git_dir();
         let call = Call::write(self.repo.program(), Place::GitDir(git_dir))
-            .args(["worktree", "add", "--no-checkout", "--lock", "--reason", self.reason, "--"])
+            .args(["worktree", "add", "--no-checkout", "--lock", "--reason", self.reason])
+            .args(matches!(self.head, Checkout::Commit(_)).then_some("--detach"))
+            .arg("--")
             .arg(self.tree)
-            .arg(self.site.branch.as_str());
+            .arg(match &self.head {
+                Checkout::Branch(branch) => branch.as_str(),
+                Checkout::Commit(commit) => commit.as_str(),
+            });
         let mut last = None;
         for _ in 0..ATTEMPTS {
             match call.succeed() {
@@ -206,7 +263,9 @@ impl Plan<'_> {
                     failpoint::hit("git.registered");
                     made.admin = Some(entry.admin.clone());
                     write_new(&entry.admin.join(UNFINISHED_FILE), format!("{}\n", self.start).as_bytes())?;
-                    write_new(&entry.admin.join(LANE_FILE), format!("{}\n", self.site.slug).as_bytes())?;
+                    if let Some(lane) = self.lane {
+                        write_new(&entry.admin.join(LANE_FILE), format!("{lane}\n").as_bytes())?;
+                    }
                     durable::sync_dir(&entry.admin)?;
                     return Ok(entry.id);
                 }

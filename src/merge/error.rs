@@ -105,6 +105,24 @@ pub enum MergeError {
         /// The worktree, and what is in the way there.
         blocked: Blocked,
     },
+    /// The check was not passed.
+    #[error("the merge of {lane} was not passed by {command:?}: {how}; what it said is in {}", log.display())]
+    VerifyFailed {
+        /// The lane.
+        lane: Lane,
+        /// The check.
+        command: String,
+        /// How it ended.
+        how: String,
+        /// What it said.
+        log: PathBuf,
+    },
+    /// What a check left running would not end.
+    #[error("what a check started could not be ended: {why}")]
+    NotEnded {
+        /// Why.
+        why: String,
+    },
     /// The target moved each time.
     #[error("{target} moved {tries} times while the merge was made, so it was given up")]
     TargetKeptMoving {
@@ -199,7 +217,7 @@ impl MergeError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Git(error) => error.class(),
-            Self::Store(_) | Self::File(_) => ErrorClass::Failed,
+            Self::Store(_) | Self::File(_) | Self::NotEnded { .. } => ErrorClass::Failed,
             Self::NoSuchLane { .. } | Self::NoTarget { why: WhyNoTarget::Gone, .. } => ErrorClass::NotFound,
             Self::Busy { .. }
             | Self::Contended { .. }
@@ -211,6 +229,7 @@ impl MergeError {
             | Self::NotFastForward { .. }
             | Self::Conflict(_)
             | Self::InTheWay { .. }
+            | Self::VerifyFailed { .. }
             | Self::TargetKeptMoving { .. }
             | Self::Cancelled { .. } => ErrorClass::Refused,
         }
@@ -220,9 +239,11 @@ impl MergeError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Git(error) => return error.hint(),
-            Self::Store(_) | Self::File(_) | Self::NothingToMerge { .. } | Self::Cancelled { .. } => {
-                return None;
-            }
+            Self::Store(_)
+            | Self::File(_)
+            | Self::NothingToMerge { .. }
+            | Self::NotEnded { .. }
+            | Self::Cancelled { .. } => return None,
             Self::NoSuchLane { .. } => "`ralph worktree list` shows the worktrees".to_owned(),
             Self::Busy { lane, .. } => {
                 format!("wait for it: `ralph worktree wait {lane}`, or end it: `ralph worktree stop {lane}`")
@@ -267,6 +288,9 @@ impl MergeError {
                 }
                 WhyBlocked::Refused(_) => "see `git status` there".to_owned(),
             },
+            Self::VerifyFailed { lane, .. } => format!(
+                "put it right in the lane, `ralph worktree dispatch {lane}`, and merge again; nothing has moved"
+            ),
             Self::TargetKeptMoving { .. } => "try again when fewer commits are made on it".to_owned(),
         })
     }

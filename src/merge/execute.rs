@@ -15,10 +15,11 @@ use super::plan::{Plan, decide};
 use super::queue::{self, Entry, LaneMerge, Turn, wait_for_turn};
 use super::settle::{Settled, settle_in_turn};
 use super::status_line::reconcile;
+use super::verify::{Checked, verify};
 use super::{MergeRequest, MergeStrategy, Place, Progress};
 use crate::failpoint;
 use crate::git::{
-    CommitId, NewCommit, Rebased, TreeMerge, Way, commit_tree, contains, merge_trees, rebase,
+    CommitId, Follower, NewCommit, Rebased, TreeMerge, Way, commit_tree, contains, merge_trees, rebase,
     refuse_without_identity, signing, squashed_commits, tip_of, tree_of, way,
 };
 use crate::id::{BranchName, Lane, TicketId};
@@ -114,7 +115,7 @@ pub fn merge(
     let work = Work { place, request, progress, record: &record, claim: &claim, plan: &plan };
     let merged = work.until_landed(&turn, &mut entry);
     if merged.is_err() && matches!(entry.stage, queue::Stage::Making) {
-        discard(place, &entry)?;
+        discard(place, &mut entry)?;
     }
     merged
 }
@@ -132,10 +133,7 @@ pub fn dry_run(
         .map_err(|e| crate::durable::FileError::io("create a folder in", place.store.root(), e))?;
     let work = Work { place, request, progress, record: &record, claim: &claim, plan: &plan };
     let commit = work.make(folder.path(), &plan.before)?;
-    let trees = match way(place.repo, &plan.target, &plan.before, &commit, &reconcile)? {
-        Way::Clear(trees) => trees,
-        Way::Blocked(blocked) => return Err(MergeError::InTheWay { target: plan.target, blocked }),
-    };
+    let trees = work.way(&plan.before, &commit)?;
     Ok(Planned {
         ticket_id: plan.lane.ticket().clone(),
         lane: plan.lane,
@@ -168,6 +166,13 @@ impl Work<'_> {
             keep(place, entry, &to, &[&from, &plan.tip])?;
             failpoint::hit("merge.made");
             self.go_on()?;
+            if let Some(check) = &self.request.verify {
+                // What cannot land need not be checked.
+                self.way(&from, &to)?;
+                let checked = Checked { lane: &plan.lane, target: &plan.target, commit: &to };
+                verify(place, entry, check, checked, self.progress)?;
+            }
+            failpoint::hit("merge.verified");
             let lane = LaneMerge {
                 lane: plan.lane.clone(),
                 record: MergedRecord {
@@ -231,6 +236,14 @@ impl Work<'_> {
         }
     }
 
+    /// The worktrees that would follow, or what is in the way.
+    fn way(&self, from: &CommitId, to: &CommitId) -> Result<Vec<Follower>, MergeError> {
+        match way(self.place.repo, &self.plan.target, from, to, &reconcile)? {
+            Way::Clear(trees) => Ok(trees),
+            Way::Blocked(blocked) => Err(MergeError::InTheWay { target: self.plan.target.clone(), blocked }),
+        }
+    }
+
     fn message(&self, from: &CommitId) -> Result<String, MergeError> {
         let commits = match self.request.strategy {
             MergeStrategy::Squash => squashed_commits(self.place.repo, from, &self.plan.tip, MOST_LISTED)?,
@@ -253,13 +266,7 @@ impl Work<'_> {
         }
     }
 
-    fn merged(
-        &self,
-        before: CommitId,
-        commit: CommitId,
-        trees: Vec<crate::git::Follower>,
-        more: Vec<String>,
-    ) -> Merged {
+    fn merged(&self, before: CommitId, commit: CommitId, trees: Vec<Follower>, more: Vec<String>) -> Merged {
         let plan = self.plan;
         more.iter().for_each(|note| self.progress.note(note));
         Merged {

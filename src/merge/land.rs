@@ -4,6 +4,7 @@
 use super::error::MergeError;
 use super::queue::{self, Entry, Landing, LaneMerge, Stage};
 use super::status_line::reconcile;
+use super::verify::close;
 use super::{Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
@@ -99,8 +100,10 @@ pub(super) fn land(
         }
     }
     failpoint::hit("merge.followed");
-    if notes.is_empty() {
-        finish(place, entry, &landing, claim)?;
+    if notes.is_empty()
+        && let Err(error) = finish(place, entry, &landing, claim)
+    {
+        notes.push(format!("what the merge needed could not all be cleared away: {error}"));
     }
     Ok(Landed::Done { trees: followed, notes })
 }
@@ -123,7 +126,7 @@ fn take_back(place: &Place<'_>, entry: &mut Entry, landing: &Landing) -> Result<
 /// Records the merge with its lane, and lets go of everything that was only there for it.
 pub(super) fn finish(
     place: &Place<'_>,
-    entry: &Entry,
+    entry: &mut Entry,
     landing: &Landing,
     claim: Option<&LaneLock>,
 ) -> Result<(), MergeError> {
@@ -139,7 +142,8 @@ pub(super) fn finish(
 }
 
 /// Lets go of everything that was only there for a merge.
-pub(super) fn discard(place: &Place<'_>, entry: &Entry) -> Result<(), MergeError> {
+pub(super) fn discard(place: &Place<'_>, entry: &mut Entry) -> Result<(), MergeError> {
+    close(place, entry)?;
     {
         let lock = place.repo.lock(REPO_PATIENCE)?;
         unpin_merge(place.repo, &lock, &entry.id.to_string())?;

@@ -18,6 +18,7 @@ mod plan;
 mod queue;
 mod settle;
 mod status_line;
+mod verify;
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use error::{Conflict, MergeError, WhyNoTarget};
 pub use execute::{Merged, Planned, dry_run, merge};
 pub use other_side::{Conflicted, OtherSide};
 pub use settle::{Settled, settle};
+pub use verify::Verify;
 
 /// Where a merge happens.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,8 @@ pub struct MergeRequest {
     pub into: Option<RefName>,
     /// How.
     pub strategy: MergeStrategy,
+    /// What the result has to pass before it lands.
+    pub verify: Option<Verify>,
     /// The ticket's title, for the commit's message.
     pub title: Option<String>,
 }

@@ -43,6 +43,20 @@ pub(super) struct Entry {
     pub(super) begun_at: Timestamp,
     /// How far it is.
     pub(super) stage: Stage,
+    /// The worktree in which its result is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) workshop: Option<OpenWorkshop>,
+}
+
+/// A workshop that is open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct OpenWorkshop {
+    /// Its folder.
+    pub(super) path: PathBuf,
+    /// The boot of the machine on which something may run in it.
+    pub(super) boot_id: String,
+    /// The start of the first process that could be at it.
+    pub(super) since_ticks: u64,
 }
 
 /// How far a merge is.
@@ -156,6 +170,7 @@ pub(super) fn begin(place: &Place<'_>, _turn: &Turn, what: &str) -> Result<Entry
         what: what.to_owned(),
         begun_at: Timestamp::now(),
         stage: Stage::Making,
+        workshop: None,
     };
     durable::create_private_dir(&folder(place.store))?;
     write(place.store, &entry)?;

@@ -38,7 +38,7 @@ pub(super) fn settle_in_turn(
 ) -> Result<Vec<Settled>, MergeError> {
     let mut settled = Vec::new();
     for id in queue::waiting(place.store)? {
-        let entry = match queue::read(place.store, id) {
+        let mut entry = match queue::read(place.store, id) {
             Ok(Some(entry)) => entry,
             Ok(None) => continue,
             Err(error) => {
@@ -47,7 +47,7 @@ pub(super) fn settle_in_turn(
             }
         };
         let what = entry.what.clone();
-        settled.push(match settle_one(place, &entry, claim) {
+        settled.push(match settle_one(place, &mut entry, claim) {
             Ok(Some(settled)) => settled,
             // Its lane is someone's, who is about to merge or to work: the next one will do.
             Ok(None) => continue,
@@ -59,11 +59,11 @@ pub(super) fn settle_in_turn(
 
 fn settle_one(
     place: &Place<'_>,
-    entry: &Entry,
+    entry: &mut Entry,
     claim: Option<&LaneLock>,
 ) -> Result<Option<Settled>, MergeError> {
-    match &entry.stage {
-        Stage::Landing(landing) if has_landed(place, landing)? => {
+    match entry.stage.clone() {
+        Stage::Landing(landing) if has_landed(place, &landing)? => {
             let held = match &landing.lane {
                 Some(merge) if claim.is_none_or(|claim| *claim.lane() != merge.lane) => {
                     match place.store.claim_lane(&merge.lane, Duration::ZERO)? {
@@ -76,7 +76,7 @@ fn settle_one(
             for tree in &landing.trees {
                 resume(place.repo, tree, &landing.target, &landing.from, &landing.to)?;
             }
-            finish(place, entry, landing, held.as_ref().or(claim))?;
+            finish(place, entry, &landing, held.as_ref().or(claim))?;
             Ok(Some(Settled::Finished(entry.what.clone())))
         }
         Stage::Making | Stage::Landing(_) => {

@@ -3,6 +3,7 @@
 //! A pid is never an identity: it comes with a start time, and is checked again through a pidfd before anything is
 //! signalled. Whether a session lives is not decided here, but by its lock.
 
+pub mod check;
 pub mod descendants;
 pub mod detach;
 pub mod ending;

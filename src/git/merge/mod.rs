@@ -16,6 +16,7 @@ mod land;
 mod rebase;
 mod touched;
 mod tree;
+mod workshop;
 
 pub use changed::{Change, last_change, touched_files};
 pub use commit::{NewCommit, Signing, commit_tree, refuse_without_identity, signing, squashed_commits};
@@ -23,3 +24,4 @@ pub use follow::{Blocked, Follower, Kept, Reconcile, Versions, Way, WhyBlocked, 
 pub use land::{Named, advance, contains, named, pin_merge, unpin_merge};
 pub use rebase::{Rebased, rebase};
 pub use tree::{TreeId, TreeMerge, merge_trees, tree_of};
+pub use workshop::Workshop;

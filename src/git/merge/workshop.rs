@@ -1,0 +1,117 @@
+//! A worktree of a merge's own, where its result is looked at before it lands: registered and locked like any other,
+//! so that nothing in it is collected or pruned, with a commit checked out and no branch. All in it is thrown away.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::git::checkout::write_files;
+use crate::git::create::create_detached;
+use crate::git::registry::{self, LOCK_FILE};
+use crate::git::repo::{RepoLock, leads_to};
+use crate::git::{CommitId, Created, GitError, Repo};
+
+/// Where a workshop is: the name of its folder is that of its registration too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workshop {
+    path: PathBuf,
+}
+
+impl Workshop {
+    /// The workshop in the folder `path`, whose name nothing else has.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Its top folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn name(&self) -> Result<&str, GitError> {
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        name.ok_or_else(|| GitError::NotUtf8 { path: self.path.clone() })
+    }
+
+    fn admin(&self, repo: &Repo) -> Result<PathBuf, GitError> {
+        Ok(registry::folder(repo.common_dir()).join(self.name()?))
+    }
+
+    /// Registers it, locked for `reason`, without files.
+    pub fn register(
+        &self,
+        repo: &Repo,
+        lock: &RepoLock,
+        commit: &CommitId,
+        reason: &str,
+    ) -> Result<Created, GitError> {
+        create_detached(repo, lock, &self.path, self.name()?, commit, reason)
+    }
+
+    /// Writes its files.
+    pub fn fill(&self, repo: &Repo, created: &Created) -> Result<(), GitError> {
+        write_files(repo, created).map(drop)
+    }
+
+    /// Throws its files away; outside of the repository's lock, since that may take a while.
+    pub fn empty(&self, repo: &Repo) -> Result<(), GitError> {
+        let admin = self.admin(repo)?;
+        match self.path.symlink_metadata() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(GitError::io("look at", &self.path, e)),
+            Ok(meta) if !meta.is_dir() => return Err(GitError::PathTaken { path: self.path.clone() }),
+            Ok(_) => {}
+        }
+        let link = self.path.join(".git");
+        let is_ours = leads_to(&link, &admin.canonicalize().unwrap_or(admin)) || !link.exists();
+        if !is_ours {
+            return Err(GitError::PathTaken { path: self.path.clone() });
+        }
+        match fs::remove_dir_all(&self.path) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                // Caches are made read-only by some tools.
+                open_up(&self.path)?;
+                fs::remove_dir_all(&self.path).map_err(|e| GitError::io("remove", &self.path, e))?;
+            }
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(GitError::io("remove", &self.path, e));
+            }
+            _ => {}
+        }
+        if let Some(root) = self.path.parent() {
+            // Best effort: another workshop may be in it.
+            drop(fs::remove_dir(root));
+        }
+        Ok(())
+    }
+
+    /// Takes its registration away, once it is empty.
+    pub fn unregister(&self, repo: &Repo, _lock: &RepoLock) -> Result<(), GitError> {
+        let admin = self.admin(repo)?;
+        if self.path.exists() {
+            return Err(GitError::TreeNotGone { path: self.path.clone() });
+        }
+        // Whole or not at all: without its lock, git prunes what is left of it.
+        match fs::remove_file(admin.join(LOCK_FILE)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(GitError::io("unlock", &admin, e)),
+            _ => {}
+        }
+        match fs::remove_dir_all(&admin) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(GitError::io("remove", &admin, e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes every folder below `top` one that can be emptied.
+fn open_up(top: &Path) -> Result<(), GitError> {
+    for entry in walkdir::WalkDir::new(top) {
+        let entry = entry.map_err(|e| crate::git::reach::walk_error(top, e))?;
+        if entry.file_type().is_dir() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))
+                .map_err(|e| GitError::io("open up", entry.path(), e))?;
+        }
+    }
+    Ok(())
+}
