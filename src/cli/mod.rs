@@ -10,6 +10,7 @@ mod create;
 mod demo;
 mod dispatch;
 mod doctor;
+mod ended;
 mod error;
 mod exit;
 mod gc;
@@ -27,6 +28,7 @@ mod restore;
 mod stand_in;
 mod stop;
 mod surroundings;
+mod text;
 mod wait;
 mod waiting;
 
