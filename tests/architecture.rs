@@ -1,6 +1,7 @@
 //! The plan of the house, held: which room may use which, and what may be done in one room only. Each rule is shown
 //! to catch an offence.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -197,6 +198,146 @@ fn length(file: &File) -> Vec<String> {
     vec![format!("src/{}: {lines} lines without its tests, more than {MOST_LINES}", file.path.display())]
 }
 
+/// Files of one room that may import each other: a name that is parsed, and the room's error, which carries it.
+const MUTUAL: &[[&str; 2]] = &[["git/commit", "git/error"]];
+
+/// The files of the house by their modules, and which of them import which of the same room.
+struct Imports {
+    /// The path below src without its ending, `mod` left out: `git`, `git/work`.
+    files: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Imports {
+    fn of(files: &[File]) -> Self {
+        let known: BTreeMap<String, &File> = files.iter().map(|file| (file.module(), file)).collect();
+        let imports = known.iter().filter(|(_, file)| !file.is_test()).map(|(module, file)| {
+            let paths = file.paths().into_iter().filter(|path| !path.is_reexport);
+            let used = paths.filter_map(|path| resolve(&known, &path.names, 0));
+            let used = used.filter(|used| used != module && room_of(used) == room_of(module));
+            (module.clone(), used.collect())
+        });
+        Self { files: imports.collect() }
+    }
+
+    /// Import cycles between files of one room.
+    fn cycles(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for start in self.files.keys() {
+            // The shortest way back, told where the cycle's first file is.
+            let mut ways = VecDeque::from([vec![start.as_str()]]);
+            let mut seen = BTreeSet::new();
+            while let Some(way) = ways.pop_front() {
+                let Some(next) = self.files.get(way[way.len() - 1]) else { continue };
+                for file in next.iter().filter(|file| !MUTUAL.contains(&pair(way[way.len() - 1], file))) {
+                    if file == start && way.iter().min() == way.first() {
+                        found.push(format!("src/{}: an import cycle: {} → {start}", start, way.join(" → ")));
+                        ways.clear();
+                        break;
+                    }
+                    if seen.insert(file) {
+                        ways.push_back(way.iter().copied().chain([file.as_str()]).collect());
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+fn pair<'a>(one: &'a str, other: &'a str) -> [&'a str; 2] {
+    if one < other { [one, other] } else { [other, one] }
+}
+
+fn room_of(module: &str) -> &str {
+    module.split('/').next().unwrap_or(module)
+}
+
+/// The file in which what `names` leads to is written: re-exports are followed.
+fn resolve(known: &BTreeMap<String, &File>, names: &[String], depth: usize) -> Option<String> {
+    for length in (1..=names.len()).rev() {
+        let module = names[..length].join("/");
+        let Some(file) = known.get(&module) else { continue };
+        let exported = names.get(length).filter(|_| depth < 8).and_then(|name| {
+            let paths = file.paths();
+            let path = paths.iter().find(|path| path.is_reexport && path.names.last() == Some(name))?;
+            resolve(known, &path.names, depth + 1)
+        });
+        return Some(exported.unwrap_or(module));
+    }
+    None
+}
+
+/// A path that a file names, from the root of the crate.
+struct NamedPath {
+    names: Vec<String>,
+    /// `pub use`: the file passes it on, and need not know it.
+    is_reexport: bool,
+}
+
+impl File {
+    fn module(&self) -> String {
+        let path = self.path.with_extension("");
+        let path = if path.ends_with("mod") { path.parent().expect("a room").to_owned() } else { path };
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Every path in the file's own code that begins at the root, at the file's module, or above it.
+    fn paths(&self) -> Vec<NamedPath> {
+        let tokens = &self.source.tokens;
+        let module: Vec<String> = self.module().split('/').map(str::to_owned).collect();
+        let mut paths = Vec::new();
+        for (at, token) in tokens.iter().enumerate().filter(|(_, token)| !token.is_test) {
+            let before = at.checked_sub(1).map_or("", |before| self.source.text(before));
+            if !token.text.starts_with(|c: char| c.is_ascii_lowercase()) || before == ":" {
+                continue;
+            }
+            let inner = vec![String::new(); token.depth];
+            let (mut base, mut next) = ([module.clone(), inner].concat(), at);
+            match token.text.as_str() {
+                "crate" => (base, next) = (Vec::new(), at + 3),
+                "self" => next = at + 3,
+                "super" => {
+                    while self.source.text(next) == "super" {
+                        base.pop();
+                        next += 3;
+                    }
+                }
+                // A child of this module, named as such.
+                _ if self.is_path(at) && before == "use" => {}
+                _ => continue,
+            }
+            if next > at && !self.is_path(at) {
+                continue;
+            }
+            let start = (0..at).rev().find(|start| matches!(self.source.text(*start), ";" | "}" | "]"));
+            let first = start.map_or(0, |start| start + 1);
+            let is_reexport = (first..at).any(|i| self.source.text(i) == "use")
+                && (first..at).any(|i| self.source.text(i) == "pub");
+            for names in self.expanded(next, base.into_iter().filter(|name| !name.is_empty()).collect()) {
+                paths.push(NamedPath { names, is_reexport });
+            }
+        }
+        paths
+    }
+
+    fn is_path(&self, at: usize) -> bool {
+        self.source.text(at + 1) == ":" && self.source.text(at + 2) == ":"
+    }
+
+    /// The paths that begin at the token `at`, groups taken apart.
+    fn expanded(&self, at: usize, base: Vec<String>) -> Vec<Vec<String>> {
+        if self.source.text(at) == "{" {
+            let heads = self.source.path_heads(at);
+            return heads.into_iter().flat_map(|head| self.expanded(head, base.clone())).collect();
+        }
+        let mut names = base;
+        if self.source.text(at) != "self" {
+            names.push(self.source.text(at).to_owned());
+        }
+        if self.is_path(at) { self.expanded(at + 3, names) } else { vec![names] }
+    }
+}
+
 fn all_rules(file: &File) -> Vec<String> {
     [layers, git_engines, raw_calls, environment, output, length].iter().flat_map(|rule| rule(file)).collect()
 }
@@ -205,16 +346,22 @@ fn all_rules(file: &File) -> Vec<String> {
 fn the_house_stands_as_planned() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut offences = Vec::new();
-    let mut files = 0;
+    let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(&src) {
         let path = entry.unwrap().into_path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             let file = File::new(path.strip_prefix(&src).unwrap(), &fs::read_to_string(&path).unwrap());
             offences.extend(all_rules(&file));
-            files += 1;
+            files.push(file);
         }
     }
-    assert!(files > 10, "only {files} files below {}", src.display());
+    assert!(files.len() > 10, "only {} files below {}", files.len(), src.display());
+    let imports = Imports::of(&files);
+    let known = |[one, other]: &[&str; 2]| {
+        imports.files[*one].contains(*other) && imports.files[*other].contains(*one)
+    };
+    assert!(MUTUAL.iter().all(known), "an exception that none needs");
+    offences.extend(imports.cycles());
     assert!(offences.is_empty(), "\n{}", offences.join("\n"));
 }
 
@@ -254,6 +401,43 @@ mod each_rule_catches {
         assert_one("supervisor/mod.rs", "use crate::removal;", &beside("supervisor", "removal"));
         assert_one("process/mod.rs", "use crate::config::Config;", &beside("process", "config"));
         assert_one("merge/mod.rs", "use crate::dispatch;", &beside("merge", "dispatch"));
+    }
+
+    #[test]
+    fn a_cycle_between_files_of_one_room() {
+        let cycles = |files: &[(&str, &str)]| {
+            let files: Vec<File> = files.iter().map(|(path, text)| File::new(*path, text)).collect();
+            Imports::of(&files).cycles()
+        };
+        let top = ("git/mod.rs", "mod a; mod b; mod c; pub use a::A; pub use b::{f, B};");
+        for (a, b) in [
+            ("use super::b::B;", "use super::a::A;"),
+            ("use super::B;", "use super::{A, c};"),
+            ("use crate::git::{b::{self}, c};", "fn g() { crate::git::A::new() }"),
+            ("fn g() { super::f() }", "mod inner { use super::super::A; }"),
+        ] {
+            let found = cycles(&[top, ("git/a.rs", a), ("git/b.rs", b), ("git/c.rs", "")]);
+            assert_eq!(found, ["src/git/a: an import cycle: git/a → git/b → git/a"], "{a} {b}");
+        }
+        let long = [
+            top,
+            ("git/a.rs", "use super::b;"),
+            ("git/b.rs", "use super::c;"),
+            ("git/c.rs", "use super::A;"),
+        ];
+        assert_eq!(cycles(&long), ["src/git/a: an import cycle: git/a → git/b → git/c → git/a"]);
+        let with_top =
+            [("cli/demo.rs", "mod show; use show::S; pub struct T;"), ("cli/demo/show.rs", "use super::T;")];
+        assert_eq!(cycles(&with_top).len(), 1);
+        // Passing on what a child has is no import, and tests may look at everything.
+        let child = [("git/mod.rs", "mod a; pub use a::A; pub struct T;"), ("git/a.rs", "use super::T;")];
+        assert_eq!(cycles(&child), Vec::<String>::new());
+        let test = [
+            top,
+            ("git/a.rs", "use super::B;"),
+            ("git/b.rs", "#[cfg(test)] mod tests { use super::super::A; }"),
+        ];
+        assert_eq!(cycles(&test), Vec::<String>::new());
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::workers::{Closed, Landed, Lander};
 use crate::dispatch::{Context, Environment};
 use crate::git::tip_of;
 use crate::id::Lane;
-use crate::merge::{Conflict, MergeError, MergeRequest, MergeStrategy, Merged, Place, Progress, merge};
+use crate::merge::{
+    Conflict, MergeError, MergeRequest, MergeStrategy, Merged, Place, Progress, Verify, merge,
+};
 use crate::process::identity::Machine;
 
 /// Merges lanes into the bases that they started from.
@@ -21,6 +23,8 @@ pub struct BaseLander {
     pub root: PathBuf,
     /// How.
     pub strategy: MergeStrategy,
+    /// What a result has to pass before it lands.
+    pub verify: Option<Verify>,
     /// Whether tickets are closed too.
     pub closing: Closing,
 }
@@ -62,6 +66,7 @@ impl Lander for BaseLander {
             lane: lane.clone(),
             into: None,
             strategy: self.strategy,
+            verify: self.verify.clone(),
             title: title.map(str::to_owned),
         };
         let kept = Kept { notes: RefCell::default(), called_off };

@@ -14,6 +14,7 @@ use super::args::batch::{BatchArgs, LoopArgs};
 use super::args::{Cli, Command, Global, WorktreeCommand};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
+use super::merge::verify_of;
 use super::render::{Form, Out};
 use super::surroundings::{
     Surroundings, TicketLookup, agent_request, layer, limits, output_cap, output_mode,
@@ -38,7 +39,6 @@ use crate::config::{Layer, Settings};
 use crate::dispatch::run::dry_run;
 use crate::dispatch::{Place, Request};
 use crate::id::{RefName, SessionId, TicketId};
-use crate::merge::MergeStrategy;
 use crate::process::memory;
 use crate::ticket::TicketFolder;
 use show::Show;
@@ -121,7 +121,7 @@ struct Batch<'a> {
     wish: Wish,
     template: Request,
     default_base: Option<RefName>,
-    strategy: MergeStrategy,
+    settings: Settings,
     setup: Setup,
 }
 
@@ -135,12 +135,18 @@ struct Items {
 
 impl<'a> Batch<'a> {
     fn of(here: &'a Surroundings, wish: Wish, out: &Out) -> CliResult<Self> {
-        let merge_strategy = wish.landing.as_ref().and_then(|landing| landing.how.strategy);
-        let settings = here.settings(Layer { merge_strategy, ..layer(&wish.run) }, out)?;
+        let landing = wish.landing.as_ref().map(|landing| landing.how.clone()).unwrap_or_default();
+        let flags = Layer {
+            merge_strategy: landing.strategy,
+            verify: landing.verify,
+            verify_timeout: landing.verify_timeout,
+            ..layer(&wish.run)
+        };
+        let settings = here.settings(flags, out)?;
         let default_base = default_base(here, &settings)?;
         let template = template(here, &settings, &wish.agent_args)?;
         let setup = setup(here, &wish, &template, out)?;
-        Ok(Self { here, wish, template, default_base, strategy: settings.merge_strategy, setup })
+        Ok(Self { here, wish, template, default_base, settings, setup })
     }
 
     /// Runs it from its beginning, unless the same command was given before and is not done.
@@ -236,7 +242,8 @@ impl<'a> Batch<'a> {
                 environment: self.here.context.environment.clone(),
                 machine: self.here.context.machine.clone(),
                 root: self.template.place.worktree_root.clone(),
-                strategy: self.strategy,
+                strategy: self.settings.merge_strategy,
+                verify: verify_of(&self.settings),
                 closing: landing.closing,
             })
         })

@@ -5,7 +5,9 @@
 
 mod actor;
 mod ending;
+mod event;
 mod fill;
+mod orders;
 pub mod project;
 mod show;
 mod stage;
@@ -17,7 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::args::{DemoAgent, DemoArgs, Global};
+use super::args::{DemoArgs, Global};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::Out;
@@ -25,9 +27,12 @@ use super::stop::request_stop;
 use super::surroundings::{Surroundings, refuse_inside_a_session, variables};
 use super::waiting::{Happening, Vigil};
 use crate::session::store::Urgency;
-use actor::{Actor, Launched, State};
+use actor::{Actor, Launched};
+use ending::{Planned, as_planned};
+use event::Event;
+use orders::Orders;
 use project::TICKETS;
-use show::{Event, Show};
+use show::Show;
 use stage::{Cast, Stage};
 
 /// How often the sessions are looked at, and drawn.
@@ -55,36 +60,6 @@ pub fn run(args: &DemoArgs, out: &Out) -> CliResult {
         (Orders::Go, Planned::Yes) => Exit::Done,
         (Orders::Go, Planned::No) => Exit::NotSucceeded,
     })
-}
-
-/// Whether the demo went as planned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Planned {
-    Yes,
-    No,
-}
-
-/// With the stand-in each ticket has its planned end; of pi, success is hoped for.
-fn as_planned(actors: &[Actor], agent: DemoAgent) -> Planned {
-    let went_well = |actor: &Actor| match (&actor.state, agent) {
-        (State::Ended(manifest), DemoAgent::StandIn) => {
-            manifest.outcome.as_ref() == Some(&actor.ticket.planned)
-        }
-        (State::Ended(manifest), DemoAgent::Pi) => {
-            manifest.outcome.as_ref().is_some_and(crate::session::state::is_success)
-        }
-        (State::Waiting | State::Running { .. } | State::NotLaunched(_), _) => false,
-    };
-    if actors.iter().all(went_well) { Planned::Yes } else { Planned::No }
-}
-
-/// What the person at the terminal wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Orders {
-    /// Let it go on.
-    Go,
-    /// End it.
-    Stop(Urgency),
 }
 
 /// Which ticket was dispatched, and what that came to.
@@ -134,7 +109,7 @@ impl Play<'_> {
         loop {
             let more_may_come = self.take_launched(launched, show)?;
             for actor in &mut self.actors {
-                actor.look(self.here, show)?;
+                actor.look(self.here, &mut |event| show.event(event))?;
             }
             show.draw(&self.actors, self.orders, Timestamp::now())?;
             if !more_may_come && self.actors.iter().all(|actor| !actor.is_running()) {
@@ -167,7 +142,7 @@ impl Play<'_> {
             match launched.try_recv() {
                 Ok((number, result)) => {
                     let Some(actor) = self.actors.get_mut(number) else { continue };
-                    actor.enter(result, show)?;
+                    actor.enter(result, &mut |event| show.event(event))?;
                     if let Orders::Stop(urgency) = self.orders {
                         actor.stop(self.here, urgency)?;
                     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::args::{DispatchArgs, Global};
+use super::ended::show_end;
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
-use super::render::{Form, Out, Tone, on_terminal, outcome_word};
+use super::render::{Form, Out, Tone, on_terminal};
 use super::stop::request_stop;
 use super::surroundings::{Surroundings, agent_request, layer, limits, output_cap, output_mode};
 use super::waiting::{Happening, Vigil, ended_manifest};
@@ -24,7 +25,7 @@ use crate::durable::open_no_follow;
 use crate::git::Located;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
 use crate::session::launch::OutputMode;
-use crate::session::manifest::{Manifest, Outcome as SessionOutcome, OutputRecord};
+use crate::session::manifest::{Manifest, OutputRecord};
 use crate::session::state::is_success;
 use crate::session::store::{Loaded, Urgency, load_manifest};
 use crate::session::view;
@@ -277,32 +278,6 @@ fn stay_with(here: &Surroundings, launched: &Manifest, stay: Stay, out: &Out) ->
         Some(outcome) if is_success(&outcome) => Exit::Done,
         _ => Exit::NotSucceeded,
     })
-}
-
-/// One line on how a session ended.
-pub fn show_end(manifest: &Manifest, out: &Out) -> CliResult {
-    let Some(outcome) = &manifest.outcome else { return Ok(Exit::Done) };
-    let tone = Tone::of(outcome).style();
-    let word = outcome_word(outcome);
-    let reason = manifest.reason.as_deref().map(|reason| format!(": {}", super::render::one_line(reason)));
-    let work = manifest.work.as_ref().map(|work| {
-        let plural = if work.commits == 1 { "" } else { "s" };
-        format!(" ({} commit{plural} on {})", work.commits, manifest.worktree.branch)
-    });
-    out.line(&format!(
-        "{} {tone}{word}{tone:#}{}{}",
-        manifest.lane,
-        reason.unwrap_or_default(),
-        work.unwrap_or_default()
-    ))?;
-    let complaints = manifest.output.stderr.as_ref().and_then(|path| std::fs::metadata(path).ok());
-    if *outcome == SessionOutcome::Failed && complaints.is_some_and(|file| file.len() > 0) {
-        out.note(&format!(
-            "what it wrote to its standard error: ralph worktree logs --stderr {}",
-            manifest.lane
-        ));
-    }
-    Ok(Exit::Done)
 }
 
 /// The agent's standard output, shown as the file grows. The terminal itself is never given to the agent.

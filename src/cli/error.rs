@@ -4,19 +4,20 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use super::exit::Exit;
-use super::render::{clean, one_line};
-use super::surroundings::several_lanes;
+use super::text::{clean, one_line};
 use crate::batch::journal::JournalError;
 use crate::batch::run::BatchError;
 use crate::dispatch::error::DispatchError;
 use crate::durable::FileError;
 use crate::git::{ErrorClass, GitError};
-use crate::id::NameError;
+use crate::id::{NameError, TicketId};
 use crate::launch::LaunchError;
 use crate::launch::stop::StopError;
 use crate::merge::MergeError;
 use crate::recover::{EndedError, RecoverError};
 use crate::removal::RemovalError;
+use crate::session::choose::unambiguous_name;
+use crate::session::lane::LaneRecord;
 use crate::session::store::StoreError;
 
 /// An error as it is shown.
@@ -220,6 +221,13 @@ impl From<LaunchError> for CliError {
                 .hint("`ralph worktree recover` settles what is left of it"),
         }
     }
+}
+
+/// The error for a ticket that does not say which of its lanes is meant.
+pub fn several_lanes(ticket: &TicketId, lanes: &[LaneRecord]) -> CliError {
+    let names: Vec<String> = lanes.iter().map(unambiguous_name).collect();
+    CliError::new(Exit::Usage, format!("{ticket} has several lanes: {}", names.join(", ")))
+        .hint("name one of them")
 }
 
 impl From<DispatchError> for CliError {

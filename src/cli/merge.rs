@@ -9,7 +9,7 @@ use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Form, Out, Tone};
 use super::surroundings::Surroundings;
-use crate::config::Layer;
+use crate::config::{Layer, Settings};
 use crate::git::{Blocked, WhyBlocked};
 use crate::merge::{Conflict, MergeError, MergeRequest, Merged, Planned, Progress, Verify, dry_run, merge};
 use crate::session::lane::LaneRecord;
@@ -44,10 +44,7 @@ pub fn run(global: &Global, args: &MergeArgs, out: &Out) -> CliResult {
         lane: record.lane,
         into: args.into.clone(),
         strategy: settings.merge_strategy,
-        verify: settings
-            .verify
-            .command()
-            .map(|command| Verify { command: command.to_owned(), timeout: settings.verify_timeout.bound() }),
+        verify: verify_of(&settings),
     };
     let place = here.merge_place(&root);
     let told = Told(out);
@@ -59,6 +56,12 @@ pub fn run(global: &Global, args: &MergeArgs, out: &Out) -> CliResult {
         Ok(shown) => shown,
         Err(error) => failed(error, out),
     }
+}
+
+/// What a merged result has to pass, by the settings.
+pub fn verify_of(settings: &Settings) -> Option<Verify> {
+    let timeout = settings.verify_timeout.bound();
+    settings.verify.command().map(|command| Verify { command: command.to_owned(), timeout })
 }
 
 fn title(here: &Surroundings, record: &LaneRecord) -> Option<String> {

@@ -11,6 +11,7 @@ mod create;
 mod demo;
 mod dispatch;
 mod doctor;
+mod ended;
 mod error;
 mod exit;
 mod gc;
@@ -29,6 +30,7 @@ mod stand_in;
 mod stop;
 mod surroundings;
 mod tail;
+mod text;
 mod wait;
 mod waiting;
 

@@ -13,7 +13,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
-use crate::agent::printable::printable;
+pub use super::text::{clean, one_line};
 use crate::session::manifest::Outcome;
 
 /// How a command prints.
@@ -122,16 +122,6 @@ pub fn note(text: &str) {
 /// Whether standard output is a terminal.
 pub fn on_terminal() -> bool {
     io::stdout().is_terminal()
-}
-
-/// Text without anything that a terminal would act on.
-pub fn clean(text: &str) -> String {
-    printable(text)
-}
-
-/// Text on one line, without anything that a terminal would act on.
-pub fn one_line(text: &str) -> String {
-    printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn written(result: io::Result<()>) -> CliResult {

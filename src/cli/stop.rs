@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::args::{Global, StopArgs};
-use super::dispatch::show_end;
+use super::ended::show_end;
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Form, Out};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::args::{Global, PlaceArgs, RunArgs};
-use super::error::{CliError, CliResult};
+use super::error::{CliError, CliResult, several_lanes};
 use super::exit::Exit;
 use super::render::Out;
 use crate::agent::{Agent, Capture, pi};
@@ -18,7 +18,7 @@ use crate::merge;
 use crate::process::identity::Machine;
 use crate::recover::{Scope, Settled, recover};
 use crate::removal;
-use crate::session::choose::{Choice, choose, unambiguous_name};
+use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
 use crate::session::launch::OutputMode;
 use crate::session::manifest::Limits;
@@ -370,13 +370,6 @@ pub enum TicketLookup {
 fn no_lane(typed: &Lane) -> CliError {
     CliError::new(Exit::NotFound, format!("{typed} has no worktree of ralph's in this repository"))
         .hint("`ralph worktree list` shows those that there are")
-}
-
-/// The error for a ticket that does not say which of its lanes is meant.
-pub fn several_lanes(ticket: &TicketId, lanes: &[LaneRecord]) -> CliError {
-    let names: Vec<String> = lanes.iter().map(unambiguous_name).collect();
-    CliError::new(Exit::Usage, format!("{ticket} has several lanes: {}", names.join(", ")))
-        .hint("name one of them")
 }
 
 fn list(ids: &[TicketId]) -> String {

@@ -1,7 +1,7 @@
 //! `ralph worktree wait`: until sessions have ended; the exit status tells how.
 
 use super::args::{Global, WaitArgs};
-use super::dispatch::show_end;
+use super::ended::show_end;
 use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Form, Out};

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::create::rename_new;
+use super::elsewhere::use_elsewhere;
+use super::parcel::Parcel;
 use super::refs::there;
 use super::registry::{self, read_pointer, without_dots};
 use super::repo::{Repo, RepoLock};
-use super::standing::use_elsewhere;
-use super::trash::{Parcel, checked, held_of, incomplete, is_free, named_by};
+use super::trash::{checked, held_of, incomplete, is_free, named_by};
 use super::unsaved::branch_log;
 use super::worktree::{is_empty, settled};
 use super::{CommitId, GitError, Head};

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::parcel::{Parcel, TrashId};
 use super::program::{Call, Place};
 use super::reach::{heads_beyond, kinds, names_in, names_in_log, only_reached_from};
 use super::refs::there;
 use super::repo::{Repo, RepoLock};
 use super::standing::Standing;
-use super::trash::{Parcel, TrashId};
 use super::unsaved::branch_log;
 use super::{CommitId, GitError};
 

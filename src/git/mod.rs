@@ -15,6 +15,7 @@ mod comeback;
 mod commit;
 mod config;
 mod create;
+mod elsewhere;
 mod engine;
 mod error;
 mod forward;
@@ -24,6 +25,7 @@ mod history;
 mod hold;
 mod keep;
 mod merge;
+mod parcel;
 mod products;
 mod program;
 mod reach;
@@ -35,6 +37,7 @@ mod transition;
 mod trash;
 mod tree;
 mod unsaved;
+mod why;
 mod work;
 mod worktree;
 
@@ -47,7 +50,7 @@ pub use checkout::{finish, write_files};
 pub use comeback::{Back, BranchBack, Comeback, HeadBack, bring_back, comeback};
 pub use commit::CommitId;
 pub use create::{Created, Origin, create, undo};
-pub use engine::{Engine, WhyGitProgram};
+pub use engine::Engine;
 pub use error::{ErrorClass, GitError, Unsupported};
 pub use forward::{Forward, Forwarded, Interrupted, Landing, Outlook, complete_files, outlook, standing};
 pub use graph::{Drawn, GraphLine};
@@ -62,13 +65,13 @@ pub use merge::{
     named, pin_merge, rebase, refuse_without_identity, resume, signing, squashed_commits, touched_files,
     tree_of, unpin_merge, way,
 };
+pub use parcel::{BranchFate, Parcel, TrashId};
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;
 pub use repo::{Repo, RepoLock};
 pub use standing::{BranchStanding, Folder, Standing, branch_standing, registered, tip_of};
-pub use trash::{
-    BranchFate, BranchLeft, Parcel, TRASH_FOLDER, TrashId, has_left, held_of, pack, pin_parcel, take_away,
-};
+pub use trash::{BranchLeft, TRASH_FOLDER, has_left, held_of, pack, pin_parcel, take_away};
 pub use unsaved::{Several, Subject, Unsaved, UnsavedItem, unsaved};
+pub use why::WhyGitProgram;
 pub use work::{Found, Look, Operation, Tree, look, pin, unpin};
 pub use worktree::{Files, Located, Missing, Site, Worktree, locate, tree_now};

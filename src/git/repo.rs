@@ -11,9 +11,9 @@ use std::time::Duration;
 use git2::ErrorCode;
 
 use super::config::Settings;
-use super::engine::WhyGitProgram;
 use super::program::{Call, ConfigFiles, GitProgram, Place};
 use super::registry::read_pointer;
+use super::why::WhyGitProgram;
 use super::{GitError, Unsupported};
 use crate::durable::{self, HeldLock};
 

@@ -3,12 +3,13 @@
 //! Locating a worktree to work in it refuses a branch that is in use elsewhere; taking one away has no such reason.
 //! What it does refuse is a folder that is not certainly the registered worktree's own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::elsewhere::use_elsewhere;
 use super::hold::is_ours;
 use super::reach::other_branch_with;
 use super::refs::there;
-use super::registry::{self, Entry, Use};
+use super::registry::{self, Entry};
 use super::repo::Repo;
 use super::worktree::{back_link, find_entry, is_empty, settled};
 use super::{Base, CommitId, Files, GitError, Head, Site};
@@ -163,27 +164,4 @@ pub fn branch_standing(
 /// The branch's commit; `None` where there is no such branch.
 pub fn tip_of(repo: &Repo, branch: &BranchName) -> Result<Option<CommitId>, GitError> {
     repo.commit_of(&branch.full())
-}
-
-/// How and where a branch is used by another than the registration `own`.
-pub(super) fn use_elsewhere(
-    repo: &Repo,
-    branch: &BranchName,
-    entries: &[Entry],
-    own: Option<&str>,
-) -> Result<Option<(Use, PathBuf)>, GitError> {
-    let full = branch.full();
-    if !repo.is_bare() {
-        let head = registry::head_of(repo.common_dir())?.unwrap_or(Head::Unclear);
-        if let Some(how) = registry::use_of(repo.common_dir(), &head, &full)? {
-            let main: &Path = repo.main_checkout().unwrap_or(repo.common_dir());
-            return Ok(Some((how, main.to_owned())));
-        }
-    }
-    for entry in entries.iter().filter(|entry| Some(entry.id.as_str()) != own) {
-        if let Some(how) = registry::use_of(&entry.admin, &entry.head, &full)? {
-            return Ok(Some((how, entry.tree.clone())));
-        }
-    }
-    Ok(None)
 }

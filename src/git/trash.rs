@@ -8,67 +8,30 @@
 //! Every step looks whether it was taken already: whoever wrote the parcel down first can be killed anywhere, and
 //! finish the way there ([`take_away`]) or the way back ([`bring_back`]) afterwards.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::create::{rename_new, write_new};
+use super::elsewhere::use_elsewhere;
 use super::hold::is_ours;
 use super::keep::keep;
+use super::parcel::{BranchFate, Parcel, TrashId};
 use super::refs::there;
 use super::registry::{self, read_pointer};
 use super::repo::{Repo, RepoLock};
-use super::standing::{Folder, Standing, folder_of, use_elsewhere};
+use super::standing::{Folder, Standing, folder_of};
 use super::unsaved::branch_log;
 use super::worktree::{is_empty, settled};
-use super::{BranchStanding, CommitId, GitError, Site};
-use crate::id::BranchName;
+use super::{BranchStanding, GitError, Site};
 use crate::{durable, failpoint};
 
 /// The folder, in the root of the worktrees, that holds removed ones.
 pub const TRASH_FOLDER: &str = ".trash";
-
-/// What a removal is called: a UUID of version 7, so that names sort by time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TrashId(uuid::Uuid);
-
-/// What a removal takes and where it puts it. It is written down before anything moves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parcel {
-    /// The removal.
-    pub id: TrashId,
-    /// The name of the worktree's registration; null where it had none.
-    pub worktree_id: Option<String>,
-    /// Where the worktree's folder was.
-    pub path: PathBuf,
-    /// The folder that its tree is in; null where the folder was gone.
-    pub held: Option<PathBuf>,
-    /// The lane's branch.
-    pub branch: BranchName,
-    /// The branch's commit; null where there was no such branch.
-    pub tip: Option<CommitId>,
-    /// What becomes of the branch.
-    pub fate: BranchFate,
-    /// The commit that was checked out.
-    pub head_commit: Option<CommitId>,
-}
-
-/// What becomes of the branch of a lane that is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BranchFate {
-    /// It is deleted.
-    Delete,
-    /// It stays.
-    Keep,
-}
 
 /// What came of the branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -78,13 +41,6 @@ pub enum BranchLeft {
     Kept,
     /// It is gone.
     Deleted,
-}
-
-impl TrashId {
-    /// A new one.
-    pub fn generate() -> Self {
-        Self(uuid::Uuid::now_v7())
-    }
 }
 
 /// Decides where everything of a lane goes. Changes nothing. `root` is the folder for new worktrees.
@@ -332,34 +288,5 @@ pub(super) fn is_free(path: &Path) -> Result<bool, GitError> {
         Ok(meta) => Ok(meta.is_dir() && is_empty(path)?),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(e) => Err(GitError::io("look at", path, e)),
-    }
-}
-
-impl FromStr for TrashId {
-    type Err = GitError;
-
-    fn from_str(text: &str) -> Result<Self, GitError> {
-        let parsed = uuid::Uuid::parse_str(text).ok().filter(|id| id.hyphenated().to_string() == text);
-        parsed.map(Self).ok_or_else(|| GitError::NotATrashId { text: text.chars().take(60).collect() })
-    }
-}
-
-impl TryFrom<String> for TrashId {
-    type Error = GitError;
-
-    fn try_from(text: String) -> Result<Self, GitError> {
-        text.parse()
-    }
-}
-
-impl From<TrashId> for String {
-    fn from(id: TrashId) -> Self {
-        id.to_string()
-    }
-}
-
-impl fmt::Display for TrashId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.hyphenated())
     }
 }

@@ -6,10 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::elsewhere::use_elsewhere;
 use super::refs::there;
 use super::registry::{self, Entry};
 use super::repo::{Repo, leads_to};
-use super::standing::use_elsewhere;
 use super::{CommitId, GitError, Head};
 use crate::id::{BranchName, Slug};
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::other_side::Conflicted;
+use super::conflict::Conflicted;
 use crate::durable::FileError;
 use crate::git::{Blocked, CommitId, ErrorClass, GitError, Operation, WhyBlocked};
 use crate::id::{BranchName, Lane, SessionId};

@@ -169,7 +169,8 @@ impl Work<'_> {
             if let Some(check) = &self.request.verify {
                 // What cannot land need not be checked.
                 self.way(&from, &to)?;
-                let checked = Checked { lane: &plan.lane, target: &plan.target, commit: &to };
+                let held = self.claim.lock();
+                let checked = Checked { lane: &plan.lane, target: &plan.target, commit: &to, held };
                 verify(place, entry, check, checked, self.progress)?;
             }
             failpoint::hit("merge.verified");

@@ -8,6 +8,7 @@
 //! Locks are taken in the order lane, merge, repository. The lane's and the queue's are held from the look to the
 //! end, the repository's for moments only: a check that takes an hour holds up no dispatch.
 
+mod conflict;
 mod error;
 mod execute;
 mod gather;
@@ -29,9 +30,9 @@ use crate::process::identity::Machine;
 use crate::session::store::Store;
 
 pub use crate::config::MergeStrategy;
+pub use conflict::{Conflicted, OtherSide};
 pub use error::{Conflict, MergeError, WhyNoTarget};
 pub use execute::{Merged, Planned, dry_run, merge};
-pub use other_side::{Conflicted, OtherSide};
 pub use settle::{Settled, settle};
 pub use verify::Verify;
 

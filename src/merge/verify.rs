@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::error::MergeError;
 use super::queue::{self, Entry, MergeId};
 use super::{Place, Progress, REPO_PATIENCE};
-use crate::durable::FileError;
+use crate::durable::{FileError, HeldLock};
 use crate::failpoint;
 use crate::git::{CommitId, LOCAL_ENV_VARS, Workshop};
 use crate::id::{BranchName, Lane};
@@ -46,6 +46,8 @@ pub(super) struct Checked<'a> {
     pub(super) lane: &'a Lane,
     pub(super) target: &'a BranchName,
     pub(super) commit: &'a CommitId,
+    /// The lane's lock: a git that writes the files must not outlive it.
+    pub(super) held: &'a HeldLock,
 }
 
 /// Checks a result. Green is `Ok`, and leaves nothing behind; red leaves the log.
@@ -57,7 +59,7 @@ pub(super) fn verify(
     progress: &dyn Progress,
 ) -> Result<(), MergeError> {
     let log = log_file(place, entry.id);
-    let workshop = open(place, entry, checked.commit, checked.lane)?;
+    let workshop = open(place, entry, checked)?;
     failpoint::hit("verify.open");
     progress.note(&format!("{}: verifying: {}", checked.lane, verify.command));
     let id = entry.id.to_string();
@@ -109,12 +111,7 @@ pub(super) fn verify(
 }
 
 /// Opens the merge's workshop on a commit, on record first.
-fn open(
-    place: &Place<'_>,
-    entry: &mut Entry,
-    commit: &CommitId,
-    lane: &Lane,
-) -> Result<Workshop, MergeError> {
+fn open(place: &Place<'_>, entry: &mut Entry, checked: Checked<'_>) -> Result<Workshop, MergeError> {
     let path = place.root.join(FOLDER).join(format!("merge-{}", entry.id));
     entry.workshop = Some(queue::OpenWorkshop {
         path: path.clone(),
@@ -124,10 +121,11 @@ fn open(
     queue::write(place.store, entry)?;
     let workshop = Workshop::at(path);
     let lock = place.repo.lock(REPO_PATIENCE)?;
-    let created = workshop.register(place.repo, &lock, commit, &format!("ralph merges {lane}"))?;
+    let created =
+        workshop.register(place.repo, &lock, checked.commit, &format!("ralph merges {}", checked.lane))?;
     drop(lock);
     failpoint::hit("verify.registered");
-    workshop.fill(place.repo, &created)?;
+    workshop.fill(place.repo, &created, checked.held)?;
     Ok(workshop)
 }
 

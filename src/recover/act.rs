@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::decide::{Decision, Known, Leftovers, WhyLeft, decide};
+use super::error::RecoverError;
 use super::mend::mend;
 use crate::durable::LockState;
 use crate::failpoint;
-use crate::git::{GitError, Hold, Holder, held_by_session, holds, unlock_for, unlock_if};
+use crate::git::{Hold, Holder, held_by_session, holds, unlock_for, unlock_if};
 use crate::id::{Lane, SessionId};
 use crate::launch::{Origin, Probe, local};
 use crate::process::descendants::{Kin, Mark};
@@ -25,20 +26,6 @@ use crate::supervisor::{Ended, MARK_VARIABLE, Signalled, conclude};
 
 /// How long what was left running has to end by itself, at most: others wait for it.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// A recovery that could not be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// The store could not be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A file could not be read or written.
-    #[error(transparent)]
-    File(#[from] crate::durable::FileError),
-    /// The repository could not be read or written.
-    #[error(transparent)]
-    Git(#[from] GitError),
-}
 
 /// How far a recovery looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::act::{RecoverError, Scope, Settled, recover};
+use super::act::{Scope, Settled, recover};
+use super::error::RecoverError;
 use crate::id::SessionId;
 use crate::process::identity::Machine;
 use crate::session::manifest::Manifest;

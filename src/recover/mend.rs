@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::act::RecoverError;
+use super::error::RecoverError;
 use crate::id::{Lane, SessionId};
 use crate::process::identity::Machine;
 use crate::session::lane::LaneRecord;

@@ -7,7 +7,9 @@
 mod act;
 pub mod decide;
 mod ended;
+mod error;
 mod mend;
 
-pub use act::{RecoverError, Recovered, Recovery, Scope, Settled, recover};
+pub use act::{Recovered, Recovery, Scope, Settled, recover};
 pub use ended::{EndedError, ended_manifest};
+pub use error::RecoverError;

@@ -17,6 +17,7 @@ mod gather;
 mod journey;
 mod record;
 mod remove;
+mod removed;
 mod restore;
 mod settle;
 
@@ -38,7 +39,8 @@ pub use error::RemovalError;
 pub use expire::{Expired, Spared, expire};
 pub use expiry::{ExpiringSession, ExpiringTrash, ExpiryPlan, Leftover, Size, gc};
 pub use record::{Stage, TrashRecord, trash};
-pub use remove::{Planned, Removed, plan, remove};
+pub use remove::{Planned, plan, remove};
+pub use removed::Removed;
 pub use restore::{FolderBack, Restored, restore};
 pub use settle::{Settled, settle};
 

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::decide::{BranchPlan, IfUnsaved, Removal, WhyKept, decide};
+use super::decide::{BranchPlan, IfUnsaved, Removal, decide};
 use super::gather::{Gathered, chosen, claim, gather, known_lane};
 use super::journey::{backward, forward, has_moved, tidy};
 use super::record::{TrashRecord, begin, trash};
+use super::removed::{Removed, removed};
 use super::settle::{finish_removals, is_unfinished};
 use super::{Place, REPO_PATIENCE, RemovalError};
 use crate::failpoint;
-use crate::git::{BranchLeft, GitError, RepoLock, TrashId, Unsaved, pack, pin_parcel, registered, tip_of};
+use crate::git::{BranchLeft, GitError, RepoLock, Unsaved, pack, pin_parcel, registered, tip_of};
 use crate::id::{BranchName, Lane};
 use crate::session::lane::LaneRecord;
 use crate::session::store::{LaneLock, Store};
@@ -31,25 +32,6 @@ pub struct Planned {
     pub branch_plan: BranchPlan,
     /// What is nowhere else and would go to the trash too.
     pub unsaved: Unsaved,
-}
-
-/// A lane that was removed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Removed {
-    /// The lane.
-    pub lane: Lane,
-    /// What the removal is called.
-    pub id: TrashId,
-    /// Where its worktree was.
-    pub path: PathBuf,
-    /// Where its folder is now; none where it was gone already.
-    pub trash: Option<PathBuf>,
-    /// Its branch.
-    pub branch: BranchName,
-    /// What became of it.
-    pub branch_plan: BranchPlan,
-    /// What was nowhere else and went to the trash too, one line a kind.
-    pub unsaved: Vec<String>,
 }
 
 /// Looks what a removal would do, or why it would be refused. Changes nothing.
@@ -173,22 +155,5 @@ fn take_back(
             error: Box::new(error),
             undo: Box::new(undo),
         },
-    }
-}
-
-/// What was done, by the record and by what became of the branch.
-pub(super) fn removed(record: TrashRecord, left: BranchLeft) -> Removed {
-    let branch_plan = match (record.branch, left) {
-        (BranchPlan::Deleted { .. }, BranchLeft::Kept) => BranchPlan::Kept { why: WhyKept::Moved },
-        (planned, _) => planned,
-    };
-    Removed {
-        lane: record.lane.lane,
-        id: record.parcel.id,
-        path: record.parcel.path,
-        trash: record.parcel.held.map(|held| held.join("tree")),
-        branch: record.parcel.branch,
-        branch_plan,
-        unsaved: record.unsaved,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::delete::delete_trash;
 use super::journey::{backward, forward, has_moved, tidy};
 use super::record::{Stage, TrashRecord, read, trash};
-use super::remove::{Removed, removed};
+use super::removed::{Removed, removed};
 use super::{Place, REPO_PATIENCE, RemovalError};
 use crate::git::TrashId;
 use crate::id::Lane;

@@ -4,7 +4,7 @@
 //! only message. The rule for options that are not known here (an extension's) is pi's: the next word is the value
 //! unless it begins with `-` or `@`.
 
-use super::AgentError;
+use crate::agent::AgentError;
 
 /// Options that take the next word as their value, whatever it is.
 const WITH_VALUE: &[&str] = &[

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::RunArgs;
-use crate::config::{self, MergeStrategy};
+use crate::config::{self, Limit, MergeStrategy, Verify};
 use crate::id::{Lane, RefName};
 
 /// Arguments of `batch`.
@@ -85,6 +85,12 @@ pub struct LandingArgs {
     /// How work is merged: merge, squash, rebase or ff
     #[arg(long, value_name = "merge|squash|rebase|ff")]
     pub strategy: Option<MergeStrategy>,
+    /// What a merged result has to pass before it lands: a command line for the shell
+    #[arg(long, value_name = "CMD")]
+    pub verify: Option<Verify>,
+    /// How long that may take: 10m, none
+    #[arg(long, value_name = "TIME")]
+    pub verify_timeout: Option<Limit<Duration>>,
 }
 
 /// How the sessions of several tickets are started, tried again and bounded.

@@ -2,16 +2,19 @@
 
 use jiff::Timestamp;
 
+use super::event::Event;
 use super::project::DemoTicket;
-use super::show::{Event, Show};
 use crate::cli::error::CliResult;
 use crate::cli::stop::request_stop;
 use crate::cli::surroundings::Surroundings;
-use crate::cli::tail::Tail;
+use crate::cli::tail::{Rest, Tail};
 use crate::cli::waiting::{ended_manifest, is_live};
 use crate::id::SessionId;
 use crate::session::manifest::Manifest;
 use crate::session::store::Urgency;
+
+/// Who is told what happens.
+pub type Tell<'a> = &'a mut dyn FnMut(&Event<'_>) -> CliResult<()>;
 
 /// What a dispatch came to: the manifest of a session that runs.
 pub type Launched = Box<Manifest>;
@@ -73,15 +76,15 @@ impl Actor {
     }
 
     /// Takes what its dispatch came to.
-    pub fn enter(&mut self, launched: CliResult<Launched>, show: &mut Show) -> CliResult<()> {
+    pub fn enter(&mut self, launched: CliResult<Launched>, tell: Tell<'_>) -> CliResult<()> {
         match launched {
             Ok(manifest) => {
-                show.event(&Event::Launched { manifest: &manifest })?;
+                tell(&Event::Launched { manifest: &manifest })?;
                 let tail = Box::new(Tail::of(&manifest));
                 self.state = State::Running { manifest, tail };
             }
             Err(error) => {
-                show.event(&Event::NotLaunched { ticket: self.ticket.id, why: &error.message })?;
+                tell(&Event::NotLaunched { ticket: self.ticket.id, why: &error.message })?;
                 self.state = State::NotLaunched(error.message);
             }
         }
@@ -89,19 +92,18 @@ impl Actor {
     }
 
     /// Looks at what its agent printed, and whether it has ended.
-    pub fn look(&mut self, here: &Surroundings, show: &mut Show) -> CliResult<()> {
+    pub fn look(&mut self, here: &Surroundings, tell: Tell<'_>) -> CliResult<()> {
         let State::Running { manifest, tail } = &mut self.state else { return Ok(()) };
         // Asked first: what is printed before the end is then read to its end.
         let is_over = !is_live(here, manifest.session_id)?;
-        for line in
-            tail.new_lines(if is_over { crate::cli::tail::Rest::Too } else { crate::cli::tail::Rest::Later })
-        {
-            show.event(&Event::Said { ticket: self.ticket.id, line: &line })?;
+        let rest = if is_over { Rest::Too } else { Rest::Later };
+        for line in tail.new_lines(rest) {
+            tell(&Event::Said { ticket: self.ticket.id, line: &line })?;
             self.said = line;
         }
         if is_over {
             let manifest = Box::new(ended_manifest(here, manifest.session_id)?);
-            show.event(&Event::Ended { manifest: &manifest })?;
+            tell(&Event::Ended { manifest: &manifest })?;
             self.state = State::Ended(manifest);
         }
         Ok(())

@@ -7,7 +7,6 @@ use serde_json::json;
 use super::actor::{Actor, State};
 use super::fill::filled;
 use super::stage::Stage;
-use super::{Planned, as_planned};
 use crate::agent::program;
 use crate::cli::args::DemoAgent;
 use crate::cli::error::CliResult;
@@ -167,4 +166,25 @@ fn drawn(line: &GraphLine, ink: Ink) -> String {
         text.push_str(&format!(" {}", one_line(&commit.subject)));
     }
     text
+}
+
+/// Whether the demo went as planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planned {
+    /// All did.
+    Yes,
+    /// One did not.
+    No,
+}
+
+/// With the stand-in each ticket has its planned end; of pi, success is hoped for.
+pub fn as_planned(actors: &[Actor], agent: DemoAgent) -> Planned {
+    let went_well = |actor: &Actor| match (&actor.state, agent) {
+        (State::Ended(manifest), DemoAgent::StandIn) => {
+            manifest.outcome.as_ref() == Some(&actor.ticket.planned)
+        }
+        (State::Ended(manifest), DemoAgent::Pi) => manifest.outcome.as_ref().is_some_and(is_success),
+        (State::Waiting | State::Running { .. } | State::NotLaunched(_), _) => false,
+    };
+    if actors.iter().all(went_well) { Planned::Yes } else { Planned::No }
 }

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
-use super::Orders;
 use super::actor::{Actor, State};
+use super::event::Event;
+use super::orders::Orders;
 use super::stage::Stage;
 use crate::cli::args::DemoAgent;
-use crate::cli::dispatch::show_end;
+use crate::cli::ended::show_end;
 use crate::cli::error::CliResult;
 use crate::cli::live::{Live, Row, width};
 use crate::cli::render::{Cell, Form, Out, Tone, clean, outcome_word, span};
@@ -18,39 +19,6 @@ use crate::session::view;
 
 /// In a narrower terminal the titles are left out.
 const WIDTH_FOR_TITLES: usize = 96;
-
-/// Something that happened.
-pub enum Event<'a> {
-    /// A session runs.
-    Launched {
-        /// Its manifest.
-        manifest: &'a Manifest,
-    },
-    /// A session could not be begun.
-    NotLaunched {
-        /// Its ticket.
-        ticket: &'a str,
-        /// Why.
-        why: &'a str,
-    },
-    /// An agent printed a line.
-    Said {
-        /// Its ticket.
-        ticket: &'a str,
-        /// The line.
-        line: &'a str,
-    },
-    /// A session has ended.
-    Ended {
-        /// Its manifest.
-        manifest: &'a Manifest,
-    },
-    /// Someone asked for the end of all.
-    Stopping {
-        /// Whether at once.
-        urgency: Urgency,
-    },
-}
 
 /// How the demo is shown.
 pub struct Show<'a> {

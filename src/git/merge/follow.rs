@@ -12,8 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
+use super::follower::{Follower, Kept};
 use super::touched::{self, Dirty, Side, Touch, touched, write};
 use crate::durable;
 use crate::failpoint;
@@ -25,29 +24,6 @@ use crate::git::work::operation;
 use crate::git::worktree::{back_link, is_empty};
 use crate::git::{CommitId, GitError, Head, Operation, Repo};
 use crate::id::BranchName;
-
-/// A worktree that has a branch checked out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Follower {
-    /// Its git directory, with its index and HEAD.
-    pub admin: PathBuf,
-    /// Its top folder.
-    pub path: PathBuf,
-    /// Files whose edits give way to the new commit, with what they held.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kept: Vec<Kept>,
-}
-
-/// A file with an edit that is not in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// The file, relative to the worktree.
-    pub file: PathBuf,
-    /// What it held.
-    pub mine: String,
-    /// What it is to hold when the worktree has followed.
-    pub then: String,
-}
 
 /// The three versions of a file that was edited in a worktree and is touched by a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

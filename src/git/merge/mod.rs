@@ -12,6 +12,7 @@ mod attributes;
 mod changed;
 mod commit;
 mod follow;
+mod follower;
 mod land;
 mod rebase;
 mod touched;
@@ -20,7 +21,8 @@ mod workshop;
 
 pub use changed::{Change, last_change, touched_files};
 pub use commit::{NewCommit, Signing, commit_tree, refuse_without_identity, signing, squashed_commits};
-pub use follow::{Blocked, Follower, Kept, Reconcile, Versions, Way, WhyBlocked, follow, resume, way};
+pub use follow::{Blocked, Reconcile, Versions, Way, WhyBlocked, follow, resume, way};
+pub use follower::{Follower, Kept};
 pub use land::{Named, advance, contains, named, pin_merge, unpin_merge};
 pub use rebase::{Rebased, rebase};
 pub use tree::{TreeId, TreeMerge, merge_trees, tree_of};

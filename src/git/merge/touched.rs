@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::follow::Follower;
+use super::follower::Follower;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
 

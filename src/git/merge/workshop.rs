@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::durable::HeldLock;
 use crate::git::checkout::write_files;
 use crate::git::create::create_detached;
 use crate::git::registry::{self, LOCK_FILE};
@@ -49,9 +50,9 @@ impl Workshop {
         create_detached(repo, lock, &self.path, self.name()?, commit, reason)
     }
 
-    /// Writes its files.
-    pub fn fill(&self, repo: &Repo, created: &Created) -> Result<(), GitError> {
-        write_files(repo, created).map(drop)
+    /// Writes its files; a git program that does holds `held` until it has ended.
+    pub fn fill(&self, repo: &Repo, created: &Created, held: &HeldLock) -> Result<(), GitError> {
+        write_files(repo, created, held).map(drop)
     }
 
     /// Throws its files away; outside of the repository's lock, since that may take a while.

@@ -1,0 +1,13 @@
+//! Text from elsewhere, made fit for a terminal.
+
+use crate::agent::printable::printable;
+
+/// Text without anything that a terminal would act on.
+pub fn clean(text: &str) -> String {
+    printable(text)
+}
+
+/// Text on one line, without anything that a terminal would act on.
+pub fn one_line(text: &str) -> String {
+    printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,42 @@
+//! Why the `git` program is needed, where libgit2 alone would do it wrong.
+
+use std::fmt;
+
+/// Why a repository, or a commit, goes through the `git` program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyGitProgram {
+    /// Objects may have to be fetched first.
+    PartialClone,
+    /// A repository extension that libgit2 does not know.
+    Extension(String),
+    /// Only a part of the files is checked out.
+    SparseCheckout,
+    /// The index is kept in two files.
+    SplitIndex,
+    /// Worktrees have settings of their own, which git copies into a new one.
+    WorktreeConfig,
+    /// Files are rewritten by a filter, such as Git LFS.
+    Filter(String),
+    /// Files are kept in another encoding than they are checked out in.
+    WorkingTreeEncoding,
+    /// git finds settings for its checkout where libgit2 does not look.
+    OtherSettings,
+    /// Files are to be writable for a group or for all, which libgit2 never makes them.
+    Umask,
+}
+
+impl fmt::Display for WhyGitProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PartialClone => f.write_str("it is a partial clone"),
+            Self::Extension(name) => write!(f, "it uses the extension {name:?}"),
+            Self::SparseCheckout => f.write_str("it is a sparse checkout"),
+            Self::SplitIndex => f.write_str("it has a split index"),
+            Self::WorktreeConfig => f.write_str("its worktrees have settings of their own"),
+            Self::Filter(name) => write!(f, "it uses the filter {name:?}"),
+            Self::WorkingTreeEncoding => f.write_str("it uses `working-tree-encoding`"),
+            Self::OtherSettings => f.write_str("the environment names other configuration files"),
+            Self::Umask => f.write_str("the umask lets others than the owner write"),
+        }
+    }
+}
