@@ -87,7 +87,8 @@ fn it_goes_as_planned_where_nothing_is_set_up_and_touches_nothing_but_its_folder
     said("3 of 4 succeeded");
     said("td-b7xn ended as uncommitted, on purpose");
     said("(ralph/td-8c2e) Show open items first, by date");
-    said("(main) A to-do list for the terminal");
+    said("td-8c2e is merged into main");
+    said("(main) Merge ralph/td-k9wd: Describe the file format");
     said("\"outcome\": \"uncommitted\"");
     assert!(!shown.stdout.contains('\u{1b}'), "a pipe is no terminal: {shown}");
 
@@ -102,7 +103,8 @@ fn it_goes_as_planned_where_nothing_is_set_up_and_touches_nothing_but_its_folder
     repo.fsck();
     assert_eq!(repo.status_porcelain(), Vec::<String>::new(), "the main checkout was touched");
     assert_eq!(repo.current_branch().as_deref(), Some("main"));
-    assert_eq!(repo.log("main").len(), 1);
+    assert_eq!(repo.log("main").len(), 8, "the first commit, four of three tickets, three merges");
+    assert!(repo.read("README.md").contains("## The file"), "the checkout has followed");
     let tree = Repo::at(&sandbox, folder.join("todo.ralph/td-b7xn"));
     assert_eq!(tree.status_porcelain(), ["?? test_todo.py"]);
     assert_eq!(repo.git(&["log", "-1", "--format=%an", "ralph/td-4mfq"]), "ralph's stand-in agent");
@@ -145,7 +147,9 @@ fn programs_are_told_one_event_a_line() {
     for event in of("ended") {
         assert!(Path::new(event["manifest"].as_str().unwrap()).is_file(), "{event}");
     }
-    assert_eq!(of("graph")[0]["lines"].as_array().unwrap().iter().filter(is_a_commit).count(), 6);
+    assert_eq!(of("graph")[0]["lines"].as_array().unwrap().iter().filter(is_a_commit).count(), 9);
+    let merged: Vec<_> = of("merged").iter().map(|event| event["ticket_id"].clone()).collect();
+    assert_eq!(merged, ["td-4mfq", "td-8c2e", "td-k9wd"]);
     assert_eq!(of("manifest")[0]["manifest"]["outcome"], "uncommitted");
     let last = &events[events.len() - 1];
     assert_eq!((&last["event"], &last["as_planned"]), (&Value::from("done"), &Value::from(true)));

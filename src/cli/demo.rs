@@ -7,6 +7,7 @@ mod actor;
 mod ending;
 mod event;
 mod fill;
+mod landing;
 mod orders;
 pub mod project;
 mod show;
@@ -54,7 +55,7 @@ pub fn run(args: &DemoArgs, out: &Out) -> CliResult {
     let here = Surroundings::read(&global)?;
     let mut play = Play { here: &here, actors: TICKETS.iter().map(Actor::new).collect(), orders: Orders::Go };
     play.perform(&cast, &global, &mut show)?;
-    ending::tell(&stage, &here, &play.actors, args.agent, out)?;
+    ending::tell(&stage, &here, &play.actors, args.agent, play.orders, out)?;
     Ok(match (play.orders, as_planned(&play.actors, args.agent)) {
         (Orders::Stop(_), _) => Exit::Interrupted,
         (Orders::Go, Planned::Yes) => Exit::Done,

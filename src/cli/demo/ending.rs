@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::actor::{Actor, State};
 use super::fill::filled;
+use super::landing::land;
+use super::orders::Orders;
 use super::stage::Stage;
 use crate::agent::program;
 use crate::cli::args::DemoAgent;
@@ -29,9 +31,9 @@ pub fn tell(
     here: &Surroundings,
     actors: &[Actor],
     agent: DemoAgent,
+    orders: Orders,
     out: &Out,
 ) -> CliResult<()> {
-    let graph = here.context.repo.graph(MOST_COMMITS)?;
     let ended = |actor: &Actor| match &actor.state {
         State::Ended(manifest) => Some(manifest.as_ref().clone()),
         State::Waiting | State::Running { .. } | State::NotLaunched(_) => None,
@@ -41,6 +43,13 @@ pub fn tell(
     let one = ended.iter().find(|manifest| !manifest.outcome.as_ref().is_some_and(is_success));
     let one = one.or(ended.first());
     let next = next(stage, &ended, one);
+    if out.form() == Form::Text {
+        how_they_ended(&ended, actors, agent, out)?;
+    }
+    if let Orders::Go = orders {
+        land(here, actors, out)?;
+    }
+    let graph = here.context.repo.graph(MOST_COMMITS)?;
     if out.form() == Form::Json {
         let lines: Vec<String> = graph.iter().map(|line| drawn(line, Ink::None)).collect();
         out.json_line(&json!({ "event": "graph", "lines": lines }))?;
@@ -51,7 +60,6 @@ pub fn tell(
         out.json_line(&json!({ "event": "done", "as_planned": planned, "next": next }))?;
         return Ok(());
     }
-    how_they_ended(&ended, actors, agent, out)?;
     heading("The branches", out)?;
     for line in &graph {
         out.line(&drawn(line, Ink::Tones))?;
@@ -117,7 +125,7 @@ fn next(stage: &Stage, ended: &[Manifest], one: Option<&Manifest>) -> Vec<String
     let mut next = vec![format!("cd {}", quoted(&stage.repository)), format!("{ralph} worktree list")];
     if let Some(manifest) = ended.iter().find(|manifest| manifest.outcome.as_ref().is_some_and(is_success)) {
         next.push(format!("{ralph} worktree logs {}", manifest.lane));
-        next.push(format!("git diff main...{}", manifest.worktree.branch));
+        next.push("git show --stat --format=%s --first-parent main".to_owned());
     }
     if let Some(manifest) = one {
         if manifest.outcome == Some(Outcome::Failed) {
