@@ -39,6 +39,10 @@ deny:
 bench:
     cargo bench --bench session
 
+# What many tickets cost, against a shell loop and the ideal schedule
+bench-batch:
+    cargo bench --bench batch
+
 # Write the JSON Schemas that are checked in
 schema:
     cargo run --quiet -- schema > docs/manifest.schema.json

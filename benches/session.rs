@@ -11,18 +11,21 @@
     reason = "a benchmark prints, and stops at the first surprise"
 )]
 
+mod place;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::UsageWho;
 use ralph::durable::HeldLock;
 use ralph::git::{Located, Repo, Site, create, write_files};
 use ralph::id::Lane;
 use serde_json::Value;
 
-const RALPH: &str = env!("CARGO_BIN_EXE_ralph");
+use place::{Place, RALPH, cpu, millis, row, spread};
+
 const FILES: usize = 5_000;
 const ROUNDS: usize = 15;
 const SESSIONS: usize = 1_000;
@@ -51,7 +54,7 @@ fn launch(place: &Place, repo: &Path) {
         let checkout = checkout_alone(repo, &format!("c-{round}"));
         let (result, cpu, _) = place
             .ralph(repo, &["worktree", "dispatch", &format!("l-{round}"), "--json", "--agent", "sleep 600"]);
-        let manifest = place.manifest(&result);
+        let manifest = manifest_of(&result);
         let launched = stamp(&manifest, "started_at") - place.begun.get();
         let supervisor = manifest.pointer("/process/supervisor/pid").and_then(Value::as_i64).unwrap();
         let all = cpu + on_cpu(supervisor);
@@ -95,7 +98,7 @@ fn ending(place: &Place, repo: &Path) {
         let (_, _, status) = place.run(Path::new(&tree), "git", &["status", "--porcelain"]);
         fs::write(&fifo, "go\n").unwrap();
         place.run(repo, RALPH, &["worktree", "wait", &format!("e-{round}")]);
-        let manifest = place.manifest(&result);
+        let manifest = manifest_of(&result);
         let stdout = manifest.pointer("/output/stdout").and_then(Value::as_str).unwrap();
         let exited: f64 = fs::read_to_string(stdout).unwrap().trim().parse().unwrap();
         let took = (stamp(&manifest, "ended_at") - exited) * 1e3;
@@ -116,8 +119,7 @@ fn ending(place: &Place, repo: &Path) {
 fn waiting(place: &Place, repo: &Path) {
     let (result, _, _) = place
         .ralph(repo, &["worktree", "dispatch", "w-1", "--json", "--timeout", "none", "--agent", "sleep 600"]);
-    let supervisor =
-        place.manifest(&result).pointer("/process/supervisor/pid").and_then(Value::as_i64).unwrap();
+    let supervisor = manifest_of(&result).pointer("/process/supervisor/pid").and_then(Value::as_i64).unwrap();
     // Its last act before waiting is to close the pipe that let the dispatcher go; give it the moment to get there.
     std::thread::sleep(Duration::from_millis(200));
     let before = switches(supervisor);
@@ -190,79 +192,9 @@ fn checkout_alone(repo: &Path, lane: &str) -> Duration {
     cpu(UsageWho::RUSAGE_SELF) - before
 }
 
-struct Place {
-    dir: PathBuf,
-    _dir: tempfile::TempDir,
-    begun: std::cell::Cell<f64>,
-}
-
-impl Place {
-    fn new() -> Self {
-        let memory = Path::new("/dev/shm");
-        let asked = std::env::var_os("RALPH_BENCH_DIR").map(PathBuf::from);
-        let parent =
-            asked.unwrap_or_else(|| if memory.is_dir() { memory.into() } else { std::env::temp_dir() });
-        let dir = tempfile::Builder::new().prefix("ralph-bench-").tempdir_in(parent).unwrap();
-        fs::create_dir(dir.path().join("home")).unwrap();
-        Self { dir: dir.path().to_owned(), _dir: dir, begun: std::cell::Cell::new(0.0) }
-    }
-
-    /// A repository with so many files of a few kilobytes, fifty a folder.
-    fn repository(&self, name: &str, files: usize) -> PathBuf {
-        let repo = self.dir.join(name).join("app");
-        fs::create_dir_all(&repo).unwrap();
-        for number in 0..files {
-            let folder = repo.join(format!("src/area{}/part{}", number / 500, number / 50));
-            fs::create_dir_all(&folder).unwrap();
-            let lines = 20 + number * 7919 % 200;
-            let text: String =
-                (0..lines).map(|line| format!("let value_{line} = {};\n", number * line)).collect();
-            fs::write(folder.join(format!("file{number}.rs")), text).unwrap();
-        }
-        for words in [&["init", "-q", "-b", "main"][..], &["add", "-A"], &["commit", "-q", "-m", "Begin"]] {
-            self.run(&repo, "git", words);
-        }
-        repo
-    }
-
-    /// Runs a program in `folder`: its output, its CPU time with that of what it waited for, its wall time.
-    fn run(&self, folder: &Path, program: &str, words: &[&str]) -> (Vec<u8>, Duration, Duration) {
-        let before = cpu(UsageWho::RUSAGE_CHILDREN);
-        self.begun.set(now());
-        let begun = Instant::now();
-        let output = Command::new(program)
-            .args(words)
-            .current_dir(folder)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.join("home"))
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .envs(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|name| (name, "Bench")))
-            .envs(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, "bench@example.com")))
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .unwrap();
-        (output.stdout, cpu(UsageWho::RUSAGE_CHILDREN) - before, begun.elapsed())
-    }
-
-    fn ralph(&self, repo: &Path, words: &[&str]) -> (Value, Duration, Duration) {
-        let (stdout, cpu, wall) = self.run(repo, RALPH, words);
-        (serde_json::from_slice(&stdout).unwrap_or(Value::Null), cpu, wall)
-    }
-
-    fn manifest(&self, result: &Value) -> Value {
-        let path = result.pointer("/manifest").and_then(Value::as_str).expect("a dispatch result");
-        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-    }
-}
-
-fn cpu(who: UsageWho) -> Duration {
-    let usage = getrusage(who).unwrap();
-    let time = |t: nix::sys::time::TimeVal| {
-        Duration::from_micros(t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64)
-    };
-    time(usage.user_time()) + time(usage.system_time())
+fn manifest_of(result: &Value) -> Value {
+    let path = result.pointer("/manifest").and_then(Value::as_str).expect("a dispatch result");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// The time a process has spent on a processor.
@@ -277,31 +209,8 @@ fn switches(pid: i64) -> u64 {
     counts.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 
-fn now() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
-}
-
 fn stamp(manifest: &Value, key: &str) -> f64 {
     let text = manifest.get(key).and_then(Value::as_str).unwrap();
     let stamp: jiff::Timestamp = text.parse().unwrap();
     stamp.as_nanosecond() as f64 / 1e9
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-fn spread(figures: &[f64], unit: &str) -> String {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (least, median, most) = (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
-    if sorted.len() == 1 {
-        format!("{median:.1} {unit}")
-    } else {
-        format!("{median:.1} {unit} ({least:.1} to {most:.1})")
-    }
-}
-
-fn row(what: &str, figures: &[f64], unit: &str, against: &str, bound: &str) {
-    println!("| {what} | {} | {against} | {bound} |", spread(figures, unit));
 }
