@@ -61,6 +61,8 @@ mod model_server;
 #[cfg(test)]
 mod real_pi;
 #[cfg(test)]
+mod real_pi_backlog;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod settings;
