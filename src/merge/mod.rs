@@ -60,8 +60,19 @@ pub struct MergeRequest {
     pub strategy: MergeStrategy,
     /// What the result has to pass before it lands.
     pub verify: Option<Verify>,
+    /// What to do if git's settings or hooks were changed since the lane's agent was launched.
+    pub changes: IfChanged,
     /// The ticket's title, for the commit's message.
     pub title: Option<String>,
+}
+
+/// What to do about changed settings and hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfChanged {
+    /// Refuse, and say what was changed.
+    Refuse,
+    /// Go by them as they are.
+    Accept,
 }
 
 /// Hears what a merge has to say while it goes on, and may end it.
