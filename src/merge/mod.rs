@@ -8,6 +8,7 @@
 //! Locks are taken in the order lane, merge, repository. The lane's and the queue's are held from the look to the
 //! end, the repository's for moments only: a check that takes an hour holds up no dispatch.
 
+mod commit_file;
 mod conflict;
 mod error;
 mod execute;
@@ -30,6 +31,7 @@ use crate::process::identity::Machine;
 use crate::session::store::Store;
 
 pub use crate::config::MergeStrategy;
+pub use commit_file::{Edited, FileEdit, commit_file};
 pub use conflict::{Conflicted, OtherSide};
 pub use error::{Conflict, MergeError, WhyNoTarget};
 pub use execute::{Merged, Planned, dry_run, merge};

@@ -11,10 +11,12 @@
 mod attributes;
 mod changed;
 mod commit;
+mod edit;
 mod follow;
 mod follower;
 mod guard;
 mod hooks;
+mod join;
 mod land;
 mod rebase;
 mod touched;
@@ -23,10 +25,12 @@ mod workshop;
 
 pub use changed::{Change, last_change, touched_files};
 pub use commit::{NewCommit, Signing, commit_tree, refuse_without_identity, signing, squashed_commits};
+pub use edit::{TrackedFile, edited_tree, tracked_file};
 pub use follow::{Blocked, Reconcile, Versions, Way, WhyBlocked, follow, resume, way};
 pub use follower::{Follower, Kept};
 pub use guard::{Guard, guard, guard_changes};
 pub use hooks::{Draft, Hooked, has_hooks, reporting_hooks, run_hooks};
+pub use join::{Joined, join};
 pub use land::{Named, advance, contains, named, pin_merge, unpin_merge};
 pub use rebase::{Rebased, rebase};
 pub use tree::{TreeId, TreeMerge, merge_trees, tree_of};
