@@ -55,6 +55,8 @@ mod merge;
 #[cfg(test)]
 mod merge_crash;
 #[cfg(test)]
+mod merge_guard;
+#[cfg(test)]
 mod meta;
 #[cfg(test)]
 mod model_server;

@@ -517,11 +517,11 @@ fn without_an_identity_nothing_is_committed_in_anyones_name() {
         sandbox.unset_env(format!("GIT_{who}_EMAIL"));
     }
     scene.repo.git(&["config", "user.useConfigOnly", "true"]);
-    let call = scene.repo.worktree(&["merge", "T-1", "--json"]).run();
+    let call = scene.repo.merges(&["T-1", "--accept-changes"]);
     call.refused(6, &["git does not know who you are"]);
     assert!(text(&call.error()["hint"]).contains("user.name"));
     // What needs no commit needs no name.
-    scene.repo.merged(&["T-1", "--strategy=ff"]);
+    scene.repo.merged(&["T-1", "--strategy=ff", "--accept-changes"]);
 }
 
 #[test]

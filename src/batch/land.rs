@@ -9,7 +9,7 @@ use crate::dispatch::{Context, Environment};
 use crate::git::tip_of;
 use crate::id::Lane;
 use crate::merge::{
-    Conflict, MergeError, MergeRequest, MergeStrategy, Merged, Place, Progress, Verify, merge,
+    Conflict, IfChanged, MergeError, MergeRequest, MergeStrategy, Merged, Place, Progress, Verify, merge,
 };
 use crate::process::identity::Machine;
 
@@ -67,6 +67,7 @@ impl Lander for BaseLander {
             into: None,
             strategy: self.strategy,
             verify: self.verify.clone(),
+            changes: IfChanged::Refuse,
             title: title.map(str::to_owned),
         };
         let kept = Kept { notes: RefCell::default(), called_off };

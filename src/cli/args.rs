@@ -268,6 +268,9 @@ pub struct MergeArgs {
     /// End the check after this long: 30m, 1h, none
     #[arg(long, value_name = "TIME")]
     pub verify_timeout: Option<Limit<Duration>>,
+    /// Merge although git's settings or hooks were changed since the agent was launched
+    #[arg(long)]
+    pub accept_changes: bool,
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,

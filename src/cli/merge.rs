@@ -11,7 +11,9 @@ use super::render::{Form, Out, Tone};
 use super::surroundings::Surroundings;
 use crate::config::{Layer, Settings};
 use crate::git::{Blocked, WhyBlocked};
-use crate::merge::{Conflict, MergeError, MergeRequest, Merged, Planned, Progress, Verify, dry_run, merge};
+use crate::merge::{
+    Conflict, IfChanged, MergeError, MergeRequest, Merged, Planned, Progress, Verify, dry_run, merge,
+};
 use crate::session::lane::LaneRecord;
 use crate::ticket::TicketFolder;
 
@@ -43,6 +45,7 @@ pub fn run(global: &Global, args: &MergeArgs, out: &Out) -> CliResult {
         title: title(&here, &record),
         lane: record.lane,
         into: args.into.clone(),
+        changes: if args.accept_changes { IfChanged::Accept } else { IfChanged::Refuse },
         strategy: settings.merge_strategy,
         verify: verify_of(&settings),
     };
@@ -127,6 +130,12 @@ fn failed(error: MergeError, out: &Out) -> CliResult {
             "status": "verify_failed", "lane": lane, "command": command, "how": how,
             "log": log.to_string_lossy(),
         }),
+        MergeError::ConfigChanged { lane, what } => {
+            json!({ "status": "config_changed", "lane": lane, "changed": what })
+        }
+        MergeError::HookRefused { lane, hook, said } => {
+            json!({ "status": "hook_refused", "lane": lane, "hook": hook, "said": said })
+        }
         _ => Value::Null,
     };
     if out.form() == Form::Json && !detail.is_null() {

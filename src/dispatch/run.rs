@@ -13,7 +13,7 @@ use super::prepare::{Ready, bring_ticket, lane_record, make_ready, pin_earlier_w
 use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::LockState;
 use crate::failpoint;
-use crate::git::{LOCAL_ENV_VARS, Located, held_by_session, unlock_for};
+use crate::git::{LOCAL_ENV_VARS, Located, guard, held_by_session, unlock_for};
 use crate::id::SessionId;
 use crate::launch::Probe;
 use crate::launch::local::{self, Launched, SupervisorEnvironment, origin, probe};
@@ -194,7 +194,21 @@ impl Session<'_> {
             limits: self.request.limits.clone(),
             view,
             not_work: not_work.iter().map(text).collect::<Result<_, _>>()?,
+            guard: Some(self.guard()?),
         })
+    }
+
+    /// What a merge compares git's settings and hooks with. Work that is not merged yet keeps what was hashed when it
+    /// was begun: a later session does not make an earlier one's changes good.
+    fn guard(&self) -> Result<BTreeMap<String, String>, DispatchError> {
+        let unmerged = self.plan.record.as_ref().filter(|record| record.merged().is_none());
+        if let Some(session) = unmerged.and_then(|record| record.current_session)
+            && let Ok(Some(LaunchSpec { guard: Some(guard), .. })) =
+                LaunchSpec::read(&self.context.store.session_dir(session))
+        {
+            return Ok(guard);
+        }
+        Ok(guard(&self.context.repo)?)
     }
 
     /// Ends the session as one that was never launched, and lets its worktree go.

@@ -17,6 +17,7 @@ use super::GitError;
 use super::program::Call;
 
 const ATTRIBUTES_FILE: &str = "core.attributesfile";
+const HOOKS_PATH: &str = "core.hookspath";
 
 /// Settings as git sees them.
 pub(super) enum Settings {
@@ -44,22 +45,34 @@ impl Settings {
         Ok(Self::Read(config))
     }
 
-    /// What git lists, asked by calls of its own.
+    /// What git lists, asked by calls of its own, whose own settings do not count.
     pub(super) fn listed<'a>(call: impl Fn() -> Call<'a>) -> Result<Self, GitError> {
         let mut settings: Vec<(String, String)> = Vec::new();
-        call().args(["config", "--list", "-z"]).for_each_record(&mut |record| {
+        let mut scope: Option<Vec<u8>> = None;
+        // Where it was said, and then what, as a record of its own.
+        call().args(["config", "--list", "--show-scope", "-z"]).for_each_record(&mut |record| {
+            let Some(scope) = scope.take() else {
+                scope = Some(record.to_owned());
+                return;
+            };
             let text = String::from_utf8_lossy(record);
             // A key without `=` is a switch that is on.
             let (key, value) = text.split_once('\n').unwrap_or((&text, "true"));
-            settings.push((key.to_owned(), value.to_owned()));
+            if scope != b"command" {
+                settings.push((key.to_owned(), value.to_owned()));
+            }
         })?;
         // Of paths, git alone knows what `~` stands for.
-        if settings.iter().any(|(key, _)| key == ATTRIBUTES_FILE) {
-            let call = call().args(["config", "--type=path", "-z", "--get", ATTRIBUTES_FILE]);
-            call.for_each_record(&mut |record| {
-                let path = String::from_utf8_lossy(record).into_owned();
-                settings.push((ATTRIBUTES_FILE.to_owned(), path));
-            })?;
+        for key in [ATTRIBUTES_FILE, HOOKS_PATH] {
+            let Some((_, value)) = settings.iter().rev().find(|(other, _)| other == key).cloned() else {
+                continue;
+            };
+            let call = call().setting("ralph.path", value);
+            call.args(["config", "--type=path", "-z", "--get", "ralph.path"]).for_each_record(
+                &mut |record| {
+                    settings.push((key.to_owned(), String::from_utf8_lossy(record).into_owned()));
+                },
+            )?;
         }
         Ok(Self::Listed(settings))
     }
@@ -90,6 +103,14 @@ impl Settings {
         }
     }
 
+    /// The folder of the user's hooks, where one is named.
+    pub(super) fn hooks_path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Read(config) => config.get_path(HOOKS_PATH).ok(),
+            Self::Listed(_) => self.text(HOOKS_PATH).map(PathBuf::from),
+        }
+    }
+
     /// All keys that match `glob`, in which one `*` stands for anything, in lower case but for the middle part, with
     /// their values; a later value of the same key comes later.
     pub(super) fn matching(&self, glob: &str) -> Result<Vec<(String, String)>, GitError> {
@@ -102,8 +123,9 @@ impl Settings {
             }
         };
         let mut found = Vec::new();
-        let entries =
-            config.entries(Some(glob)).map_err(|e| GitError::libgit2("read the settings", glob, e))?;
+        let entries = config
+            .entries((glob != "*").then_some(glob))
+            .map_err(|e| GitError::libgit2("read the settings", glob, e))?;
         entries
             .for_each(|entry| {
                 let key = String::from_utf8_lossy(entry.name_bytes()).into_owned();

@@ -105,6 +105,24 @@ pub enum MergeError {
         /// The worktree, and what is in the way there.
         blocked: Blocked,
     },
+    /// git's settings, hooks or attributes are not what they were when the agent was launched.
+    #[error("{lane} was not merged, because since its agent was launched {}: the agent did that, or you did", listed(what.iter().cloned()))]
+    ConfigChanged {
+        /// The lane.
+        lane: Lane,
+        /// What was changed, one phrase each.
+        what: Vec<String>,
+    },
+    /// One of the user's hooks refused the commit.
+    #[error("the hook {hook} refused the merge of {lane}: {said}")]
+    HookRefused {
+        /// The lane.
+        lane: Lane,
+        /// The hook.
+        hook: &'static str,
+        /// What it said.
+        said: String,
+    },
     /// The check was not passed.
     #[error("the merge of {lane} was not passed by {command:?}: {how}; what it said is in {}", log.display())]
     VerifyFailed {
@@ -229,6 +247,8 @@ impl MergeError {
             | Self::NotFastForward { .. }
             | Self::Conflict(_)
             | Self::InTheWay { .. }
+            | Self::ConfigChanged { .. }
+            | Self::HookRefused { .. }
             | Self::VerifyFailed { .. }
             | Self::TargetKeptMoving { .. }
             | Self::Cancelled { .. } => ErrorClass::Refused,
@@ -288,6 +308,12 @@ impl MergeError {
                 }
                 WhyBlocked::Refused(_) => "see `git status` there".to_owned(),
             },
+            Self::ConfigChanged { lane, .. } => format!(
+                "look at them; if they are as you want them: `ralph worktree merge {lane} --accept-changes`"
+            ),
+            Self::HookRefused { .. } => {
+                "put right what it found, and merge again; nothing has moved".to_owned()
+            }
             Self::VerifyFailed { lane, .. } => format!(
                 "put it right in the lane, `ralph worktree dispatch {lane}`, and merge again; nothing has moved"
             ),

@@ -1,7 +1,7 @@
 //! Carrying a merge out: the lane is taken, its turn awaited, the result made and landed, again where the target
 //! moved meanwhile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,15 +15,17 @@ use super::plan::{Plan, decide};
 use super::queue::{self, Entry, LaneMerge, Turn, wait_for_turn};
 use super::settle::{Settled, settle_in_turn};
 use super::status_line::reconcile;
-use super::verify::{Checked, verify};
-use super::{MergeRequest, MergeStrategy, Place, Progress};
+use super::verify::{Checked, MARK_VARIABLE, close, open, verify};
+use super::{IfChanged, MergeRequest, MergeStrategy, Place, Progress};
 use crate::failpoint;
 use crate::git::{
-    CommitId, Follower, NewCommit, Rebased, TreeMerge, Way, commit_tree, contains, merge_trees, rebase,
-    refuse_without_identity, signing, squashed_commits, tip_of, tree_of, way,
+    CommitId, Draft, Follower, GitError, Hooked, NewCommit, Rebased, Repo, Signing, TreeId, TreeMerge, Way,
+    commit_tree, contains, guard, guard_changes, has_hooks, merge_trees, rebase, refuse_without_identity,
+    reporting_hooks, run_hooks, signing, squashed_commits, tip_of, tree_of, way,
 };
 use crate::id::{BranchName, Lane, TicketId};
 use crate::session::lane::{LaneRecord, MergedRecord};
+use crate::session::launch::LaunchSpec;
 use crate::session::store::LaneLock;
 
 /// So often a merge is made before a target that keeps moving is given up on.
@@ -132,7 +134,12 @@ pub fn dry_run(
     let folder = tempfile::tempdir_in(place.store.root())
         .map_err(|e| crate::durable::FileError::io("create a folder in", place.store.root(), e))?;
     let work = Work { place, request, progress, record: &record, claim: &claim, plan: &plan };
-    let commit = work.make(folder.path(), &plan.before)?;
+    work.guard()?;
+    // Without hooks and signing: both may ask for something, or do it.
+    let commit = match work.make(folder.path(), &plan.before)? {
+        Made::There(commit) => commit,
+        Made::New(new) => new.commit(place.repo, Signing::None)?,
+    };
     let trees = work.way(&plan.before, &commit)?;
     Ok(Planned {
         ticket_id: plan.lane.ticket().clone(),
@@ -147,6 +154,29 @@ pub fn dry_run(
     })
 }
 
+/// What was made of a lane's work.
+enum Made<'a> {
+    /// A commit that is there.
+    There(CommitId),
+    /// One that is to be committed.
+    New(New<'a>),
+}
+
+/// A commit that is to be made.
+struct New<'a> {
+    tree: TreeId,
+    onto: &'a CommitId,
+    merged: Option<&'a CommitId>,
+    message: String,
+}
+
+impl New<'_> {
+    fn commit(&self, repo: &Repo, signing: Signing) -> Result<CommitId, GitError> {
+        let parents: Vec<&CommitId> = std::iter::once(self.onto).chain(self.merged).collect();
+        commit_tree(repo, &NewCommit { tree: &self.tree, parents: &parents, message: &self.message, signing })
+    }
+}
+
 struct Work<'a> {
     place: &'a Place<'a>,
     request: &'a MergeRequest,
@@ -157,21 +187,22 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn until_landed(&self, _turn: &Turn, entry: &mut Entry) -> Result<Merged, MergeError> {
+    fn until_landed(&self, turn: &Turn, entry: &mut Entry) -> Result<Merged, MergeError> {
         let Self { place, plan, .. } = *self;
         let mut from = plan.before.clone();
         for _ in 0..TRIES {
             self.go_on()?;
-            let to = self.make(&queue::scratch(place.store, entry.id), &from)?;
+            self.guard()?;
+            let made = self.make(&queue::scratch(place.store, entry.id), &from)?;
+            let to = self.commit(turn, entry, made)?;
             keep(place, entry, &to, &[&from, &plan.tip])?;
             failpoint::hit("merge.made");
             self.go_on()?;
             if let Some(check) = &self.request.verify {
                 // What cannot land need not be checked.
                 self.way(&from, &to)?;
-                let held = self.claim.lock();
-                let checked = Checked { lane: &plan.lane, target: &plan.target, commit: &to, held };
-                verify(place, entry, check, checked, self.progress)?;
+                let checked = Checked { lane: &plan.lane, target: &plan.target, commit: &to };
+                verify(place, turn, entry, check, checked, self.progress)?;
             }
             failpoint::hit("merge.verified");
             let lane = LaneMerge {
@@ -186,7 +217,7 @@ impl Work<'_> {
             };
             let log = format!("merge {}: by ralph ({})", plan.branch, self.request.strategy.word());
             let load = Load { target: &plan.target, from: &from, to: &to, log: &log, lane: Some(lane) };
-            match land(place, entry, load, Some(self.claim))? {
+            match land(place, turn, entry, load, Some(self.claim))? {
                 Landed::Done { trees, notes } => return Ok(self.merged(from, to, trees, notes)),
                 Landed::Moved => {}
             }
@@ -199,8 +230,8 @@ impl Work<'_> {
         Err(MergeError::TargetKeptMoving { target: plan.target.clone(), tries: TRIES })
     }
 
-    /// The commit that the target is to be moved to. Nothing leads to it yet.
-    fn make(&self, scratch: &std::path::Path, from: &CommitId) -> Result<CommitId, MergeError> {
+    /// What the target is to be moved to. Nothing leads to it yet.
+    fn make<'s>(&'s self, scratch: &Path, from: &'s CommitId) -> Result<Made<'s>, MergeError> {
         let (repo, tip) = (self.place.repo, &self.plan.tip);
         match self.request.strategy {
             MergeStrategy::Ff => {
@@ -208,13 +239,13 @@ impl Work<'_> {
                     let (branch, target) = (self.plan.branch.clone(), self.plan.target.clone());
                     return Err(MergeError::NotFastForward { branch, target });
                 }
-                Ok(tip.clone())
+                Ok(Made::There(tip.clone()))
             }
             MergeStrategy::Rebase => {
                 refuse_without_identity(repo)?;
                 match rebase(repo, scratch, from, tip)? {
                     Rebased::Clean(commit) if commit == *from => Err(self.nothing()),
-                    Rebased::Clean(commit) => Ok(commit),
+                    Rebased::Clean(commit) => Ok(Made::There(commit)),
                     Rebased::Conflict { commit, files } => Err(self.conflict(from, files, commit)),
                 }
             }
@@ -224,16 +255,64 @@ impl Work<'_> {
                     TreeMerge::Clean(tree) => tree,
                     TreeMerge::Conflict(files) => return Err(self.conflict(from, files, None)),
                 };
-                let both = [from, tip];
-                let parents = match self.request.strategy {
-                    MergeStrategy::Squash if tree == tree_of(repo, from)? => return Err(self.nothing()),
-                    MergeStrategy::Squash => &both[..1],
-                    _ => &both[..],
-                };
+                let squash = self.request.strategy == MergeStrategy::Squash;
+                if squash && tree == tree_of(repo, from)? {
+                    return Err(self.nothing());
+                }
                 let message = self.message(from)?;
-                let new = NewCommit { tree: &tree, parents, message: &message, signing: signing(repo)? };
-                Ok(commit_tree(repo, &new)?)
+                Ok(Made::New(New { tree, onto: from, merged: (!squash).then_some(tip), message }))
             }
+        }
+    }
+
+    /// The commit, as the user's hooks let it pass and signed as the user has them signed.
+    fn commit(&self, turn: &Turn, entry: &mut Entry, made: Made<'_>) -> Result<CommitId, MergeError> {
+        let repo = self.place.repo;
+        let mut new = match made {
+            Made::There(commit) => return Ok(commit),
+            Made::New(new) => new,
+        };
+        let reporting = reporting_hooks(repo)?;
+        if !reporting.is_empty() {
+            self.progress
+                .note(&format!("{} are not run: no one's checkout was merged in", reporting.join(" and ")));
+        }
+        if has_hooks(repo, new.merged.is_some())? {
+            // Only to check its files out.
+            let draft = new.commit(repo, Signing::None)?;
+            keep(self.place, entry, &draft, &[new.onto, &self.plan.tip])?;
+            let workshop = open(self.place, turn, entry, &draft, &self.plan.lane)?;
+            let variables = [(MARK_VARIABLE, entry.id.to_string())];
+            let asked = Draft { onto: new.onto, merged: new.merged, message: &new.message };
+            let hooked = run_hooks(repo, &workshop.admin(repo)?, workshop.path(), &asked, &variables);
+            close(self.place, entry)?;
+            match hooked? {
+                Hooked::Passed { tree, message } => (new.tree, new.message) = (tree, message),
+                Hooked::Refused { hook, said } => {
+                    return Err(MergeError::HookRefused { lane: self.plan.lane.clone(), hook, said });
+                }
+            }
+        }
+        Ok(new.commit(repo, signing(repo)?)?)
+    }
+
+    /// Refuses what an agent may have set up for its own merge.
+    fn guard(&self) -> Result<(), MergeError> {
+        if self.request.changes == IfChanged::Accept {
+            return Ok(());
+        }
+        let Some(session) = self.record.current_session else { return Ok(()) };
+        let what = match LaunchSpec::read(&self.place.store.session_dir(session)) {
+            Ok(Some(LaunchSpec { guard: Some(before), .. })) => {
+                guard_changes(&before, &guard(self.place.repo)?)
+            }
+            // Never launched, or launched by a ralph that did not look.
+            Ok(_) => Vec::new(),
+            Err(error) => vec![format!("what they were cannot be told any more ({error})")],
+        };
+        match what.is_empty() {
+            true => Ok(()),
+            false => Err(MergeError::ConfigChanged { lane: self.plan.lane.clone(), what }),
         }
     }
 

@@ -2,7 +2,7 @@
 //! the worktrees.
 
 use super::error::MergeError;
-use super::queue::{self, Entry, Landing, LaneMerge, Stage};
+use super::queue::{self, Entry, Landing, LaneMerge, Stage, Turn};
 use super::status_line::reconcile;
 use super::verify::close;
 use super::{Place, REPO_PATIENCE};
@@ -53,6 +53,7 @@ pub(super) fn keep(
 /// Lands it. The lane is that of `claim`.
 pub(super) fn land(
     place: &Place<'_>,
+    turn: &Turn,
     entry: &mut Entry,
     load: Load<'_>,
     claim: Option<&LaneLock>,
@@ -85,7 +86,7 @@ pub(super) fn land(
     let mut notes = Vec::new();
     let mut followed = Vec::new();
     for tree in &landing.trees {
-        match follow(repo, tree, from, to) {
+        match follow(repo, tree, from, to, turn.lock()) {
             Ok(()) => followed.push(tree.clone()),
             Err(error) if followed.is_empty() && take_back(place, entry, &landing)? => {
                 let why = WhyBlocked::Refused(error.to_string());

@@ -8,6 +8,7 @@
 //! Locks are taken in the order lane, merge, repository. The lane's and the queue's are held from the look to the
 //! end, the repository's for moments only: a check that takes an hour holds up no dispatch.
 
+mod commit_file;
 mod conflict;
 mod error;
 mod execute;
@@ -30,6 +31,7 @@ use crate::process::identity::Machine;
 use crate::session::store::Store;
 
 pub use crate::config::MergeStrategy;
+pub use commit_file::{Edited, FileEdit, commit_file};
 pub use conflict::{Conflicted, OtherSide};
 pub use error::{Conflict, MergeError, WhyNoTarget};
 pub use execute::{Merged, Planned, dry_run, merge};
@@ -60,8 +62,19 @@ pub struct MergeRequest {
     pub strategy: MergeStrategy,
     /// What the result has to pass before it lands.
     pub verify: Option<Verify>,
+    /// What to do if git's settings or hooks were changed since the lane's agent was launched.
+    pub changes: IfChanged,
     /// The ticket's title, for the commit's message.
     pub title: Option<String>,
+}
+
+/// What to do about changed settings and hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfChanged {
+    /// Refuse, and say what was changed.
+    Refuse,
+    /// Go by them as they are.
+    Accept,
 }
 
 /// Hears what a merge has to say while it goes on, and may end it.

@@ -116,7 +116,14 @@ impl std::fmt::Display for MergeId {
 #[derive(Debug)]
 #[must_use = "the next one's turn comes when this is dropped"]
 pub(super) struct Turn {
-    _lock: HeldLock,
+    lock: HeldLock,
+}
+
+impl Turn {
+    /// The lock, for a git that writes into a worktree: it holds it too until it has ended.
+    pub(super) fn lock(&self) -> &HeldLock {
+        &self.lock
+    }
 }
 
 /// Waits for the turn of `what`, and says whom it waits for.
@@ -159,7 +166,7 @@ fn signed(lock: HeldLock, path: &Path, what: &str) -> Result<Turn, MergeError> {
     let text = format!("{what} (process {})\n", std::process::id());
     let write = |file: &fs::File| file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0));
     write(lock.file()).map_err(|e| FileError::io("write", path, e))?;
-    Ok(Turn { _lock: lock })
+    Ok(Turn { lock })
 }
 
 /// Begins a merge: its entry is on record, and its folder is there.

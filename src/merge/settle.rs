@@ -33,7 +33,7 @@ pub fn settle(place: &Place<'_>) -> Result<Vec<Settled>, MergeError> {
 /// The same for who has the turn, and perhaps a lane.
 pub(super) fn settle_in_turn(
     place: &Place<'_>,
-    _turn: &Turn,
+    turn: &Turn,
     claim: Option<&LaneLock>,
 ) -> Result<Vec<Settled>, MergeError> {
     let mut settled = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn settle_in_turn(
             }
         };
         let what = entry.what.clone();
-        settled.push(match settle_one(place, &mut entry, claim) {
+        settled.push(match settle_one(place, turn, &mut entry, claim) {
             Ok(Some(settled)) => settled,
             // Its lane is someone's, who is about to merge or to work: the next one will do.
             Ok(None) => continue,
@@ -59,6 +59,7 @@ pub(super) fn settle_in_turn(
 
 fn settle_one(
     place: &Place<'_>,
+    turn: &Turn,
     entry: &mut Entry,
     claim: Option<&LaneLock>,
 ) -> Result<Option<Settled>, MergeError> {
@@ -74,7 +75,7 @@ fn settle_one(
                 _ => None,
             };
             for tree in &landing.trees {
-                resume(place.repo, tree, &landing.target, &landing.from, &landing.to)?;
+                resume(place.repo, tree, &landing.target, &landing.from, &landing.to, turn.lock())?;
             }
             finish(place, entry, &landing, held.as_ref().or(claim))?;
             Ok(Some(Settled::Finished(entry.what.clone())))

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::MergeError;
-use super::queue::{self, Entry, MergeId};
+use super::queue::{self, Entry, MergeId, Turn};
 use super::{Place, Progress, REPO_PATIENCE};
-use crate::durable::{FileError, HeldLock};
+use crate::durable::FileError;
 use crate::failpoint;
 use crate::git::{CommitId, LOCAL_ENV_VARS, Workshop};
 use crate::id::{BranchName, Lane};
@@ -20,7 +20,7 @@ use crate::process::descendants::Mark;
 use crate::process::identity::this_process;
 
 /// The variable that everything a check starts bears in its environment.
-const MARK_VARIABLE: &str = "RALPH_MERGE_ID";
+pub(super) const MARK_VARIABLE: &str = "RALPH_MERGE_ID";
 
 /// The variable that everything a session starts bears: a check is no part of one.
 const SESSION_VARIABLE: &str = "RALPH_SESSION_ID";
@@ -46,20 +46,19 @@ pub(super) struct Checked<'a> {
     pub(super) lane: &'a Lane,
     pub(super) target: &'a BranchName,
     pub(super) commit: &'a CommitId,
-    /// The lane's lock: a git that writes the files must not outlive it.
-    pub(super) held: &'a HeldLock,
 }
 
 /// Checks a result. Green is `Ok`, and leaves nothing behind; red leaves the log.
 pub(super) fn verify(
     place: &Place<'_>,
+    turn: &Turn,
     entry: &mut Entry,
     verify: &Verify,
     checked: Checked<'_>,
     progress: &dyn Progress,
 ) -> Result<(), MergeError> {
     let log = log_file(place, entry.id);
-    let workshop = open(place, entry, checked)?;
+    let workshop = open(place, turn, entry, checked.commit, checked.lane)?;
     failpoint::hit("verify.open");
     progress.note(&format!("{}: verifying: {}", checked.lane, verify.command));
     let id = entry.id.to_string();
@@ -111,7 +110,13 @@ pub(super) fn verify(
 }
 
 /// Opens the merge's workshop on a commit, on record first.
-fn open(place: &Place<'_>, entry: &mut Entry, checked: Checked<'_>) -> Result<Workshop, MergeError> {
+pub(super) fn open(
+    place: &Place<'_>,
+    turn: &Turn,
+    entry: &mut Entry,
+    commit: &CommitId,
+    lane: &Lane,
+) -> Result<Workshop, MergeError> {
     let path = place.root.join(FOLDER).join(format!("merge-{}", entry.id));
     entry.workshop = Some(queue::OpenWorkshop {
         path: path.clone(),
@@ -121,11 +126,10 @@ fn open(place: &Place<'_>, entry: &mut Entry, checked: Checked<'_>) -> Result<Wo
     queue::write(place.store, entry)?;
     let workshop = Workshop::at(path);
     let lock = place.repo.lock(REPO_PATIENCE)?;
-    let created =
-        workshop.register(place.repo, &lock, checked.commit, &format!("ralph merges {}", checked.lane))?;
+    let created = workshop.register(place.repo, &lock, commit, &format!("ralph merges {lane}"))?;
     drop(lock);
     failpoint::hit("verify.registered");
-    workshop.fill(place.repo, &created, checked.held)?;
+    workshop.fill(place.repo, &created, turn.lock())?;
     Ok(workshop)
 }
 

@@ -3,6 +3,8 @@
 //! Arguments that look like secrets are `***` here as everywhere; their values travel in the supervisor's environment
 //! (`RALPH_ARG_<position>`) and nowhere else.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Limits;
@@ -54,6 +56,10 @@ pub struct LaunchSpec {
     pub view: ViewMode,
     /// Paths below the worktree that ralph put there: they are no work of the agent's.
     pub not_work: Vec<String>,
+    /// Hashes of git's settings, hooks and attributes, by what they are of, when the lane's first session that is not
+    /// merged was launched; none where an older ralph launched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<BTreeMap<String, String>>,
 }
 
 /// Where an agent's own account of a session is found.

@@ -2,7 +2,7 @@
 
 use super::tree::{TreeId, durable};
 use crate::git::program::{Call, Place};
-use crate::git::{CommitId, GitError, Repo};
+use crate::git::{CommitId, GitError, GitProgram, Repo};
 
 /// A commit to be made.
 #[derive(Debug, Clone)]
@@ -34,7 +34,16 @@ pub fn signing(repo: &Repo) -> Result<Signing, GitError> {
 
 /// Makes the commit. Nothing leads to it yet.
 pub fn commit_tree(repo: &Repo, new: &NewCommit<'_>) -> Result<CommitId, GitError> {
-    let mut call = durable(Call::write(repo.program(), Place::GitDir(repo.common_dir()))).arg("commit-tree");
+    commit_tree_by(repo.program(), repo, new)
+}
+
+/// The same by this git, whose environment may say when it is.
+pub(super) fn commit_tree_by(
+    program: &GitProgram,
+    repo: &Repo,
+    new: &NewCommit<'_>,
+) -> Result<CommitId, GitError> {
+    let mut call = durable(Call::write(program, Place::GitDir(repo.common_dir()))).arg("commit-tree");
     for parent in new.parents {
         call = call.args(["-p", parent.as_str()]);
     }

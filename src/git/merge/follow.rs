@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::follower::{Follower, Kept};
 use super::touched::{self, Dirty, Side, Touch, touched, write};
-use crate::durable;
+use crate::durable::{self, HeldLock};
 use crate::failpoint;
 use crate::git::hold::is_ours;
 use crate::git::program::{Call, Place};
@@ -190,7 +190,7 @@ fn look(
     // git's own word on it, where it can be asked for it.
     if tree.kept.is_empty() {
         refresh(repo, tree)?;
-        if let Err(error) = read_tree(repo, tree, old, new, &["-n"])?.into_stdout() {
+        if let Err(error) = read_tree(repo, tree, old, new, &["-n"], None)?.into_stdout() {
             return Ok(Some(WhyBlocked::Refused(said(error)?)));
         }
     }
@@ -222,7 +222,15 @@ fn text_of(path: &Path) -> Option<String> {
 }
 
 /// Takes a worktree from the old commit to the new one. The branch has moved already.
-pub fn follow(repo: &Repo, tree: &Follower, old: &CommitId, new: &CommitId) -> Result<(), GitError> {
+///
+/// git holds `held` too until it has ended: whoever has it next finds no git of ours at work.
+pub fn follow(
+    repo: &Repo,
+    tree: &Follower,
+    old: &CommitId,
+    new: &CommitId,
+    held: &HeldLock,
+) -> Result<(), GitError> {
     give_way(repo, tree)?;
     failpoint::hit("follow.ready");
     wait_for_index(tree)?;
@@ -238,7 +246,7 @@ pub fn follow(repo: &Repo, tree: &Follower, old: &CommitId, new: &CommitId) -> R
             what: format!("{path:?} is there, which the merge brings too"),
         });
     }
-    read_tree(repo, tree, old, new, &[])?.into_stdout()?;
+    read_tree(repo, tree, old, new, &[], Some(held))?.into_stdout()?;
     failpoint::hit("follow.read");
     give_back(repo, tree, &touched)
 }
@@ -252,6 +260,7 @@ pub fn resume(
     branch: &BranchName,
     old: &CommitId,
     new: &CommitId,
+    held: &HeldLock,
 ) -> Result<(), GitError> {
     let here =
         matches!(registry::head_of(&tree.admin), Ok(Some(Head::Branch(name))) if name == branch.as_str());
@@ -266,10 +275,20 @@ pub fn resume(
     let as_head = answer.code() == Some(0);
     answer.into_stdout_of(&[0, 1])?;
     // git writes the index last: whatever differs from it was put there since.
-    if as_head { give_back(repo, tree, &touched(repo, old, new)?) } else { take_up(repo, tree, old, new) }
+    if as_head {
+        give_back(repo, tree, &touched(repo, old, new)?)
+    } else {
+        take_up(repo, tree, old, new, held)
+    }
 }
 
-fn take_up(repo: &Repo, tree: &Follower, old: &CommitId, new: &CommitId) -> Result<(), GitError> {
+fn take_up(
+    repo: &Repo,
+    tree: &Follower,
+    old: &CommitId,
+    new: &CommitId,
+    held: &HeldLock,
+) -> Result<(), GitError> {
     let touched = touched(repo, old, new)?;
     let staged = staged(repo, tree)?;
     let mut put_back = Vec::new();
@@ -297,7 +316,7 @@ fn take_up(repo: &Repo, tree: &Follower, old: &CommitId, new: &CommitId) -> Resu
         }
     }
     check_out(repo, tree, &put_back)?;
-    follow(repo, tree, old, new)
+    follow(repo, tree, old, new, held)
 }
 
 /// Whether the file holds a part of what the merge brings, from its beginning on, or all of it.
@@ -382,9 +401,13 @@ fn read_tree(
     old: &CommitId,
     new: &CommitId,
     how: &[&str],
+    held: Option<&HeldLock>,
 ) -> Result<crate::git::program::Answer, GitError> {
-    write(repo, tree)
-        .args(["read-tree", "-m", "-u", "--no-recurse-submodules"])
+    let mut call = write(repo, tree);
+    if let Some(held) = held {
+        call = call.holding(held);
+    }
+    call.args(["read-tree", "-m", "-u", "--no-recurse-submodules"])
         .args(how)
         .args([old.as_str(), new.as_str()])
         .run()

@@ -2,8 +2,8 @@
 //! worktrees that have a moved branch checked out brought along.
 //!
 //! What a merge comes to is git's own answer, in every part: `git merge-tree`, `git rebase`, `git commit-tree`,
-//! `git read-tree` and `git update-ref` do the work, with the user's settings, merge drivers and attributes.
-//! No hook runs.
+//! `git read-tree` and `git update-ref` do the work, with the user's settings, merge drivers and attributes. Hooks do
+//! not run by themselves; see `hooks`.
 //!
 //! Limits: a submodule that both sides moved is a conflict, since only its own checkout could tell more. Unfinished
 //! merges of other tools are none of ours.
@@ -11,8 +11,12 @@
 mod attributes;
 mod changed;
 mod commit;
+mod edit;
 mod follow;
 mod follower;
+mod guard;
+mod hooks;
+mod join;
 mod land;
 mod rebase;
 mod touched;
@@ -21,8 +25,12 @@ mod workshop;
 
 pub use changed::{Change, last_change, touched_files};
 pub use commit::{NewCommit, Signing, commit_tree, refuse_without_identity, signing, squashed_commits};
+pub use edit::{TrackedFile, edited_tree, tracked_file};
 pub use follow::{Blocked, Reconcile, Versions, Way, WhyBlocked, follow, resume, way};
 pub use follower::{Follower, Kept};
+pub use guard::{Guard, guard, guard_changes};
+pub use hooks::{Draft, Hooked, has_hooks, reporting_hooks, run_hooks};
+pub use join::{Joined, join};
 pub use land::{Named, advance, contains, named, pin_merge, unpin_merge};
 pub use rebase::{Rebased, rebase};
 pub use tree::{TreeId, TreeMerge, merge_trees, tree_of};

@@ -35,7 +35,8 @@ impl Workshop {
         name.ok_or_else(|| GitError::NotUtf8 { path: self.path.clone() })
     }
 
-    fn admin(&self, repo: &Repo) -> Result<PathBuf, GitError> {
+    /// Its git directory.
+    pub fn admin(&self, repo: &Repo) -> Result<PathBuf, GitError> {
         Ok(registry::folder(repo.common_dir()).join(self.name()?))
     }
 
@@ -50,7 +51,7 @@ impl Workshop {
         create_detached(repo, lock, &self.path, self.name()?, commit, reason)
     }
 
-    /// Writes its files; a git program that does holds `held` until it has ended.
+    /// Writes its files. A git that writes them holds `held` too, until it has ended.
     pub fn fill(&self, repo: &Repo, created: &Created, held: &HeldLock) -> Result<(), GitError> {
         write_files(repo, created, held).map(drop)
     }

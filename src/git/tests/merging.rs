@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::fixture::Fixture;
-use crate::git::{CommitId, GitError, Rebased, TreeMerge, merge_trees, rebase};
+use crate::git::{CommitId, GitError, Joined, Rebased, TreeMerge, join, merge_trees, rebase, touched_files};
 
 /// What a merge or a rebase came to: the trees of the commits, or the files in conflict.
 #[derive(Debug, PartialEq, Eq)]
@@ -312,6 +312,58 @@ fn a_driver_out_of_the_worktree_is_refused_where_it_is_used() {
     assert!(merge().is_ok());
     fixture.write("repo/.git/info/attributes", "*.rs merge=tool\n");
     assert!(matches!(merge(), Err(GitError::RelativeDriver { .. })));
+}
+
+#[test]
+fn several_tips_are_joined_without_a_working_tree_and_always_to_the_same_commit() {
+    let fixture = Fixture::new();
+    fixture.write("repo/f", lines(30));
+    fixture.commit_all("repo", "base");
+    for (branch, line) in [("a", 3), ("b", 12), ("c", 25), ("d", 12)] {
+        git(&fixture, &["switch", "-q", "-c", branch, "main"]);
+        fixture.write("repo/f", lines(30).replace(&format!("line {line}\n"), &format!("{branch}'s\n")));
+        fixture.commit_all("repo", branch);
+    }
+    git(&fixture, &["switch", "-q", "-c", "on-a", "a"]);
+    fixture.write("repo/g", "x");
+    fixture.commit_all("repo", "on a");
+    git(&fixture, &["switch", "-q", "main"]);
+    let tip = |name: &str| id(&fixture, name);
+    let joined = |first: &str, others: &[&str]| {
+        let others: Vec<CommitId> = others.iter().map(|name| tip(name)).collect();
+        join(&fixture.repo(), &tip(first), &others, "Join").unwrap()
+    };
+    // One is itself, and so is one that has the others.
+    assert_eq!(joined("a", &[]), Joined::Commit(tip("a")));
+    assert_eq!(joined("a", &["a", "on-a", "main"]), Joined::Commit(tip("on-a")));
+    let Joined::Commit(three) = joined("a", &["b", "c"]) else { panic!("they fit together") };
+    assert_eq!(joined("a", &["b", "c"]), Joined::Commit(three.clone()));
+    fixture.git("repo", &["worktree", "add", "-q", "--detach", "../oracle", "a"]);
+    fixture.git("oracle", &["merge", "-q", "-m", "x", "b"]);
+    fixture.git("oracle", &["merge", "-q", "-m", "x", "c"]);
+    let tree = |folder: &str, name: &str| fixture.git(folder, &["rev-parse", &format!("{name}^{{tree}}")]);
+    assert_eq!(tree("repo", three.as_str()), tree("oracle", "HEAD"));
+    assert_eq!(fixture.git("repo", &["rev-list", "--count", &format!("main..{three}")]), "5");
+    let conflict = Joined::Conflict { files: vec!["f".into()], between: (tip("b"), tip("d")) };
+    assert_eq!(joined("a", &["b", "c", "d"]), conflict);
+    assert_eq!(fixture.git("repo", &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn the_files_that_a_branch_touched_are_counted_from_where_it_left_its_base() {
+    let forked = Forked::new(
+        |f| {
+            f.write("repo/edited", "x");
+            f.write("repo/old name", lines(9));
+        },
+        |f| f.write("repo/mains", "x"),
+        |f| {
+            f.write("repo/edited", "y");
+            git(f, &["mv", "old name", "new\nname"]);
+        },
+    );
+    let touched = touched_files(&forked.0.repo(), &id(&forked.0, "main"), &id(&forked.0, "side")).unwrap();
+    assert_eq!(touched, BTreeSet::from(["edited", "new\nname", "old name"].map(PathBuf::from)));
 }
 
 /// One step of a random history.

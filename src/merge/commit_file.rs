@@ -1,0 +1,166 @@
+//! A commit with one changed file on a branch, such as a ticket that is closed: it lands as a merge does.
+
+use std::path::Path;
+
+use super::error::MergeError;
+use super::land::{Landed, Load, discard, keep, land};
+use super::queue::{self, Entry, Turn, wait_for_turn};
+use super::settle::settle_in_turn;
+use super::{Place, Progress, WhyNoTarget};
+use crate::git::{
+    CommitId, NewCommit, commit_tree, edited_tree, refuse_without_identity, signing, tip_of, tracked_file,
+};
+use crate::id::{BranchName, Lane};
+
+/// A changed file to be committed.
+#[derive(Clone, Copy)]
+pub struct FileEdit<'a> {
+    /// For whom, for messages.
+    pub lane: &'a Lane,
+    /// The branch.
+    pub target: &'a BranchName,
+    /// The file, relative to the repository's top.
+    pub path: &'a Path,
+    /// Makes the new content from what the branch has; `None`: there is nothing to change.
+    pub edit: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
+    /// What the commit says.
+    pub message: &'a str,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edited {
+    /// The branch was moved to this commit.
+    Committed(CommitId),
+    /// The file is as it should be.
+    Unchanged,
+    /// The branch has no such file.
+    NotTracked,
+}
+
+const TRIES: usize = 5;
+
+/// Commits it. A worktree that has the branch checked out follows, or is in the way, as with a merge. No hook runs.
+pub fn commit_file(
+    place: &Place<'_>,
+    edit: &FileEdit<'_>,
+    progress: &dyn Progress,
+) -> Result<Edited, MergeError> {
+    let what = format!("{} on {}", edit.path.display(), edit.target);
+    let cancelled = || MergeError::Cancelled { lane: edit.lane.clone() };
+    let turn = wait_for_turn(place.store, &what, progress)?.ok_or_else(cancelled)?;
+    settle_in_turn(place, &turn, None)?;
+    let mut entry = queue::begin(place, &turn, &what)?;
+    let edited = until_landed(place, &turn, &mut entry, edit);
+    if matches!(entry.stage, queue::Stage::Making) {
+        discard(place, &mut entry)?;
+    }
+    edited
+}
+
+fn until_landed(
+    place: &Place<'_>,
+    turn: &Turn,
+    entry: &mut Entry,
+    edit: &FileEdit<'_>,
+) -> Result<Edited, MergeError> {
+    let FileEdit { lane, target, path, message, .. } = *edit;
+    refuse_without_identity(place.repo)?;
+    for _ in 0..TRIES {
+        let Some(from) = tip_of(place.repo, target)? else {
+            let (lane, name) = (lane.clone(), target.to_string());
+            return Err(MergeError::NoTarget { lane, name, why: WhyNoTarget::Gone });
+        };
+        let Some(file) = tracked_file(place.repo, &from, path)? else { return Ok(Edited::NotTracked) };
+        let Some(content) = (edit.edit)(&file.content).filter(|content| *content != file.content) else {
+            return Ok(Edited::Unchanged);
+        };
+        let scratch = queue::scratch(place.store, entry.id);
+        let tree = edited_tree(place.repo, &scratch, &from, path, &file.holding(content))?;
+        let new = NewCommit { tree: &tree, parents: &[&from], message, signing: signing(place.repo)? };
+        let to = commit_tree(place.repo, &new)?;
+        keep(place, entry, &to, &[&from])?;
+        let log = format!("commit: {}", message.lines().next().unwrap_or_default());
+        let load = Load { target, from: &from, to: &to, log: &log, lane: None };
+        match land(place, turn, entry, load, None)? {
+            Landed::Done { .. } => return Ok(Edited::Committed(to)),
+            Landed::Moved => {}
+        }
+    }
+    Err(MergeError::TargetKeptMoving { target: target.clone(), tries: TRIES })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::tests::fixture::Fixture;
+    use crate::process::identity::Machine;
+    use crate::session::store::Store;
+
+    struct Silent;
+
+    impl Progress for Silent {
+        fn note(&self, _: &str) {}
+    }
+
+    const TICKET: &str = "repo/.tickets/T-1.md";
+
+    fn closed(text: &[u8]) -> Option<Vec<u8>> {
+        Some(String::from_utf8_lossy(text).replace("open", "closed").into_bytes())
+    }
+
+    fn close(fixture: &Fixture, target: &str, path: &str) -> Result<Edited, MergeError> {
+        let repo = fixture.repo();
+        let (store, machine) = (Store::at(repo.common_dir()), Machine::this().unwrap());
+        let root = fixture.path("repo.ralph");
+        let place = Place { repo: &repo, store: &store, machine: &machine, root: &root };
+        let (lane, target) = ("T-1".parse().unwrap(), target.parse().unwrap());
+        let edit = FileEdit {
+            lane: &lane,
+            target: &target,
+            path: path.as_ref(),
+            edit: &closed,
+            message: "Close T-1",
+        };
+        commit_file(&place, &edit, &Silent)
+    }
+
+    fn ticket(status: &str) -> String {
+        format!("---\nid: T-1\nstatus: {status}\n---\n# Title\n")
+    }
+
+    #[test]
+    fn a_ticket_is_closed_by_a_commit_and_the_checkout_follows() {
+        let fixture = Fixture::new();
+        fixture.write(TICKET, ticket("open"));
+        fixture.commit_all("repo", "ticket");
+        // What the user has staged stays staged, and an edited status gives way.
+        fixture.write("repo/README.md", "staged");
+        fixture.git("repo", &["add", "README.md"]);
+        fixture.write(TICKET, ticket("in_progress"));
+        let Edited::Committed(commit) = close(&fixture, "main", ".tickets/T-1.md").unwrap() else { panic!() };
+        assert_eq!(fixture.git("repo", &["rev-parse", "main"]), commit.as_str());
+        assert_eq!(
+            fixture.git("repo", &["show", "--format=%s", "--name-only", "main"]),
+            "Close T-1\n\n.tickets/T-1.md"
+        );
+        assert_eq!(std::fs::read_to_string(fixture.path(TICKET)).unwrap(), ticket("closed"));
+        assert_eq!(fixture.git("repo", &["status", "--porcelain"]), "M  README.md");
+        assert_eq!(close(&fixture, "main", ".tickets/T-1.md").unwrap(), Edited::Unchanged);
+        assert_eq!(close(&fixture, "main", ".tickets/T-9.md").unwrap(), Edited::NotTracked);
+        assert_eq!(close(&fixture, "main", ".tickets").unwrap(), Edited::NotTracked);
+        assert!(matches!(close(&fixture, "none", ".tickets/T-1.md"), Err(MergeError::NoTarget { .. })));
+        assert_eq!(fixture.git("repo", &["for-each-ref", "refs/ralph"]), "");
+    }
+
+    #[test]
+    fn an_edit_of_more_than_the_status_is_in_the_way() {
+        let fixture = Fixture::new();
+        fixture.write(TICKET, ticket("open"));
+        fixture.commit_all("repo", "ticket");
+        fixture.write(TICKET, ticket("open") + "A note.\n");
+        let before = fixture.git("repo", &["rev-parse", "main"]);
+        assert!(matches!(close(&fixture, "main", ".tickets/T-1.md"), Err(MergeError::InTheWay { .. })));
+        assert_eq!(fixture.git("repo", &["rev-parse", "main"]), before);
+    }
+}

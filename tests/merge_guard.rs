@@ -1,0 +1,245 @@
+//! Whose hooks, settings and filters a merge goes by (rows 76 and 82 to 85 of the catalogue of faults): the user's,
+//! while they are what they were when the agent was launched. What was changed since runs nowhere, and the merge is
+//! refused until the user has accepted it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::helpers::agents::COMMITS;
+use crate::helpers::lanes::text;
+use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi};
+
+impl Repo<'_> {
+    fn merge(&self, args: &[&str]) -> Finished {
+        self.worktree(&[&["merge", "T-1", "--json"], args].concat()).run()
+    }
+
+    /// Installs one of the user's hooks.
+    fn hook(&self, name: &str, script: &str) -> PathBuf {
+        let path = self.write(format!(".git/hooks/{name}"), format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+}
+
+fn scene<'s>(sandbox: &'s Sandbox, before: impl FnOnce(&Repo<'s>), play: &str) -> Repo<'s> {
+    let (repo, pi) = (Repo::new(sandbox), ScriptedPi::new(sandbox));
+    before(&repo);
+    pi.plays(play);
+    let manifest = repo.finish("T-1", &[]);
+    assert!(matches!(text(&manifest["outcome"]), "succeeded" | "uncommitted"), "{manifest:#}");
+    repo
+}
+
+#[test]
+fn rows_82_83_and_85_what_an_agent_set_up_runs_nowhere_and_the_merge_is_refused_until_accepted() {
+    let evil = "touch \"$STAGE/evil\"";
+    for (does, changed) in [
+        ("git config core.fsmonitor 'touch $STAGE/evil;'", "the setting core.fsmonitor was added"),
+        ("git config core.hooksPath /tmp", "the setting core.hookspath was added"),
+        ("git config core.sshCommand evil", "the setting core.sshcommand was added"),
+        ("git config gpg.program evil", "the setting gpg.program was added"),
+        ("git config diff.external evil", "the setting diff.external was added"),
+        ("git config filter.x.smudge evil", "the setting filter.x.smudge was added"),
+        ("git config merge.x.driver evil", "the setting merge.x.driver was added"),
+        (
+            "git config core.autocrlf input; git config core.autocrlf true",
+            "the setting core.autocrlf was changed",
+        ),
+        (
+            "printf '#!/bin/sh\\n$EVIL\\n' >\"$HOOKS/post-merge\"; chmod +x \"$HOOKS/post-merge\"",
+            "the hook post-merge was added",
+        ),
+        ("printf '$EVIL\\n' >>\"$HOOKS/commit-msg\"", "the hook commit-msg was changed"),
+        ("rm \"$HOOKS/commit-msg\"", "the hook commit-msg was removed"),
+        ("chmod -x \"$HOOKS/commit-msg\"", "the hook commit-msg was changed"),
+        ("printf '* merge=x\\n' >\"$HOOKS/../info/attributes\"", "info/attributes was added"),
+        ("git replace HEAD HEAD^", "the replacement refs/replace/"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.set_env("STAGE", sandbox.path("tmp"));
+        sandbox.set_env("EVIL", evil);
+        sandbox.set_env("HOOKS", sandbox.work().join("app/.git/hooks"));
+        let play = format!("commit; {does}; answer");
+        let repo = scene(
+            &sandbox,
+            |repo| {
+                repo.git(&["config", "core.autocrlf", "input"]);
+                repo.hook("commit-msg", "exit 0");
+            },
+            &play,
+        );
+        let refs = repo.refs();
+        let ended = repo.merge(&[]);
+        ended.refused(4, &["since its agent was launched", changed, "the agent did that, or you did"]);
+        assert!(text(&ended.error()["hint"]).contains("--accept-changes"), "{ended}");
+        let told = ended.json();
+        assert_eq!(told["status"], "config_changed");
+        assert_eq!(told["changed"].as_array().unwrap().len(), 1, "{told:#}");
+        assert_eq!(repo.refs(), refs);
+        repo.merge(&["--dry-run"]).refused(4, &[changed]);
+        assert!(!sandbox.path("tmp/evil").exists(), "{does} ran");
+    }
+}
+
+#[test]
+fn a_later_session_does_not_make_an_earlier_ones_changes_good() {
+    let sandbox = Sandbox::new();
+    let repo = scene(&sandbox, |_| {}, "commit; git config core.sshCommand evil; answer");
+    drop(repo.finish("T-1", &[]));
+    repo.merge(&[]).refused(4, &["the setting core.sshcommand was added"]);
+    assert_eq!(repo.merge(&["--accept-changes"]).ok().json()["status"], "merged");
+    // What was accepted is where the next work begins.
+    drop(repo.finish("T-1", &[]));
+    assert_eq!(repo.merge(&[]).ok().json()["status"], "merged");
+}
+
+#[test]
+fn what_every_push_writes_is_no_change() {
+    let sandbox = Sandbox::new();
+    let play = "commit; git config branch.ralph/T-1.merge refs/heads/x; git config remote.origin.url x; \
+                git config color.ui never; answer";
+    let repo = scene(&sandbox, |_| {}, play);
+    assert_eq!(repo.merge(&[]).ok().json()["status"], "merged");
+}
+
+#[test]
+fn row_84_a_filter_out_of_the_worktree_is_refused() {
+    let sandbox = Sandbox::new();
+    let play = "printf '* filter=x\\n' >.gitattributes; mkdir tools; printf 'touch %s/evil\\n' \"$TMPDIR\" >tools/f; \
+                chmod +x tools/f; git add .; git -c filter.x.smudge= commit -qm trap; answer";
+    let repo = scene(&sandbox, |repo| drop(repo.git(&["config", "filter.x.smudge", "./tools/f"])), play);
+    let refs = repo.refs();
+    repo.merge(&[]).refused(6, &["the filter \"x\"", "./tools/f", "a relative command would run whatever"]);
+    assert_eq!(repo.refs(), refs);
+    assert!(!sandbox.path("tmp/evil").exists());
+}
+
+#[test]
+fn row_76_the_users_hooks_have_their_say_as_in_a_checkout() {
+    for (strategy, check) in [("merge", "pre-merge-commit"), ("squash", "pre-commit")] {
+        let sandbox = Sandbox::new();
+        let log = sandbox.path("log");
+        let log = log.display();
+        let repo = scene(
+            &sandbox,
+            |repo| {
+                let state = "git rev-parse --abbrev-ref HEAD; git diff --cached --name-only; cat mine.txt; \
+                             git rev-parse -q --verify MERGE_HEAD >/dev/null && echo merging";
+                repo.hook(
+                    check,
+                    &format!("{{ echo \"$0\"; {state}; }} >{log}; echo added >added.txt; git add added.txt"),
+                );
+                repo.hook(
+                    "prepare-commit-msg",
+                    &format!("echo \"$2\" >>{log}; echo 'Prepared: yes' >>\"$1\""),
+                );
+                repo.hook("commit-msg", &format!("cat \"$1\" >>{log}; echo 'Checked: yes' >>\"$1\""));
+                repo.hook("post-merge", &format!("touch {log}.post"));
+                repo.hook("post-commit", &format!("touch {log}.post"));
+            },
+            COMMITS,
+        );
+        fs::remove_file(sandbox.path("log.post")).unwrap();
+        repo.commit_file("mine.txt", "mine\n", "Mine");
+        fs::remove_file(sandbox.path("log.post")).unwrap();
+        let ended = repo.worktree(&["merge", "T-1", "--strategy", strategy]).run().ok();
+        assert!(ended.stderr.contains("post-merge and post-commit are not run"), "{ended}");
+        let said = fs::read_to_string(sandbox.path("log")).unwrap();
+        let merging = if strategy == "merge" { "merging\n" } else { "" };
+        // The agent's own commit went through the same hook.
+        let staged = if strategy == "squash" { "added.txt\n" } else { "" };
+        let expected = format!(
+            "{}\nHEAD\n{staged}work-T-1.txt\nmine\n{merging}{strategy}\n",
+            repo.path().join(".git/hooks").join(check).display()
+        );
+        assert!(said.starts_with(&expected), "{said}\n{expected}");
+        assert!(said.contains("Ralph-Ticket: T-1") && said.contains("Prepared: yes"), "{said}");
+        let message = repo.git(&["show", "-s", "--format=%B", "main"]);
+        assert!(message.ends_with("Prepared: yes\nChecked: yes"), "{message}");
+        assert_eq!(repo.read("added.txt"), "added\n");
+        assert_eq!(repo.status_porcelain(), Vec::<String>::new());
+        assert!(!sandbox.path("log.post").exists());
+        assert_eq!(repo.worktrees().len(), 2);
+    }
+}
+
+#[test]
+fn row_76_a_hook_that_refuses_moves_nothing_and_says_why() {
+    for hook in ["pre-merge-commit", "prepare-commit-msg", "commit-msg"] {
+        let sandbox = Sandbox::new();
+        let repo = scene(
+            &sandbox,
+            |repo| drop(repo.hook(hook, "case $PWD in */.merges/*) echo 'not like this'; exit 1;; esac")),
+            COMMITS,
+        );
+        let refs = repo.refs();
+        let ended = repo.merge(&[]);
+        ended.refused(4, &[&format!("the hook {hook} refused the merge of T-1"), "not like this"]);
+        assert_eq!(
+            ended.json(),
+            json!({ "status": "hook_refused", "lane": "T-1", "hook": hook, "said": "not like this" })
+        );
+        assert_eq!(repo.refs(), refs);
+        assert_eq!(repo.worktrees().len(), 2);
+    }
+}
+
+#[test]
+fn row_76_hooks_come_from_the_main_checkout_and_never_from_the_branch() {
+    let sandbox = Sandbox::new();
+    let play = "printf 'touch %s/evil\\n' \"$TMPDIR\" >>githooks/commit-msg; git commit -qam trap; answer";
+    let repo = scene(
+        &sandbox,
+        |repo| {
+            let hook = repo.write("githooks/commit-msg", "#!/bin/sh\necho 'By: main' >>\"$1\"\n");
+            fs::set_permissions(hook, fs::Permissions::from_mode(0o755)).unwrap();
+            repo.commit_all("Hooks of the repository's own");
+            repo.git(&["config", "core.hooksPath", "githooks"]);
+        },
+        play,
+    );
+    drop(fs::remove_file(sandbox.path("tmp/evil")));
+    drop(repo.merge(&[]).ok());
+    assert!(repo.git(&["show", "-s", "--format=%B", "main"]).ends_with("By: main"));
+    assert!(!sandbox.path("tmp/evil").exists());
+}
+
+#[test]
+fn row_76_commits_are_signed_as_the_user_has_them_signed() {
+    let sandbox = Sandbox::new();
+    let signer = "#!/bin/sh\ncat >/dev/null\necho '[GNUPG:] SIG_CREATED ' >&2\n\
+                  printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nsigned by %s\\n-----END PGP SIGNATURE-----\\n' \"$3\"\n";
+    let signer = sandbox.add_program("signer", signer);
+    let repo = scene(
+        &sandbox,
+        |repo| {
+            repo.git(&["config", "gpg.program", &signer.display().to_string()]);
+            repo.git(&["config", "user.signingKey", "my key"]);
+        },
+        "git -c commit.gpgSign=false commit -q --allow-empty -m x; commit; answer",
+    );
+    repo.git(&["config", "commit.gpgSign", "true"]);
+    repo.merge(&[]).refused(4, &["the setting commit.gpgsign was added"]);
+    drop(repo.merge(&["--accept-changes"]).ok());
+    let commit = repo.git(&["cat-file", "commit", "main"]);
+    assert!(
+        commit.contains("gpgsig -----BEGIN PGP SIGNATURE-----") && commit.contains("signed by my key"),
+        "{commit}"
+    );
+}
+
+#[test]
+fn row_76_a_signer_that_cannot_sign_keeps_the_merge_from_being_made() {
+    let sandbox = Sandbox::new();
+    let play =
+        "git config user.signingKey x; git -c commit.gpgSign=false commit -q --allow-empty -m x; answer";
+    let repo = scene(&sandbox, |repo| drop(repo.git(&["config", "gpg.program", "false"])), play);
+    repo.git(&["config", "commit.gpgSign", "true"]);
+    let refs = repo.refs();
+    repo.merge(&["--accept-changes"]).refused(6, &["the commit could not be signed"]);
+    assert_eq!(repo.refs(), refs);
+}
