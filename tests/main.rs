@@ -65,6 +65,8 @@ mod real_pi;
 #[cfg(test)]
 mod real_pi_backlog;
 #[cfg(test)]
+mod run_loop;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod settings;

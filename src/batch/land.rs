@@ -1,17 +1,24 @@
 //! Merging for a batch: one lane after the other, in a context of its own beside the loop.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::workers::{Closed, Landed, Lander};
 use crate::dispatch::{Context, Environment};
-use crate::git::tip_of;
-use crate::id::Lane;
+use crate::durable;
+use crate::git::{CommitId, tip_of};
+use crate::id::{BranchName, Lane};
 use crate::merge::{
-    Conflict, IfChanged, MergeError, MergeRequest, MergeStrategy, Merged, Place, Progress, Verify, merge,
+    Conflict, Edited, FileEdit, IfChanged, MergeError, MergeRequest, MergeStrategy, Merged, Place, Progress,
+    Verify, commit_file, merge,
 };
 use crate::process::identity::Machine;
+use crate::ticket;
+
+/// A ticket that is larger is none.
+const MAX_TICKET: u64 = 1 << 20;
 
 /// Merges lanes into the bases that they started from.
 pub struct BaseLander {
@@ -25,6 +32,8 @@ pub struct BaseLander {
     pub strategy: MergeStrategy,
     /// What a result has to pass before it lands.
     pub verify: Option<Verify>,
+    /// What to do if git's settings or hooks were changed since an agent was launched.
+    pub changes: IfChanged,
     /// Whether tickets are closed too.
     pub closing: Closing,
 }
@@ -67,32 +76,82 @@ impl Lander for BaseLander {
             into: None,
             strategy: self.strategy,
             verify: self.verify.clone(),
-            changes: IfChanged::Refuse,
+            changes: self.changes,
             title: title.map(str::to_owned),
         };
         let kept = Kept { notes: RefCell::default(), called_off };
         match merge(&place, &request, &kept) {
-            Ok(Merged { target, commit, .. }) => Landed::Merged {
-                into: target.to_string(),
-                commit: commit.to_string(),
-                closed: Closed::No,
-                notes: kept.notes.into_inner(),
-            },
+            Ok(Merged { target, commit, .. }) => self.merged(&place, lane, &target, &commit, kept),
             Err(MergeError::Cancelled { .. }) => Landed::CalledOff,
             // The agent merged it itself, or it was taken up after a crash that came right behind the merge.
             Err(MergeError::NothingToMerge { target, .. }) => match tip_of(&context.repo, &target) {
-                Ok(Some(tip)) => Landed::Merged {
-                    into: target.to_string(),
-                    commit: tip.to_string(),
-                    closed: Closed::No,
-                    notes: Vec::new(),
-                },
+                Ok(Some(tip)) => self.merged(&place, lane, &target, &tip, kept),
                 Ok(None) => Landed::Not { reason: format!("{target} has gone"), files: Vec::new() },
                 Err(error) => Landed::Not { reason: error.to_string(), files: Vec::new() },
             },
             Err(error) => Landed::Not { files: files(&error), reason: error.to_string() },
         }
     }
+}
+
+impl BaseLander {
+    /// What is told of a merge, its ticket closed where that is wanted.
+    fn merged(
+        &self,
+        place: &Place<'_>,
+        lane: &Lane,
+        target: &BranchName,
+        commit: &CommitId,
+        kept: Kept<'_>,
+    ) -> Landed {
+        let closed = match self.closing {
+            Closing::Never => Ok((Closed::No, None)),
+            Closing::IfOpen => close_ticket(place, lane, target, &kept),
+        };
+        let (closed, moved) = closed.unwrap_or_else(|why| {
+            kept.note(&format!("its ticket could not be closed: {why}"));
+            (Closed::No, None)
+        });
+        let commit = moved.as_ref().unwrap_or(commit).to_string();
+        Landed::Merged { into: target.to_string(), commit, closed, notes: kept.notes.into_inner() }
+    }
+}
+
+/// Closes the lane's ticket: by a commit on the branch that tracks its file, else in the main checkout's file.
+fn close_ticket(
+    place: &Place<'_>,
+    lane: &Lane,
+    target: &BranchName,
+    progress: &dyn Progress,
+) -> Result<(Closed, Option<CommitId>), String> {
+    let inside = Path::new(".tickets").join(format!("{}.md", lane.ticket()));
+    let message = format!("Close {}", lane.ticket());
+    let edit = FileEdit { lane, target, path: &inside, edit: &ticket::close, message: &message };
+    match commit_file(place, &edit, progress).map_err(|error| error.to_string())? {
+        Edited::Committed(commit) => Ok((Closed::Yes, Some(commit))),
+        Edited::Unchanged => Ok((Closed::No, None)),
+        Edited::NotTracked => {
+            let Some(file) = place.repo.main_checkout().map(|main| main.join(&inside)) else {
+                return Ok((Closed::No, None));
+            };
+            let read = durable::read(&file, MAX_TICKET).map_err(|error| error.to_string())?;
+            let changed = read.and_then(|text| ticket::close(&text).filter(|closed| *closed != text));
+            let Some(closed) = changed else { return Ok((Closed::No, None)) };
+            rewrite(&file, &closed).map_err(|error| error.to_string())?;
+            Ok((Closed::Yes, None))
+        }
+    }
+}
+
+/// Replaces a file of the user's by a whole one with the same mode.
+fn rewrite(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mode = std::fs::metadata(file)?.permissions();
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(content)?;
+    new.as_file().set_permissions(mode)?;
+    new.persist(file)?;
+    Ok(())
 }
 
 /// The files that a refusal is about.

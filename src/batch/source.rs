@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::board::{Board, Phase, Verdict};
-use super::event::{Event, ItemRecord, Skip};
+use super::event::{Event, ItemRecord, Skip, Standing};
 use super::items::Workshop;
 use super::overlay::Overlay;
 use super::run::Source;
 use super::siblings::{self, Siblings};
 use crate::dispatch::{Place, Request};
-use crate::git::Repo;
+use crate::git::{CommitId, GitError, Joined, Repo, join, tip_of};
 use crate::id::{RefName, SessionId, TicketId};
 use crate::session::manifest::Outcome;
 use crate::session::store::Store;
@@ -71,12 +71,17 @@ pub enum Intake {
 impl Source for TicketSource<'_> {
     fn request(&mut self, item: &ItemRecord, board: &Board) -> Result<Request, Skip> {
         let ticket_file = self.ticket_now(item, board)?;
+        let start_at = match self.stacking {
+            Stacking::FromBase => None,
+            Stacking::FromDeps => self.stack(item, board)?,
+        };
         let place = Place {
             ticket: item.ticket_id.clone(),
             base: item.base.clone(),
             default_base: self.default_base.clone(),
             branch: None,
             ticket_file,
+            start_at,
             ..self.template.place.clone()
         };
         Ok(Request { session: SessionId::generate(), place, ..self.template.clone() })
@@ -142,6 +147,33 @@ impl TicketSource<'_> {
             }
         }
         Ok(Some(found.ticket.path().to_owned()))
+    }
+
+    /// The commit that has the work of all that the item needs and that is not merged yet.
+    fn stack(&self, item: &ItemRecord, board: &Board) -> Result<Option<CommitId>, Skip> {
+        let unreadable = |error: GitError| Skip::Unreadable { reason: error.to_string() };
+        let mut tips = Vec::new();
+        for dep in item.deps.iter().filter(|dep| dep.standing != Standing::Closed) {
+            let lanes = self.store.lanes_of(&dep.ticket_id).unwrap_or_default();
+            let lane = lanes.into_iter().find(|lane| lane.lane.base() == item.base.as_ref());
+            let merged = board.items().iter().any(|other| {
+                other.record.ticket_id == dep.ticket_id
+                    && matches!(other.phase, Phase::Over(Verdict::Merged { .. }))
+            });
+            if let Some(lane) = lane.filter(|lane| !merged && lane.merged().is_none())
+                && let Some(tip) = tip_of(self.repo, &lane.branch).map_err(unreadable)?
+            {
+                tips.push(tip);
+            }
+        }
+        let Some((first, others)) = tips.split_first() else { return Ok(None) };
+        let message = format!("Join what {} needs", item.ticket_id);
+        match join(self.repo, first, others, &message).map_err(unreadable)? {
+            Joined::Commit(commit) => Ok(Some(commit)),
+            Joined::Conflict { files, .. } => Err(Skip::DepsConflict {
+                files: files.iter().map(|file| file.display().to_string()).collect(),
+            }),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ use crate::config::{Layer, Settings};
 use crate::dispatch::run::dry_run;
 use crate::dispatch::{Place, Request};
 use crate::id::{RefName, SessionId, TicketId};
+use crate::merge::IfChanged;
 use crate::process::memory;
 use crate::ticket::TicketFolder;
 use show::Show;
@@ -244,6 +245,7 @@ impl<'a> Batch<'a> {
                 root: self.template.place.worktree_root.clone(),
                 strategy: self.settings.merge_strategy,
                 verify: verify_of(&self.settings),
+                changes: if landing.how.accept_changes { IfChanged::Accept } else { IfChanged::Refuse },
                 closing: landing.closing,
             })
         })

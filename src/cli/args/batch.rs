@@ -88,6 +88,9 @@ pub struct LandingArgs {
     /// What a merged result has to pass before it lands: a command line for the shell
     #[arg(long, value_name = "CMD")]
     pub verify: Option<Verify>,
+    /// Merge although git's settings or hooks were changed since an agent was launched
+    #[arg(long)]
+    pub accept_changes: bool,
     /// How long that may take: 10m, none
     #[arg(long, value_name = "TIME")]
     pub verify_timeout: Option<Limit<Duration>>,

@@ -7,7 +7,7 @@ use crate::cli::error::CliResult;
 use crate::cli::render::{Form, Out, Tone, clean};
 use crate::cli::surroundings::Surroundings;
 use crate::config::WorktreeRoot;
-use crate::merge::{MergeRequest, MergeStrategy, Progress, merge};
+use crate::merge::{IfChanged, MergeRequest, MergeStrategy, Progress, merge};
 use crate::session::state::is_success;
 
 /// What a merge has to say beside its result has no place in the demo.
@@ -31,6 +31,7 @@ pub fn land(here: &Surroundings, actors: &[Actor], out: &Out) -> CliResult<()> {
             into: None,
             strategy: MergeStrategy::Merge,
             verify: None,
+            changes: IfChanged::Refuse,
             title: Some(actor.ticket.title().to_owned()),
         };
         let merged = merge(&place, &request, &Quiet);

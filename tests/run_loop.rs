@@ -1,0 +1,235 @@
+//! `ralph run`: the backlog goes in, finished and merged work comes out.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::helpers::agents::COMMITS;
+use crate::helpers::command::{Finished, Invocation};
+use crate::helpers::lanes::{only, text};
+use crate::helpers::{Repo, Sandbox, ScriptedPi};
+
+/// `ralph run`, with starts that are not staggered.
+fn run<'s>(repo: &Repo<'s>, args: &[&str]) -> Invocation<'s> {
+    repo.ralph(&[&["run", "--stagger", "0s", "--retry-delay", "0s"], args].concat())
+}
+
+/// The events of one kind, as the lanes that they are about.
+fn lanes(ended: &Finished, kind: &str) -> Vec<String> {
+    let events = ended.json_lines();
+    let of_kind = events.iter().filter(|event| event["event"] == kind);
+    of_kind.map(|event| text(&event["lane"]).to_owned()).collect()
+}
+
+fn status_of(repo: &Repo<'_>, ticket: &str) -> String {
+    let file = repo.read(format!(".tickets/{ticket}.md"));
+    file.lines().find_map(|line| line.strip_prefix("status: ")).unwrap().to_owned()
+}
+
+#[test]
+fn it_goes_on_until_nothing_is_ready_and_closes_what_was_merged() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.ticket_with("T-2", "Needs one", "deps: [T-1]\n");
+    repo.ticket_with("T-3", "Needs two", "deps: [T-2, T-1]\n");
+    repo.commit_all("Deps");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    // This one closes its ticket itself.
+    pi.plays_for("T-4", "sed -i s/open/closed/ .tickets/T-4.md; git commit -qam 'T-4: done'; answer stop");
+    let ended = run(&repo, &["--json"]).run().ok();
+    let mut merged = lanes(&ended, "merged");
+    assert_eq!(merged.iter().filter(|lane| *lane != "T-4").collect::<Vec<_>>(), ["T-1", "T-2", "T-3"]);
+    merged.sort_unstable();
+    assert_eq!(merged, ["T-1", "T-2", "T-3", "T-4"]);
+    let mut closed = lanes(&ended, "closed");
+    closed.sort_unstable();
+    assert_eq!(closed, ["T-1", "T-2", "T-3"]);
+    for ticket in ["T-1", "T-2", "T-3", "T-4"] {
+        assert_eq!(status_of(&repo, ticket), "closed", "{ticket}");
+    }
+    assert_eq!(repo.status_porcelain(), Vec::<String>::new());
+    repo.fsck();
+    // Nothing is left to be done.
+    assert_eq!(lanes(&run(&repo, &["--json"]).run().ok(), "starting"), Vec::<String>::new());
+    assert_eq!(pi.calls("T-1"), 1);
+}
+
+#[test]
+fn a_ticket_that_git_does_not_track_is_closed_in_its_file() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::with_files(
+        &sandbox,
+        "app",
+        &[(".pi/prompts/tf.md", "Work on $1\n"), (".gitignore", ".tickets\n")],
+    );
+    repo.ticket("T-1", "Not tracked");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let before = repo.read(".tickets/T-1.md");
+    let ended = run(&repo, &["--json"]).run().ok();
+    assert_eq!(lanes(&ended, "closed"), ["T-1"]);
+    assert_eq!(repo.read(".tickets/T-1.md"), before.replace("status: open", "status: closed"));
+    assert_eq!(repo.log("main").iter().filter(|line| line.contains("Close")).count(), 0);
+}
+
+#[test]
+fn a_ticket_that_appears_while_it_runs_is_worked_on_too() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::with_files(&sandbox, "app", &[(".pi/prompts/tf.md", "Work on $1\n")]);
+    repo.ticket("T-1", "The first");
+    repo.commit_all("Tickets");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_for("T-1", "here; wait_for_go; commit; answer stop");
+    let running = run(&repo, &["--json"]).spawn();
+    pi.wait_here("T-1");
+    repo.ticket("T-9", "Came later");
+    pi.go("T-1");
+    let ended = running.wait().ok();
+    assert_eq!(lanes(&ended, "merged"), ["T-1", "T-9"]);
+    assert_eq!(ended.json_lines().iter().filter(|event| event["event"] == "added").count(), 1);
+}
+
+#[test]
+fn what_was_finished_before_is_merged_without_being_worked_on_again() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    assert_eq!(repo.finished(&["T-1"])["outcome"], "succeeded");
+    let ended = run(&repo, &["T-1", "--json"]).run().ok();
+    assert_eq!(lanes(&ended, "merged"), ["T-1"]);
+    assert_eq!(pi.calls("T-1"), 1);
+}
+
+#[test]
+fn what_remains_and_why_is_its_last_word() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.ticket_with("T-2", "Needs one", "deps: [T-1]\n");
+    repo.ticket_with("T-3", "Needs nothing that is", "deps: [T-77]\n");
+    repo.commit_all("Deps");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_for("T-1", "fails 'no luck'");
+    let ended = run(&repo, &[]).run().expect_code(1);
+    let (_, summary) = ended.stdout.split_once("LANE ").unwrap();
+    for (lane, words) in [
+        ("T-1", "the agent exited with status 1: no luck"),
+        ("T-2", "needs T-1, which did not come to a good end"),
+        ("T-3", "needs T-77, and there is no such ticket"),
+        ("T-4", "main at "),
+    ] {
+        let row = summary.lines().find(|line| line.starts_with(lane)).unwrap();
+        assert!(row.contains(words), "{row}");
+    }
+    assert!(summary.contains("1 of 4 tickets came to a good end"), "{ended}");
+}
+
+#[test]
+fn a_conflict_moves_nothing_and_keeps_the_work_and_a_check_that_fails_does_not_land() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    let writes = |line: &str| {
+        format!("here; wait_for_go; echo {line} >shared.txt; git add .; git commit -qm work; answer stop")
+    };
+    pi.plays_for("T-1", &writes("one"));
+    pi.plays_for("T-2", &writes("two"));
+    pi.plays_for("T-3", "touch broken; git add .; git commit -qm work; answer stop");
+    let running = run(&repo, &["T-1", "T-2", "T-3", "--verify", "test ! -e broken", "--json"]).spawn();
+    pi.wait_here("T-1");
+    pi.wait_here("T-2");
+    pi.go("T-1");
+    running.wait_for("\"event\":\"merged\"");
+    pi.go("T-2");
+    let ended = running.wait().expect_code(1);
+    assert_eq!(lanes(&ended, "merged"), ["T-1"]);
+    let events = ended.json_lines();
+    let not_merged = |lane: &str| -> Value {
+        let of = |event: &&Value| event["event"] == "not_merged" && event["lane"] == lane;
+        only(events.iter().filter(of).cloned().collect())
+    };
+    assert_eq!(not_merged("T-2")["files"], json!(["shared.txt"]));
+    assert!(text(&not_merged("T-3")["reason"]).contains("test ! -e broken"), "{}", not_merged("T-3"));
+    assert_eq!(repo.read("shared.txt"), "one\n");
+    assert!(!repo.has("broken"));
+    assert_eq!(repo.tree_of(&sandbox, "T-2").read("shared.txt"), "two\n");
+    assert_eq!(["T-1", "T-2", "T-3"].map(|ticket| status_of(&repo, ticket)), ["closed", "open", "open"]);
+}
+
+#[test]
+fn a_pi_ticketflow_projects_settings_count_where_nothing_else_was_said() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let config = json!({
+        "parallelWorkers": 1, "workflow": "/tf", "workflowFlags": "--fast", "attemptTimeoutMs": 90_000,
+        "maxRestarts": 1, "maxIterations": 2, "sleepBetweenTickets": 5,
+    });
+    repo.write(".tf/ralph/config.json", config.to_string());
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_on("T-1", 1, "fails 'the first time'");
+    pi.plays_on("T-1", 2, COMMITS);
+    let running = run(&repo, &["--json"]).run().expect_code(1);
+    let events = running.json_lines();
+    assert_eq!(events[0]["jobs"], 1);
+    assert_eq!(pi.call("T-1", 1).prompt(), Some("/tf T-1 --fast"));
+    assert_eq!(pi.calls("T-1"), 2);
+    assert_eq!(pi.tickets_called(), ["T-1", "T-2"], "no more tickets than iterations");
+    assert_eq!(events.iter().filter(|event| event["why"]["why"] == "enough_tickets").count(), 2);
+    let noted = run(&repo, &["--dry-run"]).run().ok();
+    assert!(noted.stderr.contains("these mean nothing here: sleepBetweenTickets"), "{noted}");
+}
+
+mod stacked {
+    use super::*;
+
+    fn batch<'s>(repo: &Repo<'s>, args: &[&str]) -> Invocation<'s> {
+        repo.worktree(&[&["batch", "--stagger", "0s", "--stack", "--json"], args].concat())
+    }
+
+    #[test]
+    fn a_ticket_starts_from_the_work_of_all_that_it_needs() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        repo.ticket_with("T-3", "Needs both", "deps: [T-1, T-2]\n");
+        repo.commit_all("Deps");
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        pi.plays_for("T-3", "cat work-T-1.txt work-T-2.txt && commit; answer stop");
+        let main = repo.rev_parse("main");
+        drop(batch(&repo, &["T-1", "T-2", "T-3"]).run().ok());
+        assert_eq!(repo.rev_parse("main"), main, "nothing is merged");
+        let third = repo.inspect(&["T-3"]);
+        assert_eq!((&third["outcome"], &third["work"]["commits"]), (&json!("succeeded"), &json!(1)));
+        assert_eq!(third["worktree"]["base_ref"], "main");
+        for tip in ["ralph/T-1", "ralph/T-2"] {
+            assert_eq!(
+                repo.try_git(&["merge-base", "--is-ancestor", tip, "ralph/T-3"]).code,
+                Some(0),
+                "{tip}"
+            );
+        }
+        // And what was finished in an earlier batch is started from too.
+        repo.ticket_with("T-4", "Needs the third", "deps: [T-3]\n");
+        drop(batch(&repo, &["T-4"]).run().ok());
+        assert_eq!(repo.try_git(&["merge-base", "--is-ancestor", "ralph/T-3", "ralph/T-4"]).code, Some(0));
+    }
+
+    #[test]
+    fn works_that_do_not_go_together_are_told_before_anything_is_launched_on_them() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        repo.ticket_with("T-3", "Needs both", "deps: [T-1, T-2]\n");
+        repo.commit_all("Deps");
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays("echo $ticket >shared.txt; git add .; git commit -qm work; answer stop");
+        let events = batch(&repo, &["T-1", "T-2", "T-3"]).run().expect_code(1).json_lines();
+        let skipped: Vec<&Value> = events.iter().filter(|event| event["event"] == "skipped").collect();
+        assert_eq!(only(skipped)["why"], json!({ "kind": "deps_conflict", "files": ["shared.txt"] }));
+        assert_eq!(pi.calls("T-3"), 0);
+        assert!(fs::read_dir(repo.path().with_file_name("app.ralph")).unwrap().count() >= 2);
+    }
+}
