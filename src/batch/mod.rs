@@ -17,6 +17,7 @@ pub mod journal;
 pub mod land;
 pub mod overlay;
 pub mod pace;
+pub mod page;
 pub mod policy;
 pub mod retry;
 pub mod run;
