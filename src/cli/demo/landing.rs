@@ -7,7 +7,7 @@ use crate::cli::error::CliResult;
 use crate::cli::render::{Form, Out, Tone, clean};
 use crate::cli::surroundings::Surroundings;
 use crate::config::WorktreeRoot;
-use crate::merge::{MergeRequest, MergeStrategy, Progress, merge};
+use crate::merge::{IfChanged, MergeRequest, MergeStrategy, Progress, merge};
 use crate::session::state::is_success;
 
 /// What a merge has to say beside its result has no place in the demo.
@@ -32,6 +32,7 @@ pub fn land(here: &Surroundings, actors: &[Actor], out: &Out) -> CliResult<()> {
             strategy: MergeStrategy::Merge,
             verify: None,
             title: Some(actor.ticket.title().to_owned()),
+            changes: IfChanged::Refuse,
         };
         let merged = merge(&place, &request, &Quiet);
         match (merged, out.form()) {
