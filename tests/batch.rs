@@ -9,7 +9,7 @@ use crate::helpers::agents::{COMMITS, DOES_NOTHING};
 use crate::helpers::command::{Finished, Invocation};
 use crate::helpers::lanes::{only, refused, text};
 use crate::helpers::session::Session;
-use crate::helpers::{Repo, Sandbox, ScriptedPi, schema};
+use crate::helpers::{Repo, Sandbox, ScriptedPi, schema, wait};
 
 /// A play that says it is there, and commits when it is told to.
 const WHEN_TOLD: &str = "here; wait_for_go; commit; answer stop";
@@ -448,6 +448,30 @@ mod interrupted {
         assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
         let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
         assert_eq!(about(&after, "ended", "T-1")["outcome"], "succeeded");
+    }
+
+    /// What a check of a merge waits for, or is: without it the check never ends.
+    const CHECK: &str = "test -e passes || { : > checking; exec sleep 1000; }";
+
+    #[test]
+    fn a_terminal_that_goes_leaves_no_check_of_a_merge_behind() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        let folder = sandbox.path("checks");
+        fs::create_dir(&folder).unwrap();
+        let check = format!("cd {} && {CHECK}", folder.display());
+        let running = batch(&repo, &["T-1", "--merge", "--verify", &check, "--json"]).spawn();
+        wait::until("the check", || folder.join("checking").exists().then_some(()));
+        running.signal(Signal::HUP);
+        let left = events(&running.wait().expect_code(130));
+        sandbox.wait_until_quiet();
+        assert_eq!(only(of_kind(&left, "halted"))["why"], "detached");
+        assert_eq!((of_kind(&left, "merged").len(), repo.log("main")), (0, vec!["Start".to_owned()]));
+        fs::write(folder.join("passes"), "").unwrap();
+        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
+        assert_eq!(lanes(&after, "merged"), ["T-1"]);
     }
 
     #[test]

@@ -303,7 +303,7 @@ pub enum Slow {
 pub enum Halt {
     /// Someone interrupted the batch; its sessions are ended.
     Interrupted,
-    /// Someone interrupted the batch; its sessions go on.
+    /// Someone interrupted the batch, or its terminal has gone; its sessions go on.
     Detached,
     /// The batch has cost as much as it may; its sessions are ended.
     CostUsedUp,

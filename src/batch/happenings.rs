@@ -23,13 +23,10 @@ impl Engine<'_> {
         match message {
             Message::Begun { item, session, came_to } => self.begun(item, session, came_to),
             Message::Free { item, session } => self.free(item, session),
-            Message::Landing { item } => {
-                self.landing.insert(item);
-                self.about(item, |lane| Event::Merging { lane })
-            }
+            Message::Landing { item } => self.about(item, |lane| Event::Merging { lane }),
             Message::Landed { item, landed } => self.landed(item, landed),
             Message::Order(Order::Interrupt) => self.interrupt(),
-            Message::Order(Order::Hangup) => Ok(()),
+            Message::Order(Order::Hangup) => self.hang_up(),
         }
     }
 
@@ -145,6 +142,7 @@ impl Engine<'_> {
 
     fn land(&mut self, item: usize) {
         if let Some(known) = self.board.items().get(item) {
+            self.landing.insert(item);
             self.workers.land(item, known.record.lane.clone(), known.record.title.clone());
         }
     }
@@ -183,6 +181,14 @@ impl Engine<'_> {
                 self.halt(Halt::Detached, Urgency::Graceful)
             }
             (Some(_), _) => self.halt(Halt::Interrupted, Urgency::AtOnce),
+        }
+    }
+
+    /// The terminal has gone, and with it whoever would read on: the sessions stay, and nothing else does.
+    fn hang_up(&mut self) -> Result<(), BatchError> {
+        match self.board.halt() {
+            Some(why) if why.is_for_now() => Ok(()),
+            Some(_) | None => self.halt(Halt::Detached, Urgency::Graceful),
         }
     }
 

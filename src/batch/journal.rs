@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::event::{BatchId, Entry, Event};
 use crate::durable::{self, FileError, HeldLock};
@@ -19,6 +20,9 @@ const OPEN: &str = "open";
 
 /// The largest journal that is read, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
+
+/// A program that a killed batch was just starting has the batch's lock until it runs: so long it is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A journal that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +86,7 @@ impl Journal {
     /// The journal of a batch that no one runs any more, and its entries.
     pub fn take_up(store: &Store, id: BatchId) -> Result<(Self, Vec<Entry>), JournalError> {
         let dir = dir(store, id);
-        let lock = HeldLock::try_take(&dir.join("lock"))?.ok_or(JournalError::Busy(id))?;
+        let lock = HeldLock::take_within(&dir.join("lock"), PATIENCE)?.ok_or(JournalError::Busy(id))?;
         let path = dir.join("journal.jsonl");
         let (entries, whole) = read(&path)?;
         let file = open(&path)?;
@@ -240,6 +244,19 @@ mod tests {
         assert_eq!(unfinished(&store).unwrap().0, []);
         journal.close().unwrap();
         assert_eq!(unfinished(&store).unwrap().0, []);
+    }
+
+    #[test]
+    fn a_lock_that_is_about_to_be_let_go_is_waited_for() {
+        let (_folder, store) = store();
+        let id = BatchId::generate();
+        let journal = Journal::begin(&store, id).unwrap();
+        let last = std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE / 20);
+            drop(journal);
+        });
+        drop(Journal::take_up(&store, id).unwrap());
+        last.join().unwrap();
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::pace::Pace;
 use super::policy::{Conditions, Decision, Rules, decide};
 use super::retry::{Landing, RetryRules, StoppedFor};
 use super::watch::Watch;
-use super::workers::{Lander, Message, Order, Workers};
+use super::workers::{Lander, Message, Workers};
 use crate::dispatch::{Environment, Request};
 use crate::id::SessionId;
 use crate::launch::stop::{Wish, request_stop};
@@ -141,7 +141,7 @@ pub struct Engine<'a> {
     pub(super) held_until: HashMap<usize, Instant>,
     /// The sessions that the batch itself has ended.
     pub(super) stopped_for: HashMap<SessionId, StoppedFor>,
-    /// The items whose work is being merged at this moment.
+    /// The items whose work was given to the lander and has not come back.
     pub(super) landing: HashSet<usize>,
     memory: Memory,
 }
@@ -238,10 +238,6 @@ impl<'a> Engine<'a> {
             };
             let mut next = message;
             while let Some(message) = next {
-                if let Message::Order(Order::Hangup) = message {
-                    // The terminal has gone and with it whoever would read on; the sessions stay.
-                    return Ok((Finish::Left, self.board));
-                }
                 self.take(message)?;
                 next = self.messages.try_recv().ok();
             }

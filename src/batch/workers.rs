@@ -165,11 +165,13 @@ impl Workers {
         let (messages, halted) = (self.messages.clone(), Arc::clone(&self.landings_halted));
         thread::Builder::new().name("lander".into()).spawn(move || {
             for (item, lane, title) in queue {
-                // Taken up again, the batch merges what it did not come to.
-                if halted.load(Ordering::SeqCst) || messages.send(Message::Landing { item }).is_err() {
+                let landed = if halted.load(Ordering::SeqCst) {
+                    Landed::CalledOff
+                } else if messages.send(Message::Landing { item }).is_err() {
                     return;
-                }
-                let landed = lander.land(&lane, title.as_deref(), &halted);
+                } else {
+                    lander.land(&lane, title.as_deref(), &halted)
+                };
                 if messages.send(Message::Landed { item, landed }).is_err() {
                     return;
                 }
