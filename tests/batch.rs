@@ -371,6 +371,27 @@ fn siblings_that_touch_the_same_file_are_told() {
     assert_eq!(only(of_kind(&events, "warning"))["lanes"], json!(["T-1", "T-2"]));
 }
 
+#[test]
+fn a_page_for_the_browser_says_what_came_of_each_ticket() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.ticket("T-2", "</title><script>alert(1)</script>");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_for("T-2", "fails 'no <b>luck</b>'");
+    let page = sandbox.path("page.html");
+    drop(batch(&repo, &["T-1", "T-2", "--report", page.to_str().unwrap()]).run().expect_code(1));
+    let page = fs::read_to_string(page).unwrap();
+    for text in ["T-1", "T-2", "succeeded", "failed", "no &lt;b&gt;luck"] {
+        assert!(page.contains(text), "{text:?} is not in {page}");
+    }
+    for text in ["<script", "http:", "https:", "<b>luck"] {
+        assert!(!page.contains(text), "{text:?} is in {page}");
+    }
+    refused(&sandbox, batch(&repo, &["T-1", "--report", "no/such/folder.html"]), 2);
+    refused(&sandbox, batch(&repo, &["T-1", "--report", "/dev/null"]), 2);
+}
+
 mod interrupted {
     use super::*;
 

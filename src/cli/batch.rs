@@ -1,12 +1,14 @@
 //! `ralph worktree batch` and `ralph run`: many tickets, some at a time.
 
 mod live;
+mod report;
 mod show;
 mod summary;
 mod ticketflow;
 mod wish;
 mod words;
 
+use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use crate::batch::items::Workshop;
 use crate::batch::journal::{Journal, Known, unfinished};
 use crate::batch::land::BaseLander;
 use crate::batch::overlay::{Overlay, Shown};
+use crate::batch::page::ReportFile;
 use crate::batch::policy::{Rules, Untagged};
 use crate::batch::retry::{Landing, RetryRules};
 use crate::batch::run::{BatchError, Engine, Finish, OnInterrupt, Parts, Setup, all_good};
@@ -42,6 +45,7 @@ use crate::id::{RefName, SessionId, TicketId};
 use crate::merge::IfChanged;
 use crate::process::memory;
 use crate::ticket::TicketFolder;
+use report::{Page, Reported};
 use show::Show;
 use wish::{Act, Tickets, Wish};
 
@@ -124,6 +128,7 @@ struct Batch<'a> {
     default_base: Option<RefName>,
     settings: Settings,
     setup: Setup,
+    report: Option<ReportFile>,
 }
 
 /// Items, and what is known of them from the beginning.
@@ -147,7 +152,8 @@ impl<'a> Batch<'a> {
         let default_base = default_base(here, &settings)?;
         let template = template(here, &settings, &wish.agent_args)?;
         let setup = setup(here, &wish, &template, out)?;
-        Ok(Self { here, wish, template, default_base, settings, setup })
+        let report = wish.pool.report.as_ref().map(|path| report_file(here, path)).transpose()?;
+        Ok(Self { here, wish, template, default_base, settings, setup, report })
     }
 
     /// Runs it from its beginning, unless the same command was given before and is not done.
@@ -194,7 +200,9 @@ impl<'a> Batch<'a> {
         go: impl FnOnce(Engine<'_>) -> Result<(Finish, Board), BatchError>,
     ) -> CliResult {
         self.here.settle(&self.template.place.worktree_root, out)?;
-        let mut show = Show::of(out, self.here.store(), self.here.terminal());
+        let show = Show::of(out, self.here.store(), self.here.terminal());
+        let page = self.report.clone().map(|file| Page::new(file, entries));
+        let mut show = Reported::new(show, page);
         let mut source = self.source();
         let parts = Parts {
             setup: &self.setup,
@@ -206,11 +214,12 @@ impl<'a> Batch<'a> {
         let (engine, orders) = Engine::new(parts, journal, entries)?;
         hear(orders)?;
         let ended = go(engine);
-        show.close();
+        let closed = show.close();
         let (finish, board) = ended?;
         if out.form() == Form::Text {
             summary::show(&board, finish, out)?;
         }
+        closed?;
         Ok(match finish {
             Finish::Interrupted | Finish::Left => Exit::Interrupted,
             Finish::Finished if all_good(&board) => Exit::Done,
@@ -332,6 +341,12 @@ impl<'a> Batch<'a> {
             Err(error) => Err(CliError { exit: Exit::NotLaunched, message: error.reason, hint: error.hint }),
         }
     }
+}
+
+/// The file for the page, refused before anything has begun where it cannot be one.
+fn report_file(here: &Surroundings, path: &Path) -> CliResult<ReportFile> {
+    let file = ReportFile::named(&here.context.environment.directory.join(path));
+    file.map_err(|error| CliError::new(Exit::Usage, error.to_string()))
 }
 
 /// The base of plain lanes, told once: what is checked out may change while the batch runs.

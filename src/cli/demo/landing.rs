@@ -33,7 +33,6 @@ pub fn land(here: &Surroundings, actors: &[Actor], out: &Out) -> CliResult<()> {
             verify: None,
             changes: IfChanged::Refuse,
             title: Some(actor.ticket.title().to_owned()),
-            changes: IfChanged::Refuse,
         };
         let merged = merge(&place, &request, &Quiet);
         match (merged, out.form()) {
