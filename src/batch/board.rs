@@ -165,13 +165,28 @@ impl Board {
     pub fn of<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Self {
         let mut board = Self::default();
         for entry in entries {
-            board.apply(entry);
+            board.fold(entry);
         }
+        // Once, and not for each of hundreds of items that were added one by one.
+        board.link();
         board
     }
 
     /// Takes the next entry.
     pub fn apply(&mut self, entry: &Entry) {
+        self.fold(entry);
+        if matches!(entry.event, Event::Begun { .. } | Event::Added { .. }) {
+            self.link();
+        }
+    }
+
+    /// Finds out which item waits for which.
+    fn link(&mut self) {
+        let records: Vec<ItemRecord> = self.items.iter().map(|item| item.record.clone()).collect();
+        self.graph = Graph::of(&records);
+    }
+
+    fn fold(&mut self, entry: &Entry) {
         let at = entry.at;
         match &entry.event {
             Event::Begun { batch_id, jobs, items, .. } => {
@@ -180,13 +195,10 @@ impl Board {
                 self.jobs = *jobs;
                 self.items = items.iter().cloned().map(Item::new).collect();
                 self.by_lane = items.iter().enumerate().map(|(at, item)| (item.lane.clone(), at)).collect();
-                self.graph = Graph::of(items);
             }
             Event::Added { item } if !self.by_lane.contains_key(&item.lane) => {
                 self.by_lane.insert(item.lane.clone(), self.items.len());
                 self.items.push(Item::new(item.as_ref().clone()));
-                let records: Vec<ItemRecord> = self.items.iter().map(|item| item.record.clone()).collect();
-                self.graph = Graph::of(&records);
             }
             Event::Resumed => self.halt = self.halt.filter(|halt| !halt.is_for_now()),
             Event::Halted { why } => self.halt = Some(*why),

@@ -50,7 +50,11 @@ impl Html {
 
     /// Text, on one line, cut where it is very long.
     pub(super) fn text(&mut self, text: &str) {
-        self.escaped(&one_line(text, MOST_TEXT));
+        if is_plain(text) && !text.contains("  ") {
+            self.0.push_str(text.trim());
+        } else {
+            self.escaped(&one_line(text, MOST_TEXT));
+        }
     }
 
     /// The same, for text of which more may be wanted.
@@ -82,7 +86,11 @@ impl Html {
         self.0.extend(["<", tag]);
         for (name, value) in attributes {
             self.0.extend([" ", name, "=\""]);
-            self.escaped(&cut(&printable(&cut(value, MOST_LONG_TEXT * BEFORE_CLEANING)), MOST_LONG_TEXT));
+            if is_plain(value) {
+                self.0.push_str(value);
+            } else {
+                self.escaped(&cut(&printable(&cut(value, MOST_LONG_TEXT * BEFORE_CLEANING)), MOST_LONG_TEXT));
+            }
             self.0.push('"');
         }
     }
@@ -137,6 +145,12 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
+/// Whether there is nothing to clean, to cut or to escape, as in nearly all of a page.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
+    text.len() <= MOST_TEXT && text.bytes().all(is_plain)
+}
+
 /// Marks that change the direction of text, and characters that stand for none.
 fn is_hidden(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
@@ -144,6 +158,8 @@ fn is_hidden(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn made(make: impl FnOnce(&mut Html)) -> String {
@@ -168,6 +184,17 @@ mod tests {
         let hostile = "\u{1b}[31mred\u{202e} \u{200f}left\u{0}\r\n\tright\u{ffff}\u{2028}end";
         assert_eq!(made(|html| html.text(hostile)), "red left right end");
         assert_eq!(made(|html| html.void("p", &[("title", "a\u{1b}[0m\nb\u{7}")])), "<p title=\"a&#10;b\"/>");
+    }
+
+    proptest! {
+        #[test]
+        fn plain_text_comes_out_as_all_other_does(text in "[ -~]{0,40}") {
+            let mut slowly = Html::default();
+            slowly.escaped(&one_line(&text, MOST_TEXT));
+            prop_assert_eq!(made(|html| html.text(&text)), slowly.finish());
+            let title = made(|html| html.leaf("p", &[("title", &text)], ""));
+            prop_assert!(!title["<p title=\"".len()..title.len() - "\"></p>".len()].contains(['<', '>', '"', '\'']));
+        }
     }
 
     #[test]
