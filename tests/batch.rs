@@ -437,6 +437,23 @@ mod interrupted {
     }
 
     #[test]
+    fn who_interrupts_a_batch_uses_up_no_retry_and_calls_for_no_stronger_model() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays_on("T-1", 1, "here; forever");
+        pi.plays_on("T-1", 2, "fails 'no luck'");
+        pi.plays_on("T-1", 3, COMMITS);
+        let running = batch(&repo, &["T-1", "--retries", "1", "--escalate", "big/one"]).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::INT);
+        drop(running.wait().expect_code(130));
+        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
+        let models: Vec<&Value> = of_kind(&after, "starting").iter().map(|event| &event["model"]).collect();
+        assert_eq!(models, [&Value::Null, &json!("big/one")]);
+    }
+
+    #[test]
     fn sessions_can_be_left_running_and_are_found_again() {
         let sandbox = Sandbox::new();
         let repo = Repo::new(&sandbox);

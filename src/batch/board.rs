@@ -33,6 +33,8 @@ pub struct Item {
     pub place: Option<WorkPlace>,
     /// Its sessions in this batch, in order.
     pub sessions: Vec<SessionId>,
+    /// How many of them were cut short by an interrupted batch.
+    pub interrupted: u32,
     /// How its last session ended.
     pub last: Option<LastSession>,
     /// What all its ended sessions used.
@@ -299,12 +301,17 @@ impl Board {
 impl Item {
     fn new(record: ItemRecord) -> Self {
         let (phase, used) = (Phase::Waiting, Used::default());
-        Self { record, phase, place: None, sessions: Vec::new(), last: None, used }
+        Self { record, phase, place: None, sessions: Vec::new(), interrupted: 0, last: None, used }
     }
 
     /// How many sessions it has had.
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.sessions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many of them count for retries: who interrupts a batch has not tried a ticket in vain.
+    pub fn tries(&self) -> u32 {
+        self.attempts().saturating_sub(self.interrupted)
     }
 
     /// The session that is being begun, or runs.
@@ -365,6 +372,7 @@ impl Item {
                     reason: reason.clone(),
                     work: work.as_deref().cloned(),
                 });
+                self.interrupted += u32::from(*next == Next::Resume);
                 self.phase = match next {
                     Next::Nothing => Phase::Over(Verdict::Ended(outcome.clone())),
                     Next::Stands => Phase::Over(Verdict::Ended(Outcome::Succeeded)),
