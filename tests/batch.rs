@@ -308,6 +308,27 @@ fn a_ticket_on_which_someone_elses_session_works_is_left_to_it() {
 }
 
 #[test]
+fn a_ticket_that_someone_else_finishes_meanwhile_is_not_worked_on_again_and_is_merged_if_all_is() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let run = |first: &str, second: &str, args: &[&str]| {
+        pi.plays_for(first, WHEN_TOLD);
+        let running = batch(&repo, &[&["-j", "1", first, second, "--json"], args].concat()).spawn();
+        pi.wait_here(first);
+        assert_eq!(repo.finished(&[second])["outcome"], "succeeded");
+        pi.go(first);
+        let events = events(&running.wait().ok());
+        assert_eq!(pi.calls(second), 1);
+        events
+    };
+    let left = run("T-1", "T-2", &[]);
+    assert_eq!(about(&left, "skipped", "T-2")["why"]["kind"], "done");
+    assert_eq!(lanes(&run("T-3", "T-4", &["--merge"]), "merged"), ["T-3", "T-4"]);
+}
+
+#[test]
 fn a_base_that_goes_while_the_batch_runs_is_told_for_the_ticket_that_needed_it() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

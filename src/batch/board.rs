@@ -288,7 +288,10 @@ impl Board {
                 match (&item.phase, handover) {
                     (Phase::Over(Verdict::Merged { .. } | Verdict::Skipped(Skip::Closed)), _) => Ready::Now,
                     (_, Handover::Nothing) => Ready::Never(Skip::DepNotMerged { ticket_id }),
-                    (Phase::Over(Verdict::Ended(Outcome::Succeeded)), Handover::Stacked) => Ready::Now,
+                    (
+                        Phase::Over(Verdict::Ended(Outcome::Succeeded) | Verdict::Skipped(Skip::Done { .. })),
+                        Handover::Stacked,
+                    ) => Ready::Now,
                     (Phase::Over(_), _) => failed(),
                     (Phase::Waiting | Phase::Starting { .. } | Phase::Running { .. }, _) => Ready::NotYet,
                     (Phase::Merging { .. }, _) => Ready::NotYet,
@@ -410,7 +413,12 @@ impl Item {
 impl Verdict {
     /// Whether it is what was wanted.
     pub fn is_good(&self) -> bool {
-        matches!(self, Self::Merged { .. } | Self::Ended(Outcome::Succeeded) | Self::Skipped(Skip::Closed))
+        matches!(
+            self,
+            Self::Merged { .. }
+                | Self::Ended(Outcome::Succeeded)
+                | Self::Skipped(Skip::Closed | Skip::Done { .. })
+        )
     }
 }
 

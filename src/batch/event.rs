@@ -278,6 +278,11 @@ pub enum Skip {
         /// That session, where it is known.
         session_id: Option<SessionId>,
     },
+    /// A session that is not the batch's has finished it meanwhile.
+    Done {
+        /// That session.
+        session_id: SessionId,
+    },
     /// The works of the tickets that it needs do not go together.
     DepsConflict {
         /// The files.
@@ -382,6 +387,9 @@ impl fmt::Display for Skip {
                 write!(f, "session {id}, which is not this batch's, works on it")
             }
             Self::Busy { session_id: None } => f.write_str("another ralph command works on it"),
+            Self::Done { session_id } => {
+                write!(f, "session {session_id}, which is not this batch's, has finished it meanwhile")
+            }
             Self::DepsConflict { files } => {
                 write!(f, "the works of the tickets that it needs conflict in {}", files.join(", "))
             }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::board::Phase;
 use super::event::{Event, Halt, Next, Skip};
-use super::retry::{self, Before, Ending, StoppedFor};
+use super::retry::{self, Before, Ending, Landing, StoppedFor};
 use super::run::{BatchError, Engine, OnInterrupt, added};
 use super::workers::{CameTo, Closed, Job, Landed, Message, Order};
 use crate::agent::Agent;
@@ -41,10 +41,15 @@ impl Engine<'_> {
     pub(super) fn begin_sessions(&mut self, items: &[usize]) -> Result<usize, BatchError> {
         let mut events = Vec::new();
         let mut jobs = Vec::new();
+        let mut done = Vec::new();
         for at in items {
             let Some(item) = self.board.items().get(*at) else { continue };
             let lane = item.record.lane.clone();
             match self.source.request(&item.record, &self.board) {
+                Err(Skip::Done { .. }) if self.setup.landing == Landing::Merge => {
+                    events.push(Event::Merging { lane });
+                    done.push(*at);
+                }
                 Err(why) => events.push(Event::Skipped { lane, why }),
                 Ok(request) => {
                     let attempt = item.attempts().saturating_add(1);
@@ -58,6 +63,7 @@ impl Engine<'_> {
             }
         }
         self.record(events)?;
+        done.into_iter().for_each(|at| self.land(at));
         let begun = jobs.len();
         for job in jobs {
             self.held_until.remove(&job.item);
