@@ -308,6 +308,27 @@ fn a_ticket_on_which_someone_elses_session_works_is_left_to_it() {
 }
 
 #[test]
+fn a_ticket_that_someone_else_finishes_meanwhile_is_not_worked_on_again_and_is_merged_if_all_is() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let run = |first: &str, second: &str, args: &[&str]| {
+        pi.plays_for(first, WHEN_TOLD);
+        let running = batch(&repo, &[&["-j", "1", first, second, "--json"], args].concat()).spawn();
+        pi.wait_here(first);
+        assert_eq!(repo.finished(&[second])["outcome"], "succeeded");
+        pi.go(first);
+        let events = events(&running.wait().ok());
+        assert_eq!(pi.calls(second), 1);
+        events
+    };
+    let left = run("T-1", "T-2", &[]);
+    assert_eq!(about(&left, "skipped", "T-2")["why"]["kind"], "done");
+    assert_eq!(lanes(&run("T-3", "T-4", &["--merge"]), "merged"), ["T-3", "T-4"]);
+}
+
+#[test]
 fn a_base_that_goes_while_the_batch_runs_is_told_for_the_ticket_that_needed_it() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);
@@ -434,6 +455,23 @@ mod interrupted {
         let events = events(&running.wait().expect_code(130));
         assert_eq!(of_kind(&events, "ended")[0]["outcome"], "stopped");
         assert_eq!(only(Session::all(&repo)).manifest()["exit"]["forced"], true);
+    }
+
+    #[test]
+    fn who_interrupts_a_batch_uses_up_no_retry_and_calls_for_no_stronger_model() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays_on("T-1", 1, "here; forever");
+        pi.plays_on("T-1", 2, "fails 'no luck'");
+        pi.plays_on("T-1", 3, COMMITS);
+        let running = batch(&repo, &["T-1", "--retries", "1", "--escalate", "big/one"]).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::INT);
+        drop(running.wait().expect_code(130));
+        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
+        let models: Vec<&Value> = of_kind(&after, "starting").iter().map(|event| &event["model"]).collect();
+        assert_eq!(models, [&Value::Null, &json!("big/one")]);
     }
 
     #[test]

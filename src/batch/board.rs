@@ -33,6 +33,8 @@ pub struct Item {
     pub place: Option<WorkPlace>,
     /// Its sessions in this batch, in order.
     pub sessions: Vec<SessionId>,
+    /// How many of them were cut short by an interrupted batch.
+    pub interrupted: u32,
     /// How its last session ended.
     pub last: Option<LastSession>,
     /// What all its ended sessions used.
@@ -298,7 +300,10 @@ impl Board {
                 match (&item.phase, handover) {
                     (Phase::Over(Verdict::Merged { .. } | Verdict::Skipped(Skip::Closed)), _) => Ready::Now,
                     (_, Handover::Nothing) => Ready::Never(Skip::DepNotMerged { ticket_id }),
-                    (Phase::Over(Verdict::Ended(Outcome::Succeeded)), Handover::Stacked) => Ready::Now,
+                    (
+                        Phase::Over(Verdict::Ended(Outcome::Succeeded) | Verdict::Skipped(Skip::Done { .. })),
+                        Handover::Stacked,
+                    ) => Ready::Now,
                     (Phase::Over(_), _) => failed(),
                     (Phase::Waiting | Phase::Starting { .. } | Phase::Running { .. }, _) => Ready::NotYet,
                     (Phase::Merging { .. }, _) => Ready::NotYet,
@@ -311,12 +316,17 @@ impl Board {
 impl Item {
     fn new(record: ItemRecord) -> Self {
         let (phase, used) = (Phase::Waiting, Used::default());
-        Self { record, phase, place: None, sessions: Vec::new(), last: None, used }
+        Self { record, phase, place: None, sessions: Vec::new(), interrupted: 0, last: None, used }
     }
 
     /// How many sessions it has had.
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.sessions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many of them count for retries: who interrupts a batch has not tried a ticket in vain.
+    pub fn tries(&self) -> u32 {
+        self.attempts().saturating_sub(self.interrupted)
     }
 
     /// The session that is being begun, or runs.
@@ -377,6 +387,7 @@ impl Item {
                     reason: reason.clone(),
                     work: work.as_deref().cloned(),
                 });
+                self.interrupted += u32::from(*next == Next::Resume);
                 self.phase = match next {
                     Next::Nothing => Phase::Over(Verdict::Ended(outcome.clone())),
                     Next::Stands => Phase::Over(Verdict::Ended(Outcome::Succeeded)),
@@ -414,7 +425,12 @@ impl Item {
 impl Verdict {
     /// Whether it is what was wanted.
     pub fn is_good(&self) -> bool {
-        matches!(self, Self::Merged { .. } | Self::Ended(Outcome::Succeeded) | Self::Skipped(Skip::Closed))
+        matches!(
+            self,
+            Self::Merged { .. }
+                | Self::Ended(Outcome::Succeeded)
+                | Self::Skipped(Skip::Closed | Skip::Done { .. })
+        )
     }
 }
 

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::{BranchName, Lane, NameError, RefName, SessionId, TicketId};
 use crate::session::manifest::{Outcome, Usage, Work};
 
+/// A longer way from a ticket back to itself is shortened for people.
+const LONGEST_PATH: usize = 10;
+
 /// The version of this format.
 pub const EVENTS_VERSION: u32 = 1;
 
@@ -275,6 +278,11 @@ pub enum Skip {
         /// That session, where it is known.
         session_id: Option<SessionId>,
     },
+    /// A session that is not the batch's has finished it meanwhile.
+    Done {
+        /// That session.
+        session_id: SessionId,
+    },
     /// The works of the tickets that it needs do not go together.
     DepsConflict {
         /// The files.
@@ -360,8 +368,17 @@ impl fmt::Display for Skip {
             }
             Self::DepMissing { ticket_id } => write!(f, "needs {ticket_id}, and there is no such ticket"),
             Self::Cycle { path } => {
-                let path: Vec<&str> = path.iter().map(TicketId::as_str).collect();
-                write!(f, "needs itself: {}", path.join(" → "))
+                f.write_str("needs itself: ")?;
+                let shown = if path.len() > LONGEST_PATH { LONGEST_PATH - 2 } else { path.len() };
+                for (at, ticket) in path.iter().take(shown).enumerate() {
+                    write!(f, "{}{ticket}", if at == 0 { "" } else { " → " })?;
+                }
+                match path.last() {
+                    Some(last) if shown < path.len() => {
+                        write!(f, " → ({} more) → {last}", path.len() - shown - 1)
+                    }
+                    Some(_) | None => Ok(()),
+                }
             }
             Self::Closed => f.write_str("its ticket was closed meanwhile"),
             Self::Gone => f.write_str("its ticket's file has gone"),
@@ -370,6 +387,9 @@ impl fmt::Display for Skip {
                 write!(f, "session {id}, which is not this batch's, works on it")
             }
             Self::Busy { session_id: None } => f.write_str("another ralph command works on it"),
+            Self::Done { session_id } => {
+                write!(f, "session {session_id}, which is not this batch's, has finished it meanwhile")
+            }
             Self::DepsConflict { files } => {
                 write!(f, "the works of the tickets that it needs conflict in {}", files.join(", "))
             }
@@ -445,4 +465,21 @@ pub fn schema() -> serde_json::Value {
     let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<Entry>();
     schema.insert("title".into(), "an event of a ralph batch, version 1".into());
     schema.to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_way_from_a_ticket_back_to_itself_is_shortened() {
+        let cycle = |tickets: usize| {
+            let path = (0..tickets).chain([0]).map(|number| format!("t{number}").parse().unwrap()).collect();
+            Skip::Cycle { path }.to_string()
+        };
+        assert_eq!(cycle(1), "needs itself: t0 → t0");
+        let whole = "needs itself: t0 → t1 → t2 → t3 → t4 → t5 → t6 → t7 → t8 → t0";
+        assert_eq!(cycle(9), whole);
+        assert_eq!(cycle(300), "needs itself: t0 → t1 → t2 → t3 → t4 → t5 → t6 → t7 → (292 more) → t0");
+    }
 }

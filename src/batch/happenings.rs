@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::board::Phase;
 use super::event::{Event, Halt, Next, Skip};
-use super::retry::{self, Before, Ending, StoppedFor};
+use super::retry::{self, Before, Ending, Landing, StoppedFor};
 use super::run::{BatchError, Engine, OnInterrupt, added};
 use super::workers::{CameTo, Closed, Job, Landed, Message, Order};
 use crate::agent::Agent;
@@ -41,15 +41,21 @@ impl Engine<'_> {
     pub(super) fn begin_sessions(&mut self, items: &[usize]) -> Result<usize, BatchError> {
         let mut events = Vec::new();
         let mut jobs = Vec::new();
+        let mut done = Vec::new();
         for at in items {
             let Some(item) = self.board.items().get(*at) else { continue };
             let lane = item.record.lane.clone();
             match self.source.request(&item.record, &self.board) {
+                Err(Skip::Done { .. }) if self.setup.landing == Landing::Merge => {
+                    events.push(Event::Merging { lane });
+                    done.push(*at);
+                }
                 Err(why) => events.push(Event::Skipped { lane, why }),
                 Ok(request) => {
                     let attempt = item.attempts().saturating_add(1);
-                    let model = self.setup.retry.model(attempt).map(str::to_owned);
-                    let request = again(request, item.sessions.last().copied(), attempt, model.as_deref());
+                    let number = item.tries().saturating_add(1);
+                    let model = self.setup.retry.model(number).map(str::to_owned);
+                    let request = again(request, item.sessions.last().copied(), number, model.as_deref());
                     let session_id = request.session;
                     events.push(Event::Starting { lane, session_id, attempt, model });
                     jobs.push(Job { item: *at, request });
@@ -57,6 +63,7 @@ impl Engine<'_> {
             }
         }
         self.record(events)?;
+        done.into_iter().for_each(|at| self.land(at));
         let begun = jobs.len();
         for job in jobs {
             self.held_until.remove(&job.item);
@@ -101,7 +108,7 @@ impl Engine<'_> {
             return Ok(());
         };
         let never_ran = matches!(known.phase, Phase::Starting { .. });
-        let attempts = known.attempts();
+        let tries = known.tries();
         let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
         let (rate_limits, rate_limited) = self.watch.end(session_id);
         self.slow_down(rate_limits)?;
@@ -119,7 +126,7 @@ impl Engine<'_> {
             return self.about(item, |lane| Event::Withdrawn { lane, session_id });
         }
         let stopped_for = self.stopped_for.remove(&session_id);
-        let ending = Ending { outcome: &outcome, attempts, before, rate_limited, stopped_for };
+        let ending = Ending { outcome: &outcome, tries, before, rate_limited, stopped_for };
         let next = retry::next(ending, &self.setup.retry, self.setup.landing);
         if let Next::Retry { after_s } = next {
             let until = Duration::try_from_secs_f64(after_s).ok().and_then(|d| Instant::now().checked_add(d));
@@ -241,9 +248,9 @@ fn launched(lane: crate::id::Lane, manifest: &Manifest) -> Event {
     }
 }
 
-/// The request for one more session of an item: with more time, a stronger model, and what the agent knew before.
-fn again(mut request: Request, last: Option<SessionId>, attempt: u32, model: Option<&str>) -> Request {
-    request.limits.timeout_s = retry::timeout(request.limits.timeout_s, attempt);
+/// The request for the try of this number of an item: with more time, a stronger model, and what the agent knew before.
+fn again(mut request: Request, last: Option<SessionId>, number: u32, model: Option<&str>) -> Request {
+    request.limits.timeout_s = retry::timeout(request.limits.timeout_s, number);
     let Agent::Pi(_) = &request.agent.agent else { return request };
     if let Some(model) = model {
         request.agent.extra.extend(["--model".to_owned(), model.to_owned()]);

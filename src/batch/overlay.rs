@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{RefName, TicketId};
+use jiff::Timestamp;
+
+use crate::id::{Lane, RefName, SessionId, TicketId};
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::Outcome;
 use crate::session::store::{Loaded, Store, StoreError};
@@ -57,6 +59,16 @@ impl Overlay {
             .collect();
         merged.into_iter().fold(backlog, |backlog, ticket| backlog.with_status(ticket, Status::Closed))
     }
+}
+
+/// The session that has finished a ticket since that moment, in the lane.
+pub fn finished_since(store: &Store, lane: &Lane, since: Timestamp) -> Result<Option<SessionId>, StoreError> {
+    let Some(record) = store.lane(lane)? else { return Ok(None) };
+    let Some(id) = record.current_session else { return Ok(None) };
+    let Loaded::Manifest(manifest) = store.load(id)? else { return Ok(None) };
+    let is_new = manifest.ended_at.is_some_and(|ended| ended > since);
+    let is_done = matches!(shown(store, &record)?, Some(Shown::Finished | Shown::Merged));
+    Ok((is_new && is_done).then_some(id))
 }
 
 fn shown(store: &Store, record: &LaneRecord) -> Result<Option<Shown>, StoreError> {

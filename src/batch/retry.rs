@@ -30,8 +30,8 @@ pub enum Landing {
 pub struct Ending<'a> {
     /// Its outcome.
     pub outcome: &'a Outcome,
-    /// How many sessions the item has had.
-    pub attempts: u32,
+    /// How many sessions the item has had that no one interrupted, this one among them.
+    pub tries: u32,
     /// Whether the branch had work when it began.
     pub before: Before,
     /// Whether the provider's rate limit made it fail.
@@ -118,10 +118,10 @@ pub fn next(ending: Ending<'_>, rules: &RetryRules, landing: Landing) -> Next {
     } else {
         (rules.retries, rules.delay)
     };
-    if ending.attempts > most {
+    if ending.tries > most {
         return Next::Nothing;
     }
-    let doubled = delay.saturating_mul(1 << ending.attempts.saturating_sub(1).min(16));
+    let doubled = delay.saturating_mul(1 << ending.tries.saturating_sub(1).min(16));
     match worth(ending.outcome) {
         Worth::Nothing => Next::Nothing,
         Worth::AtOnce => Next::Retry { after_s: 0.0 },
@@ -154,10 +154,10 @@ mod tests {
         RetryRules { retries, delay: Duration::from_secs(5), escalate: vec!["big".into(), "huge".into()] }
     }
 
-    fn after(outcome: &Outcome, attempts: u32, retries: u32) -> Next {
+    fn after(outcome: &Outcome, tries: u32, retries: u32) -> Next {
         let ending = Ending {
             outcome,
-            attempts,
+            tries,
             before: Before::Nothing,
             rate_limited: RateLimited::No,
             stopped_for: None,
@@ -191,7 +191,7 @@ mod tests {
         let after = |outcome: &Outcome, landing| {
             let ending = Ending {
                 outcome,
-                attempts: 2,
+                tries: 2,
                 before: Before::Work,
                 rate_limited: RateLimited::No,
                 stopped_for: None,
@@ -205,16 +205,16 @@ mod tests {
 
     #[test]
     fn the_wait_grows_and_is_bounded() {
-        let waits = [1, 2, 3, 30].map(|attempts| after(&Outcome::Failed, attempts, 100));
+        let waits = [1, 2, 3, 30].map(|tries| after(&Outcome::Failed, tries, 100));
         assert_eq!(waits, [5.0, 10.0, 20.0, 600.0].map(|after_s| Next::Retry { after_s }));
     }
 
     #[test]
     fn a_rate_limit_is_waited_out_without_being_asked_for() {
-        let limited = |attempts| {
+        let limited = |tries| {
             let ending = Ending {
                 outcome: &Outcome::Failed,
-                attempts,
+                tries,
                 before: Before::Nothing,
                 rate_limited: RateLimited::Yes,
                 stopped_for: None,
@@ -231,7 +231,7 @@ mod tests {
         let stopped = |stopped_for, outcome| {
             let ending = Ending {
                 outcome: &outcome,
-                attempts: 1,
+                tries: 1,
                 before: Before::Nothing,
                 rate_limited: RateLimited::No,
                 stopped_for: Some(stopped_for),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::board::{Board, Phase, Verdict};
 use super::event::{Event, ItemRecord, Skip, Standing};
 use super::items::Workshop;
-use super::overlay::Overlay;
+use super::overlay::{Overlay, finished_since};
 use super::run::Source;
 use super::siblings::{self, Siblings};
 use crate::dispatch::{Place, Request};
@@ -71,6 +71,9 @@ pub enum Intake {
 impl Source for TicketSource<'_> {
     fn request(&mut self, item: &ItemRecord, board: &Board) -> Result<Request, Skip> {
         let ticket_file = self.ticket_now(item, board)?;
+        if let Some(session_id) = self.finished_by_others(item, board) {
+            return Err(Skip::Done { session_id });
+        }
         let start_at = match self.stacking {
             Stacking::FromBase => None,
             Stacking::FromDeps => self.stack(item, board)?,
@@ -125,6 +128,16 @@ impl TicketSource<'_> {
             (Lookup::InFolder, Some(main)) => TicketFolder::open(main).ok().flatten(),
             _ => None,
         }
+    }
+
+    /// The session of someone else's that has finished the item since the batch began. One that the batch has worked on
+    /// itself is its own; what cannot be read has finished nothing.
+    fn finished_by_others(&self, item: &ItemRecord, board: &Board) -> Option<SessionId> {
+        let known = board.position(&item.lane).and_then(|at| board.items().get(at))?;
+        if !known.sessions.is_empty() {
+            return None;
+        }
+        finished_since(self.store, &item.lane, board.begun_at()?).ok().flatten()
     }
 
     /// The ticket's file, unless the ticket is not to be worked on any more.

@@ -114,6 +114,7 @@ pub fn verdict(verdict: &Verdict) -> (String, Tone) {
         Verdict::NotMerged { .. } => ("not merged".to_owned(), Tone::Bad),
         Verdict::NotLaunched { .. } => ("not launched".to_owned(), Tone::Bad),
         Verdict::Skipped(crate::batch::event::Skip::Closed) => ("closed".to_owned(), Tone::Faint),
+        Verdict::Skipped(crate::batch::event::Skip::Done { .. }) => ("done".to_owned(), Tone::Good),
         Verdict::Skipped(_) => ("skipped".to_owned(), Tone::Doubtful),
     }
 }
