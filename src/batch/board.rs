@@ -488,7 +488,16 @@ pub(crate) mod tests {
     /// The session of a lane has ended.
     pub(crate) fn ended(lane: &str, session_id: SessionId, outcome: Outcome, next: Next) -> Event {
         let lane = lane.parse().unwrap();
-        Event::Ended { lane, session_id, outcome, reason: None, work: None, usage: None, next }
+        Event::Ended {
+            lane,
+            session_id,
+            ended_at: None,
+            outcome,
+            reason: None,
+            work: None,
+            usage: None,
+            next,
+        }
     }
 
     fn through(outcome: Outcome, next: Next) -> Board {
@@ -569,6 +578,7 @@ pub(crate) mod tests {
         let ended = |session_id| Event::Ended {
             lane: "a".parse().unwrap(),
             session_id,
+            ended_at: None,
             outcome: Outcome::Failed,
             reason: None,
             work: None,

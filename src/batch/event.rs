@@ -104,6 +104,10 @@ pub enum Event {
         lane: Lane,
         /// The session.
         session_id: SessionId,
+        /// When, from its manifest: before this entry, where no one ran the batch then.
+        #[serde(default)]
+        #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+        ended_at: Option<Timestamp>,
         /// How, from its manifest.
         outcome: Outcome,
         /// Why, from its manifest.

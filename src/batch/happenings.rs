@@ -112,10 +112,10 @@ impl Engine<'_> {
         let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
         let (rate_limits, rate_limited) = self.watch.end(session_id);
         self.slow_down(rate_limits)?;
-        let mut before = Before::Nothing;
+        let (mut before, mut ended_at) = (Before::Nothing, None);
         let (outcome, reason, work, usage) = match manifest {
             Ok(manifest) => {
-                before = found(&manifest);
+                (before, ended_at) = (found(&manifest), manifest.ended_at);
                 let outcome = manifest.outcome.unwrap_or(Outcome::Lost);
                 (outcome, manifest.reason, manifest.work.map(Box::new), manifest.usage.map(Box::new))
             }
@@ -133,7 +133,16 @@ impl Engine<'_> {
             self.held_until.extend(until.map(|until| (item, until)));
         }
         let merge = next == Next::Merge;
-        self.about(item, |lane| Event::Ended { lane, session_id, outcome, reason, work, usage, next })?;
+        self.about(item, |lane| Event::Ended {
+            lane,
+            session_id,
+            ended_at,
+            outcome,
+            reason,
+            work,
+            usage,
+            next,
+        })?;
         if merge {
             self.land(item);
         }

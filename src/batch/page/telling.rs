@@ -191,7 +191,9 @@ impl<'e> Track<'e> {
                 let kind = if self.sessions.is_empty() { PauseKind::Waits } else { PauseKind::WaitsAgain };
                 self.since = Some((from, kind));
             }
-            Event::Ended { session_id, outcome, reason, work, usage, next, .. } => {
+            Event::Ended { session_id, ended_at, outcome, reason, work, usage, next, .. } => {
+                // Its own word on when it ended counts, where it can be true.
+                let at = ended_at.unwrap_or(at).min(at);
                 let (reason, work, usage) = (reason.as_deref(), work.as_deref(), usage.as_deref());
                 self.end(*session_id, at, End::Ended { outcome, reason, work, usage });
                 self.since = match next {
@@ -229,7 +231,7 @@ impl<'e> Track<'e> {
 
     fn end(&mut self, id: SessionId, at: Timestamp, end: End<'e>) {
         if let Some(session) = self.session(id) {
-            session.stretch.to = at;
+            session.stretch.to = at.max(session.stretch.from);
             session.end = Some(end);
         }
     }

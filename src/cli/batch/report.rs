@@ -16,6 +16,8 @@ use crate::cli::render::note;
 
 /// While the batch runs, the page is made anew no more often than this.
 const RHYTHM: Duration = Duration::from_secs(5);
+/// And so often where nothing happens: what runs grows longer.
+const QUIET: Duration = Duration::from_secs(30);
 
 /// Shows a batch and keeps its page.
 pub struct Reported<'a> {
@@ -34,6 +36,13 @@ impl Page {
     /// The page in this file, of a batch with these entries so far.
     pub fn new(file: ReportFile, entries: &[Entry]) -> Self {
         Self { file, entries: entries.to_vec(), written: None }
+    }
+
+    /// At the end it is written once more, and what is wrong with it told.
+    fn write_if_older(&mut self, than: Duration) {
+        if self.written.is_none_or(|at| at.elapsed() >= than) {
+            drop(self.write());
+        }
     }
 
     fn write(&mut self) -> CliResult<()> {
@@ -64,17 +73,17 @@ impl Observer for Reported<'_> {
         self.show.told(entry, board);
         let Some(page) = &mut self.page else { return };
         page.entries.push(entry.clone());
-        if page.written.is_none_or(|at| at.elapsed() >= RHYTHM) {
-            // At the end it is written once more, and what is wrong with it told.
-            drop(page.write());
-        }
+        page.write_if_older(RHYTHM);
     }
 
     fn draw(&mut self, board: &Board, watch: &Watch) {
         self.show.draw(board, watch);
+        if let Some(page) = &mut self.page {
+            page.write_if_older(QUIET);
+        }
     }
 
     fn rhythm(&self) -> Option<Duration> {
-        self.show.rhythm()
+        self.show.rhythm().or(self.page.as_ref().map(|_| QUIET))
     }
 }

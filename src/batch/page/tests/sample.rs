@@ -262,5 +262,5 @@ fn ended(lane: &crate::id::Lane, session_id: SessionId, outcome: Outcome, next: 
         extra: serde_json::Map::new(),
     };
     let (work, usage) = (Some(Box::new(work)), Some(Box::new(usage)));
-    Event::Ended { lane: lane.clone(), session_id, outcome, reason, work, usage, next }
+    Event::Ended { lane: lane.clone(), session_id, ended_at: None, outcome, reason, work, usage, next }
 }
