@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::helpers::agents::{COMMITS, DOES_NOTHING};
 use crate::helpers::command::{Finished, Invocation};
 use crate::helpers::lanes::{only, refused, text};
-use crate::helpers::session::Session;
+use crate::helpers::session::{Session, names_in};
 use crate::helpers::{Repo, Sandbox, ScriptedPi, schema, wait};
 
 /// A play that says it is there, and commits when it is told to.
@@ -574,6 +574,41 @@ mod killed {
         assert_eq!(events[0]["event"], "resumed");
         assert_eq!(lanes(&events, "ended").len(), 3);
         assert_eq!(["T-1", "T-2", "T-3"].map(|ticket| pi.calls(ticket)), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_is_told_with_what_to_do_and_holds_up_no_other_batch() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(WHEN_TOLD);
+        let running = batch(&repo, &["T-1"]).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::KILL);
+        drop(running.wait());
+        let batches = repo.common_dir().join("ralph/batches");
+        let names = names_in(&batches).into_iter().filter(|name| name != "open");
+        let folder = batches.join(only(names.collect()));
+        let journal = folder.join("journal.jsonl");
+        let written = fs::read_to_string(&journal).unwrap();
+        for (content, said, hint) in [
+            ("noise\n".to_owned(), "is damaged in line 1", folder.to_str().unwrap()),
+            (
+                written.replace("\"starting\"", "\"teleported\""),
+                "was written by a newer ralph",
+                "the newer ralph",
+            ),
+        ] {
+            fs::write(&journal, content).unwrap();
+            let error = refused(&sandbox, batch(&repo, &["--resume"]), 6);
+            assert!(text(&error["message"]).contains(said), "{error}");
+            assert!(text(&error["hint"]).contains(hint), "{error}");
+        }
+        pi.go("T-2");
+        let other = batch(&repo, &["T-2"]).run().ok();
+        assert!(other.stderr.contains("was written by a newer ralph"), "{other}");
+        pi.go("T-1");
+        assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
     }
 
     /// At every entry of the journal, right behind it, the batch is killed; whatever came of that, taking it up brings

@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::event::{BatchId, Entry, Event};
+use super::event::{BatchId, EVENTS_VERSION, Entry, Event};
 use crate::durable::{self, FileError, HeldLock};
 use crate::failpoint;
 use crate::session::store::Store;
@@ -39,6 +39,16 @@ pub enum JournalError {
         line: usize,
         /// What is wrong with it.
         why: String,
+    },
+    /// A line holds an entry that only a newer version knows.
+    #[error("{} was written by a newer ralph: line {line} {what}", path.display())]
+    Newer {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is new there.
+        what: String,
     },
     /// An entry could not be put into JSON.
     #[error("could not encode an entry of a batch: {0}")]
@@ -206,14 +216,29 @@ fn read(path: &Path) -> Result<(Vec<Entry>, u64), JournalError> {
     let lines = bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
     let mut entries = Vec::new();
     for (number, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
-        let entry = serde_json::from_slice(line).map_err(|e| JournalError::Damaged {
-            path: path.to_owned(),
-            line: number + 1,
-            why: e.to_string(),
-        })?;
+        let entry: Entry = serde_json::from_slice(line).map_err(|e| unreadable(path, number + 1, &e))?;
+        if let Event::Begun { schema_version, .. } = entry.event
+            && schema_version > EVENTS_VERSION
+        {
+            let (path, what) = (path.to_owned(), format!("begins version {schema_version} of the format"));
+            return Err(JournalError::Newer { path, line: number + 1, what });
+        }
         entries.push(entry);
     }
     Ok((entries, whole as u64))
+}
+
+/// What is wrong with a line: it is no entry, or holds something that a newer version has added.
+fn unreadable(path: &Path, line: usize, error: &serde_json::Error) -> JournalError {
+    let (path, why) = (path.to_owned(), error.to_string());
+    let added = why.strip_prefix("unknown variant `").and_then(|rest| rest.split_once('`'));
+    match added {
+        Some((name, _)) => {
+            let what = format!("holds {name:?}, which this one does not know");
+            JournalError::Newer { path, line, what }
+        }
+        None => JournalError::Damaged { path, line, why },
+    }
 }
 
 #[cfg(test)]
@@ -287,5 +312,25 @@ mod tests {
         let (batches, damaged) = unfinished(&store).unwrap();
         assert!(batches.is_empty());
         assert!(damaged[0].to_string().contains("line 1"), "{}", damaged[0]);
+    }
+
+    #[test]
+    fn a_journal_that_a_newer_version_wrote_is_told_from_a_damaged_one() {
+        let (_folder, store) = store();
+        let id = BatchId::generate();
+        let mut journal = Journal::begin(&store, id).unwrap();
+        journal.append(&[entry(begun(items(&[("a", &[])]))), entry(Event::Resumed)]).unwrap();
+        drop(journal);
+        let path = dir(&store, id).join("journal.jsonl");
+        let written = fs::read_to_string(&path).unwrap();
+        for (from, to, said) in [
+            ("\"resumed\"", "\"teleported\"", "line 2 holds \"teleported\", which this one does not know"),
+            ("\"schema_version\":1", "\"schema_version\":2", "line 1 begins version 2 of the format"),
+        ] {
+            fs::write(&path, written.replace(from, to)).unwrap();
+            let error = Journal::take_up(&store, id).unwrap_err();
+            assert!(matches!(error, JournalError::Newer { .. }), "{error}");
+            assert!(error.to_string().ends_with(said), "{error}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::agent::redact::{REDACTED, redacted};
 use crate::batch::board::Board;
 use crate::batch::event::{BatchId, EVENTS_VERSION, Entry, Event, ItemRecord, Skip};
 use crate::batch::items::Workshop;
-use crate::batch::journal::{Journal, Known, unfinished};
+use crate::batch::journal::{Journal, JournalError, Known, unfinished};
 use crate::batch::land::BaseLander;
 use crate::batch::overlay::{Overlay, Shown};
 use crate::batch::page::ReportFile;
@@ -50,10 +50,7 @@ pub fn run(global: &Global, args: &BatchArgs, out: &Out) -> CliResult {
     if !args.resume {
         return Batch::of(&here, Wish::of_batch(args)?, out)?.run(out);
     }
-    let known = left_over(&here, out)?.into_iter().next().ok_or_else(|| {
-        CliError::new(Exit::NotFound, "no batch of this repository was left unfinished")
-            .hint("begin one: ralph worktree batch TICKET...")
-    })?;
+    let known = last_left_over(&here, out)?;
     let mut wish = again(&known)?;
     // A new page may be asked for; everything else is as it was begun.
     wish.pool.report = args.pool.report.clone().or(wish.pool.report);
@@ -68,13 +65,30 @@ pub fn run_loop(global: &Global, args: &LoopArgs, out: &Out) -> CliResult {
     Batch::of(&here, wish, out)?.run(out)
 }
 
-/// The batches that were killed or interrupted, the newest first.
+/// The batches that were killed or interrupted, the newest first, as far as their journals can be read.
 fn left_over(here: &Surroundings, out: &Out) -> CliResult<Vec<Known>> {
-    let (batches, damaged) = unfinished(here.store())?;
-    for error in damaged {
-        out.note(&error.to_string());
-    }
+    let (batches, unreadable) = unfinished(here.store())?;
+    unreadable.into_iter().for_each(|error| note_unreadable(error, out));
     Ok(batches)
+}
+
+/// The batch that was killed or interrupted last. Where none can be read, what is wrong with those is the answer.
+fn last_left_over(here: &Surroundings, out: &Out) -> CliResult<Known> {
+    let (batches, unreadable) = unfinished(here.store())?;
+    let mut unreadable = unreadable.into_iter();
+    let found = batches.into_iter().next().ok_or_else(|| match unreadable.next() {
+        Some(error) => error.into(),
+        None => CliError::new(Exit::NotFound, "no batch of this repository was left unfinished")
+            .hint("begin one: ralph worktree batch TICKET..."),
+    });
+    unreadable.for_each(|error| note_unreadable(error, out));
+    found
+}
+
+fn note_unreadable(error: JournalError, out: &Out) {
+    let CliError { message, hint, .. } = error.into();
+    out.note(&message);
+    hint.iter().for_each(|hint| out.note(hint));
 }
 
 /// What the command asked for that began a batch.

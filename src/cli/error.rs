@@ -164,8 +164,16 @@ impl From<JournalError> for CliError {
             JournalError::Busy(_) => {
                 Self::new(Exit::Refused, message).hint("see what it does: ralph worktree list")
             }
-            JournalError::Damaged { .. } => Self::new(Exit::CannotDo, message)
-                .hint("a newer ralph may have written it; the sessions are in `ralph worktree list`"),
+            JournalError::Newer { .. } => {
+                Self::new(Exit::CannotDo, message).hint("take the batch up with the newer ralph")
+            }
+            JournalError::Damaged { path, .. } => {
+                let folder = path.parent().unwrap_or(&path).display();
+                Self::new(Exit::CannotDo, message).hint(format!(
+                    "what its sessions did is in `ralph worktree list`: begin what is left as a batch of its own, and delete \
+                     {folder} to hear no more of this one"
+                ))
+            }
             JournalError::Encode(_) => Self::new(Exit::Bug, message),
         }
     }
