@@ -70,7 +70,7 @@ pub use parcel::{BranchFate, Parcel, TrashId};
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;
 pub use repo::{Repo, RepoLock};
-pub use standing::{BranchStanding, Folder, Standing, branch_standing, registered, tip_of};
+pub use standing::{BranchStanding, Folder, Standing, branch_standing, commits_beyond, registered, tip_of};
 pub use trash::{BranchLeft, TRASH_FOLDER, has_left, held_of, pack, pin_parcel, take_away};
 pub use unsaved::{Several, Subject, Unsaved, UnsavedItem, unsaved};
 pub use why::WhyGitProgram;

@@ -161,6 +161,11 @@ pub fn branch_standing(
     })
 }
 
+/// How many commits `tip` has that `base` has not.
+pub fn commits_beyond(repo: &Repo, base: &CommitId, tip: &CommitId) -> Result<usize, GitError> {
+    Ok(repo.distance(tip, base)?.ahead)
+}
+
 /// The branch's commit; `None` where there is no such branch.
 pub fn tip_of(repo: &Repo, branch: &BranchName) -> Result<Option<CommitId>, GitError> {
     repo.commit_of(&branch.full())

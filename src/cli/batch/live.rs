@@ -12,12 +12,15 @@ use crate::batch::event::Event;
 use crate::batch::watch::Watch;
 use crate::cli::render::{Tone, age, on_terminal, one_line};
 use crate::cli::tail::{Rest, Tail};
+use crate::git::{CommitId, Repo, commits_beyond, tip_of};
 use crate::id::{Lane, SessionId};
 use crate::session::store::{Loaded, Store};
 
 /// The lines.
 pub struct Live {
     store: Store,
+    /// None where it cannot be opened: then no commits are shown.
+    repo: Option<Repo>,
     all: MultiProgress,
     total: ProgressBar,
     lines: HashMap<Lane, Line>,
@@ -28,6 +31,14 @@ struct Line {
     session: Option<SessionId>,
     tail: Option<Tail>,
     said: String,
+    commits: Commits,
+}
+
+/// The commits of a lane, as of the branch's last move.
+#[derive(Default)]
+struct Commits {
+    tip: Option<CommitId>,
+    count: usize,
 }
 
 impl Live {
@@ -39,7 +50,8 @@ impl Live {
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = all.add(line());
-        Some(Self { store: store.clone(), all, total, lines: HashMap::new() })
+        let repo = Repo::open(store.common_dir()).ok();
+        Some(Self { store: store.clone(), repo, all, total, lines: HashMap::new() })
     }
 
     /// Tells an event in a line that stays, above those that are drawn in place.
@@ -75,10 +87,12 @@ impl Live {
                 session: None,
                 tail: None,
                 said: String::new(),
+                commits: Commits::default(),
             });
             shown.follow(store, item);
+            shown.commits.look(self.repo.as_ref(), item);
             let running = item.session().map(|id| watch.used(id)).unwrap_or_default();
-            let text = row(lane, state, &age(*since, now), item.used.and(running), &shown.said);
+            let text = row(lane, state, &age(*since, now), item.used.and(running), shown);
             shown.bar.set_message(colours(text));
         }
         self.total.set_message(colours(total(board, watch, now)));
@@ -109,6 +123,19 @@ impl Line {
     }
 }
 
+impl Commits {
+    fn look(&mut self, repo: Option<&Repo>, item: &Item) {
+        let (Some(repo), Some(place)) = (repo, &item.place) else { return };
+        let Ok(Some(tip)) = tip_of(repo, &place.branch) else { return };
+        if self.tip.as_ref() == Some(&tip) {
+            return;
+        }
+        let counted = place.base_commit.parse().and_then(|base| commits_beyond(repo, &base, &tip));
+        self.count = counted.unwrap_or(self.count);
+        self.tip = Some(tip);
+    }
+}
+
 fn line() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     // `wide_msg` cuts the text at the terminal's width.
@@ -118,14 +145,16 @@ fn line() -> ProgressBar {
     }
 }
 
-fn row(lane: &Lane, state: &str, age: &str, used: Used, said: &str) -> String {
+fn row(lane: &Lane, state: &str, age: &str, used: Used, line: &Line) -> String {
     let (strong, faint) = (Tone::Strong.style(), Tone::Faint.style());
     let lane = one_line(&lane.to_string());
-    let used = words::used(used);
-    let gap = if used.is_empty() { "" } else { "  " };
+    let commits =
+        Some(line.commits.count).filter(|count| *count > 0).map(|count| words::count(count, "commit"));
+    let used = Some(words::used(used)).filter(|used| !used.is_empty());
+    let done: String = commits.into_iter().chain(used).map(|part| format!("  {part}")).collect();
     format!(
-        "{strong}{lane:<10}{strong:#}  {state:<8}  {age:>6}{gap}{used}  {faint}{}{faint:#}",
-        one_line(said)
+        "{strong}{lane:<10}{strong:#}  {state:<8}  {age:>6}{done}  {faint}{}{faint:#}",
+        one_line(&line.said)
     )
 }
 
