@@ -51,7 +51,7 @@ pub fn run(global: &Global, args: &BatchArgs, out: &Out) -> CliResult {
         return Batch::of(&here, Wish::of_batch(args)?, out)?.run(out);
     }
     let known = last_left_over(&here, out)?;
-    let mut wish = again(&known)?;
+    let mut wish = again(&here, &known, out)?;
     // A new page may be asked for; everything else is as it was begun.
     wish.pool.report = args.pool.report.clone().or(wish.pool.report);
     Batch::of(&here, wish, out)?.take_up(&known, out)
@@ -92,7 +92,7 @@ fn note_unreadable(error: JournalError, out: &Out) {
 }
 
 /// What the command asked for that began a batch.
-fn again(known: &Known) -> CliResult<Wish> {
+fn again(here: &Surroundings, known: &Known, out: &Out) -> CliResult<Wish> {
     use clap::Parser;
     let command = known.command().unwrap_or_default();
     let refuse = |why: &str| {
@@ -105,7 +105,7 @@ fn again(known: &Known) -> CliResult<Wish> {
     let words = std::iter::once("ralph").chain(command.iter().map(String::as_str));
     let parsed = Cli::try_parse_from(words).map_err(|_| refuse("it is of another version of ralph"))?;
     let wish = match parsed.command {
-        Command::Run(args) => Some(Wish::of_run(&args)),
+        Command::Run(args) => Some(ticketflow::over(Wish::of_run(&args), here.main(), out)?),
         Command::Worktree(worktree) => match *worktree {
             // The items are on record.
             WorktreeCommand::Batch(args) => Some(Wish::of_batch(&BatchArgs { from: None, ..*args })?),
