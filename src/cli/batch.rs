@@ -1,5 +1,6 @@
 //! `ralph worktree batch` and `ralph run`: many tickets, some at a time.
 
+mod bases;
 mod live;
 mod report;
 mod setup;
@@ -38,6 +39,7 @@ use crate::dispatch::{Place, Request};
 use crate::id::{RefName, TicketId};
 use crate::merge::IfChanged;
 use crate::ticket::TicketFolder;
+use bases::refuse_bases;
 use report::{Page, Reported};
 use setup::{default_base, setup, template};
 use show::Show;
@@ -169,6 +171,7 @@ impl<'a> Batch<'a> {
             return self.take_up(&known, out);
         }
         let Items { records, skips, done } = self.items(out)?;
+        refuse_bases(self.here, &self.wish, self.default_base.as_ref(), &records)?;
         if records.is_empty() {
             out.note("no ticket is to be worked on");
         }
@@ -269,6 +272,9 @@ impl<'a> Batch<'a> {
             Lookup::Skip => None,
             Lookup::InFolder => self.here.backlog(out)?.map(|backlog| overlay.over(backlog)),
         };
+        if backlog.is_none() && matches!(self.wish.tickets, Tickets::Ready | Tickets::Open) {
+            return Err(no_tickets(self.here));
+        }
         let workshop = Workshop {
             backlog: backlog.as_ref(),
             overlay: &overlay,
@@ -349,6 +355,15 @@ impl<'a> Batch<'a> {
 fn report_file(here: &Surroundings, path: &Path) -> CliResult<ReportFile> {
     let file = ReportFile::named(&here.context.environment.directory.join(path));
     file.map_err(|error| CliError::new(Exit::Usage, error.to_string()))
+}
+
+/// There is no folder that tickets could be read from.
+fn no_tickets(here: &Surroundings) -> CliError {
+    let message = match here.context.repo.main_checkout() {
+        Some(main) => format!("there is no folder .tickets in {}", main.display()),
+        None => "a bare repository has no checkout, and so no folder .tickets".to_owned(),
+    };
+    CliError::new(Exit::NotFound, message).hint("name the tickets: ralph worktree batch TICKET...")
 }
 
 /// Ctrl-C, a request to end and a terminal that goes become orders.
