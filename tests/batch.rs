@@ -692,4 +692,20 @@ mod killed {
         let outcomes: Vec<&str> = of_kind(&events, "ended").iter().map(|e| text(&e["outcome"])).collect();
         assert_eq!(outcomes, ["lost", "succeeded"]);
     }
+
+    #[test]
+    fn so_is_one_whose_supervisor_is_killed_before_its_agent_runs() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        let each_time = "supervise.before-spawn:kill";
+        let call = batch(&repo, &["T-1", "--retries", "1", "--json"]).env("RALPH_FAILPOINT", each_time);
+        let events = events(&call.run().expect_code(1));
+        let ended: Vec<(&str, &str)> = of_kind(&events, "ended")
+            .iter()
+            .map(|event| (text(&event["outcome"]), text(&event["next"]["do"])))
+            .collect();
+        assert_eq!(ended, [("lost", "retry"), ("lost", "nothing")]);
+    }
 }
