@@ -253,6 +253,7 @@ fn tickets_come_from_a_file_from_standard_input_or_are_those_that_are_ready() {
     assert_eq!(plan(&["--ready"], ""), ["T-2", "T-3"]);
     let error = refused(&sandbox, batch(&repo, &["--from", "-"]).input("T-1\n-rf\n"), 2);
     assert!(text(&error["message"]).contains("line 2"), "{error}");
+    assert_eq!(plan(&["--from", "-"], "\u{feff}T-2\r\n"), ["T-2"], "as an editor on Windows writes it");
     refused(&sandbox, batch(&repo, &["--from", "-"]).input("\n"), 2);
     refused(&sandbox, batch(&repo, &["T-77"]), 3);
     refused(&sandbox, batch(&repo, &[]), 2);
@@ -266,6 +267,36 @@ fn what_would_fail_for_every_ticket_fails_once_and_begins_nothing() {
     let error = refused(&sandbox, batch(&repo, &["T-1", "T-2"]), 5);
     assert!(text(&error["message"]).contains("could not find the program \"pi\""), "{error}");
     assert!(!repo.common_dir().join("ralph/batches").exists());
+}
+
+#[test]
+fn a_base_that_nothing_can_start_from_or_be_merged_into_is_refused_before_anything_begins() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    repo.git(&["tag", "v1"]);
+    let error = refused(&sandbox, batch(&repo, &["T-1", "--base", "main", "--base", "nope"]), 3);
+    assert!(text(&error["message"]).contains("no branch, tag or commit \"nope\""), "{error}");
+    let error = refused(&sandbox, batch(&repo, &["T-1", "--base", "v1", "--merge"]), 4);
+    assert!(text(&error["message"]).contains("\"v1\" could not be merged into it"), "{error}");
+    repo.git(&["switch", "--quiet", "--detach"]);
+    refused(&sandbox, batch(&repo, &["T-1", "--merge"]), 4);
+    drop(batch(&repo, &["T-1", "--base", "v1"]).run().ok());
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_with_what_is_wrong() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::with_files(&sandbox, "bare-of-tickets", &[("README.md", "")]);
+    let error = refused(&sandbox, batch(&repo, &["--ready"]), 3);
+    assert!(text(&error["message"]).starts_with("there is no folder .tickets in"), "{error}");
+    for (option, said) in
+        [("--max-cost", "more than nothing"), ("--max-tokens", "-1"), ("-j", "-1 is not in 1..")]
+    {
+        let error = refused(&sandbox, batch(&repo, &["T-1", option, "-1"]), 2);
+        assert!(text(&error["message"]).contains(said), "{error}");
+    }
 }
 
 #[test]
@@ -660,5 +691,21 @@ mod killed {
         let events = events(&running.wait().ok());
         let outcomes: Vec<&str> = of_kind(&events, "ended").iter().map(|e| text(&e["outcome"])).collect();
         assert_eq!(outcomes, ["lost", "succeeded"]);
+    }
+
+    #[test]
+    fn so_is_one_whose_supervisor_is_killed_before_its_agent_runs() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        let each_time = "supervise.before-spawn:kill";
+        let call = batch(&repo, &["T-1", "--retries", "1", "--json"]).env("RALPH_FAILPOINT", each_time);
+        let events = events(&call.run().expect_code(1));
+        let ended: Vec<(&str, &str)> = of_kind(&events, "ended")
+            .iter()
+            .map(|event| (text(&event["outcome"]), text(&event["next"]["do"])))
+            .collect();
+        assert_eq!(ended, [("lost", "retry"), ("lost", "nothing")]);
     }
 }

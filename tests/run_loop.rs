@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::helpers::agents::COMMITS;
@@ -181,6 +182,23 @@ fn a_pi_ticketflow_projects_settings_count_where_nothing_else_was_said() {
     assert_eq!(events.iter().filter(|event| event["why"]["why"] == "enough_tickets").count(), 2);
     let noted = run(&repo, &["--dry-run"]).run().ok();
     assert!(noted.stderr.contains("these mean nothing here: sleepBetweenTickets"), "{noted}");
+}
+
+#[test]
+fn they_count_too_when_the_loop_is_taken_up_again() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.write(".tf/ralph/config.json", json!({ "workflowFlags": "--fast" }).to_string());
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays_on("T-1", 1, "here; forever");
+    pi.plays_on("T-1", 2, COMMITS);
+    let running = run(&repo, &["T-1"]).spawn();
+    pi.wait_here("T-1");
+    running.signal(Signal::INT);
+    drop(running.wait().expect_code(130));
+    drop(repo.worktree(&["batch", "--resume"]).run().ok());
+    let asked = pi.call("T-1", 2).prompt().map(str::to_owned);
+    assert!(asked.is_some_and(|prompt| prompt.contains("/tf T-1 --fast")));
 }
 
 mod stacked {

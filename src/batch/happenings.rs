@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::board::Phase;
+use super::board::{Item, Phase};
 use super::event::{Event, Halt, Next, Skip};
 use super::retry::{self, Before, Ending, Landing, StoppedFor};
 use super::run::{BatchError, Engine, OnInterrupt, added};
@@ -13,7 +13,8 @@ use crate::dispatch::run::Dispatched;
 use crate::dispatch::{Request, Resume};
 use crate::durable::LockState;
 use crate::id::SessionId;
-use crate::recover::ended_manifest;
+use crate::launch::LaunchError;
+use crate::recover::{EndedError, ended_manifest};
 use crate::session::manifest::{Manifest, Outcome};
 use crate::session::store::{Loaded, Urgency};
 
@@ -88,6 +89,11 @@ impl Engine<'_> {
                 }
             }
             CameTo::Withdrawn => self.about(item, |lane| Event::Withdrawn { lane, session_id }),
+            // The same as when it is lost a moment later.
+            CameTo::Failed(DispatchError::Launch(LaunchError::Vanished { .. })) => {
+                let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
+                self.ended(item, session_id, manifest)
+            }
             CameTo::Failed(error) => {
                 let first = self.board.items().get(item).is_none_or(|item| item.attempts() <= 1);
                 self.about(item, |lane| match error {
@@ -108,8 +114,23 @@ impl Engine<'_> {
             return Ok(());
         };
         let never_ran = matches!(known.phase, Phase::Starting { .. });
-        let tries = known.tries();
         let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
+        let launch_failed =
+            matches!(&manifest, Ok(manifest) if manifest.outcome == Some(Outcome::LaunchFailed));
+        if never_ran && launch_failed {
+            return self.about(item, |lane| Event::Withdrawn { lane, session_id });
+        }
+        self.ended(item, session_id, manifest)
+    }
+
+    /// A session has ended: what is next follows from how.
+    fn ended(
+        &mut self,
+        item: usize,
+        session_id: SessionId,
+        manifest: Result<Manifest, EndedError>,
+    ) -> Result<(), BatchError> {
+        let tries = self.board.items().get(item).map_or(0, Item::tries);
         let (rate_limits, rate_limited) = self.watch.end(session_id);
         self.slow_down(rate_limits)?;
         let (mut before, mut ended_at) = (Before::Nothing, None);
@@ -122,9 +143,6 @@ impl Engine<'_> {
             // Unknown is never success.
             Err(error) => (Outcome::Lost, Some(error.to_string()), None, None),
         };
-        if never_ran && outcome == Outcome::LaunchFailed {
-            return self.about(item, |lane| Event::Withdrawn { lane, session_id });
-        }
         let stopped_for = self.stopped_for.remove(&session_id);
         let ending = Ending { outcome: &outcome, tries, before, rate_limited, stopped_for };
         let next = retry::next(ending, &self.setup.retry, self.setup.landing);

@@ -52,7 +52,11 @@ impl Siblings {
                 continue;
             }
             let Ok(base) = place.base_commit.parse() else { continue };
-            let files = touched_files(repo, &base, &tip).unwrap_or_default();
+            let files = if tip == base {
+                BTreeSet::new()
+            } else {
+                touched_files(repo, &base, &tip).unwrap_or_default()
+            };
             self.lanes.insert(item.record.lane.clone(), Seen { tip, files });
         }
         self.overlaps()

@@ -1,5 +1,6 @@
 //! `ralph worktree batch` and `ralph run`: many tickets, some at a time.
 
+mod bases;
 mod live;
 mod report;
 mod setup;
@@ -38,6 +39,7 @@ use crate::dispatch::{Place, Request};
 use crate::id::{RefName, TicketId};
 use crate::merge::IfChanged;
 use crate::ticket::TicketFolder;
+use bases::refuse_bases;
 use report::{Page, Reported};
 use setup::{default_base, setup, template};
 use show::Show;
@@ -51,7 +53,7 @@ pub fn run(global: &Global, args: &BatchArgs, out: &Out) -> CliResult {
         return Batch::of(&here, Wish::of_batch(args)?, out)?.run(out);
     }
     let known = last_left_over(&here, out)?;
-    let mut wish = again(&known)?;
+    let mut wish = again(&here, &known, out)?;
     // A new page may be asked for; everything else is as it was begun.
     wish.pool.report = args.pool.report.clone().or(wish.pool.report);
     Batch::of(&here, wish, out)?.take_up(&known, out)
@@ -92,7 +94,7 @@ fn note_unreadable(error: JournalError, out: &Out) {
 }
 
 /// What the command asked for that began a batch.
-fn again(known: &Known) -> CliResult<Wish> {
+fn again(here: &Surroundings, known: &Known, out: &Out) -> CliResult<Wish> {
     use clap::Parser;
     let command = known.command().unwrap_or_default();
     let refuse = |why: &str| {
@@ -105,7 +107,7 @@ fn again(known: &Known) -> CliResult<Wish> {
     let words = std::iter::once("ralph").chain(command.iter().map(String::as_str));
     let parsed = Cli::try_parse_from(words).map_err(|_| refuse("it is of another version of ralph"))?;
     let wish = match parsed.command {
-        Command::Run(args) => Some(Wish::of_run(&args)),
+        Command::Run(args) => Some(ticketflow::over(Wish::of_run(&args), here.main(), out)?),
         Command::Worktree(worktree) => match *worktree {
             // The items are on record.
             WorktreeCommand::Batch(args) => Some(Wish::of_batch(&BatchArgs { from: None, ..*args })?),
@@ -169,6 +171,7 @@ impl<'a> Batch<'a> {
             return self.take_up(&known, out);
         }
         let Items { records, skips, done } = self.items(out)?;
+        refuse_bases(self.here, &self.wish, self.default_base.as_ref(), &records)?;
         if records.is_empty() {
             out.note("no ticket is to be worked on");
         }
@@ -269,6 +272,9 @@ impl<'a> Batch<'a> {
             Lookup::Skip => None,
             Lookup::InFolder => self.here.backlog(out)?.map(|backlog| overlay.over(backlog)),
         };
+        if backlog.is_none() && matches!(self.wish.tickets, Tickets::Ready | Tickets::Open) {
+            return Err(no_tickets(self.here));
+        }
         let workshop = Workshop {
             backlog: backlog.as_ref(),
             overlay: &overlay,
@@ -349,6 +355,15 @@ impl<'a> Batch<'a> {
 fn report_file(here: &Surroundings, path: &Path) -> CliResult<ReportFile> {
     let file = ReportFile::named(&here.context.environment.directory.join(path));
     file.map_err(|error| CliError::new(Exit::Usage, error.to_string()))
+}
+
+/// There is no folder that tickets could be read from.
+fn no_tickets(here: &Surroundings) -> CliError {
+    let message = match here.context.repo.main_checkout() {
+        Some(main) => format!("there is no folder .tickets in {}", main.display()),
+        None => "a bare repository has no checkout, and so no folder .tickets".to_owned(),
+    };
+    CliError::new(Exit::NotFound, message).hint("name the tickets: ralph worktree batch TICKET...")
 }
 
 /// Ctrl-C, a request to end and a terminal that goes become orders.

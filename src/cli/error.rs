@@ -188,7 +188,9 @@ impl From<BatchError> for CliError {
             BatchError::Thread(_) => Self::new(Exit::CannotDo, message),
             BatchError::Stuck(_) => Self::new(Exit::Bug, message),
         };
-        failed.hint("its sessions go on; take it up again: ralph worktree batch --resume")
+        let again = "its sessions go on; take it up again: ralph worktree batch --resume";
+        let hint = failed.hint.as_ref().map_or(again.to_owned(), |first| format!("{first}; {again}"));
+        failed.hint(hint)
     }
 }
 
@@ -292,6 +294,9 @@ mod tests {
                 assert!(told.hint.is_some_and(|text| text.contains(hint)), "{errno}");
             }
         }
+        let full = FileError::io("write", Path::new("x"), io::Error::from_raw_os_error(28));
+        let told = CliError::from(BatchError::from(JournalError::from(full)));
+        assert!(told.hint.is_some_and(|text| text.contains("make room") && text.contains("--resume")));
         let other = FileError::io("write", Path::new("x"), io::Error::from_raw_os_error(5));
         assert_eq!(CliError::from(other).hint, None);
     }

@@ -100,10 +100,10 @@ pub struct LandingArgs {
 #[derive(Debug, Clone, Args)]
 pub struct PoolArgs {
     /// At most so many sessions at a time [default: what cores and free memory allow]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub jobs: Option<u16>,
     /// Try a ticket again so often: in the same worktree, going on with the agent's session, with more time
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), allow_negative_numbers = true)]
     pub retries: u32,
     /// Wait so long before a failed ticket is tried again, and twice as long each further time
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = config::duration::parse)]
@@ -121,16 +121,16 @@ pub struct PoolArgs {
     #[arg(long)]
     pub untagged_alone: bool,
     /// End the batch gracefully once it has cost so much, by the agents' own account
-    #[arg(long, value_name = "USD", value_parser = positive)]
+    #[arg(long, value_name = "USD", value_parser = positive, allow_negative_numbers = true)]
     pub max_cost: Option<f64>,
     /// End the batch gracefully once it has used so many tokens
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub max_tokens: Option<u64>,
     /// End a ticket's session gracefully once the ticket has cost so much
-    #[arg(long, value_name = "USD", value_parser = positive)]
+    #[arg(long, value_name = "USD", value_parser = positive, allow_negative_numbers = true)]
     pub ticket_max_cost: Option<f64>,
     /// End a ticket's session gracefully once the ticket has used so many tokens
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub ticket_max_tokens: Option<u64>,
     /// Ctrl-C leaves the running sessions as they are
     #[arg(long)]

@@ -96,8 +96,7 @@ fn row(item: &Item) -> Vec<Cell> {
     let (result, tone) = result(item);
     let note = match item.verdict() {
         Some(Verdict::Merged { into, commit }) => format!("{into} at {}", commit.get(..12).unwrap_or(commit)),
-        Some(Verdict::NotMerged { reason, files }) if files.is_empty() => reason.clone(),
-        Some(Verdict::NotMerged { reason, files }) => format!("{reason}: {}", some(files)),
+        Some(Verdict::NotMerged { reason, files }) => format!("{reason}{}", words::further(reason, files)),
         Some(Verdict::NotLaunched { reason }) => reason.clone(),
         Some(Verdict::Skipped(why)) => why.to_string(),
         Some(Verdict::Ended(_)) | None => {
@@ -127,7 +126,7 @@ fn result(item: &Item) -> (String, Tone) {
 
 /// With several bases: tickets down, bases across.
 fn matrix(board: &Board, out: &Out) -> CliResult {
-    let name = |item: &Item| item.record.base.as_ref().map(ToString::to_string).unwrap_or_default();
+    let name = |item: &Item| item.record.base.as_ref().map_or("(plain)".to_owned(), ToString::to_string);
     let bases: BTreeSet<String> = board.items().iter().map(name).collect();
     if bases.len() < 2 {
         return Ok(Exit::Done);

@@ -147,12 +147,15 @@ fn from_file(path: &Path) -> CliResult<Vec<Lane>> {
     } else {
         File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
     };
-    let failed =
-        |why: String| CliError::new(Exit::Usage, format!("could not read tickets from {shown}: {why}"));
+    let failed = |why: String| {
+        CliError::new(Exit::Usage, format!("could not read tickets from {shown}: {why}"))
+            .hint("it is to name one ticket a line; a line that begins with # does not count")
+    };
     read.map_err(|e| failed(e.to_string()))?;
     if text.len() as u64 > LONGEST {
         return Err(failed("it is too long to be a list of tickets".to_owned()));
     }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
     let tickets = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let lanes: Vec<Lane> = tickets

@@ -39,12 +39,12 @@ pub fn line(event: &Event, board: &Board) -> Option<String> {
             format!("{} {} into {}, now {commit}", strong(lane), toned("merged", Tone::Good), one_line(into))
         }
         Event::NotMerged { lane, reason, files } => {
-            let files = if files.is_empty() { String::new() } else { format!(" ({})", some(files)) };
             format!(
-                "{} {}: {}{files}; its work stays on its branch",
+                "{} {}: {}{}; its work stays on its branch",
                 strong(lane),
                 toned("was not merged", Tone::Bad),
-                one_line(reason)
+                one_line(reason),
+                further(reason, files)
             )
         }
         Event::Closed { lane } => format!("{}'s ticket was closed", strong(lane)),
@@ -155,6 +155,12 @@ pub fn some(names: &[String]) -> String {
     }
 }
 
+/// The files that a reason does not name itself.
+pub fn further(reason: &str, files: &[String]) -> String {
+    let more: Vec<String> = files.iter().filter(|file| !reason.contains(file.as_str())).cloned().collect();
+    if more.is_empty() { String::new() } else { format!(" ({})", some(&more)) }
+}
+
 fn strong(lane: &Lane) -> String {
     toned(&lane.to_string(), Tone::Strong)
 }
@@ -162,4 +168,16 @@ fn strong(lane: &Lane) -> String {
 fn toned(text: &str, tone: Tone) -> String {
     let style = tone.style();
     format!("{style}{}{style:#}", one_line(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_once() {
+        let files = ["a".to_owned(), "z".to_owned()];
+        assert_eq!(further("conflicts in a.", &files), " (z)");
+        assert_eq!(further("conflicts in z", &files[1..]), "");
+    }
 }
