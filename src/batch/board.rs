@@ -19,6 +19,7 @@ pub struct Board {
     by_lane: HashMap<Lane, usize>,
     graph: Graph,
     halt: Option<Halt>,
+    halts: u32,
     finished: bool,
 }
 
@@ -202,8 +203,14 @@ impl Board {
                 self.by_lane.insert(item.lane.clone(), self.items.len());
                 self.items.push(Item::new(item.as_ref().clone()));
             }
-            Event::Resumed => self.halt = self.halt.filter(|halt| !halt.is_for_now()),
-            Event::Halted { why } => self.halt = Some(*why),
+            Event::Resumed => {
+                self.halt = self.halt.filter(|halt| !halt.is_for_now());
+                self.halts = 0;
+            }
+            Event::Halted { why } => {
+                self.halt = Some(*why);
+                self.halts = self.halts.saturating_add(1);
+            }
             Event::Finished => self.finished = true,
             Event::Added { .. } | Event::Warning { .. } | Event::Slowed { .. } | Event::Closed { .. } => {}
             event => {
@@ -233,6 +240,11 @@ impl Board {
     /// Why nothing is started any more, if that is so.
     pub fn halt(&self) -> Option<Halt> {
         self.halt
+    }
+
+    /// How often it was halted since it was begun or taken up: more than once means that it is to be over at once.
+    pub fn halts(&self) -> u32 {
+        self.halts
     }
 
     /// Whether every item has had its last word.

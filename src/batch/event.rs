@@ -384,7 +384,7 @@ impl fmt::Display for Skip {
                     Some(_) | None => Ok(()),
                 }
             }
-            Self::Closed => f.write_str("its ticket was closed meanwhile"),
+            Self::Closed => f.write_str("its ticket is closed"),
             Self::Gone => f.write_str("its ticket's file has gone"),
             Self::Unreadable { reason } => write!(f, "its ticket cannot be read: {reason}"),
             Self::Busy { session_id: Some(id) } => {
@@ -409,7 +409,9 @@ impl fmt::Display for Halt {
             Self::Detached => "interrupted; the sessions go on",
             Self::CostUsedUp => "the batch has cost as much as it may (--max-cost)",
             Self::TokensUsedUp => "the batch has used as many tokens as it may (--max-tokens)",
-            Self::EnoughTickets => "as many tickets were worked on as may be (--max-tickets)",
+            Self::EnoughTickets => {
+                "as many tickets were worked on as may be (--max-tickets, or maxIterations)"
+            }
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::board::{Item, Phase};
 use super::event::{Event, Halt, Next, Skip};
 use super::retry::{self, Before, Ending, Landing, StoppedFor};
-use super::run::{BatchError, Engine, OnInterrupt, added};
+use super::run::{BatchError, Engine, OnInterrupt, Start, added};
 use super::workers::{CameTo, Closed, Job, Landed, Message, Order};
 use crate::agent::Agent;
 use crate::dispatch::error::DispatchError;
@@ -46,20 +46,20 @@ impl Engine<'_> {
         for at in items {
             let Some(item) = self.board.items().get(*at) else { continue };
             let lane = item.record.lane.clone();
-            match self.source.request(&item.record, &self.board) {
+            match self.source.start(&item.record, &self.board) {
                 Err(Skip::Done { .. }) if self.setup.landing == Landing::Merge => {
                     events.push(Event::Merging { lane });
                     done.push(*at);
                 }
                 Err(why) => events.push(Event::Skipped { lane, why }),
-                Ok(request) => {
+                Ok(Start { request, stacked_on }) => {
                     let attempt = item.attempts().saturating_add(1);
                     let number = item.tries().saturating_add(1);
                     let model = self.setup.retry.model(number).map(str::to_owned);
                     let request = again(request, item.sessions.last().copied(), number, model.as_deref());
                     let session_id = request.session;
                     events.push(Event::Starting { lane, session_id, attempt, model });
-                    jobs.push(Job { item: *at, request });
+                    jobs.push(Job { item: *at, request, stacked_on });
                 }
             }
         }
@@ -87,6 +87,10 @@ impl Engine<'_> {
                     None | Some(Halt::Detached) => Ok(()),
                     Some(why) => self.stop(session_id, StoppedFor::Halt(why), Urgency::Graceful),
                 }
+            }
+            CameTo::Conflict { files } => {
+                self.about(item, |lane| Event::Withdrawn { lane, session_id })?;
+                self.about(item, |lane| Event::Skipped { lane, why: Skip::DepsConflict { files } })
             }
             CameTo::Withdrawn => self.about(item, |lane| Event::Withdrawn { lane, session_id }),
             // The same as when it is lost a moment later.

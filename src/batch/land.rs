@@ -49,13 +49,18 @@ pub enum Closing {
 
 /// Keeps what a merge has to say, and ends it once the batch is halted.
 struct Kept<'a> {
+    about: String,
     notes: RefCell<Vec<String>>,
     called_off: &'a AtomicBool,
 }
 
 impl Progress for Kept<'_> {
     fn note(&self, text: &str) {
-        self.notes.borrow_mut().push(text.to_owned());
+        // That it is being checked shows while it is merged; the lane is named beside each note.
+        let text = text.strip_prefix(&self.about).unwrap_or(text);
+        if !text.starts_with("verifying: ") {
+            self.notes.borrow_mut().push(text.to_owned());
+        }
     }
 
     fn is_cancelled(&self) -> bool {
@@ -79,7 +84,7 @@ impl Lander for BaseLander {
             changes: self.changes,
             title: title.map(str::to_owned),
         };
-        let kept = Kept { notes: RefCell::default(), called_off };
+        let kept = Kept { about: format!("{lane}: "), notes: RefCell::default(), called_off };
         match merge(&place, &request, &kept) {
             Ok(Merged { target, commit, .. }) => self.merged(&place, lane, &target, &commit, kept),
             Err(MergeError::Cancelled { .. }) => Landed::CalledOff,
@@ -89,7 +94,7 @@ impl Lander for BaseLander {
                 Ok(None) => Landed::Not { reason: format!("{target} has gone"), files: Vec::new() },
                 Err(error) => Landed::Not { reason: error.to_string(), files: Vec::new() },
             },
-            Err(error) => Landed::Not { files: files(&error), reason: error.to_string() },
+            Err(error) => Landed::Not { files: files(&error), reason: reason(&error, lane) },
         }
     }
 }
@@ -152,6 +157,18 @@ fn rewrite(file: &Path, content: &[u8]) -> std::io::Result<()> {
     new.as_file().set_permissions(mode)?;
     new.persist(file)?;
     Ok(())
+}
+
+/// Why it was not merged, where the lane is named beside it.
+fn reason(error: &MergeError, lane: &Lane) -> String {
+    let said = error.to_string();
+    let said = said.strip_prefix(&format!("{lane} was not merged, because ")).unwrap_or(&said);
+    match error {
+        MergeError::ConfigChanged { .. } => {
+            format!("{said}; look at that, and merge with --accept-changes if it is as you want it")
+        }
+        _ => said.to_owned(),
+    }
 }
 
 /// The files that a refusal is about.

@@ -21,6 +21,7 @@ use super::retry::{Landing, RetryRules, StoppedFor};
 use super::watch::Watch;
 use super::workers::{Lander, Message, Workers};
 use crate::dispatch::{Environment, Request};
+use crate::git::CommitId;
 use crate::id::SessionId;
 use crate::launch::stop::{Wish, request_stop};
 use crate::process::identity::Machine;
@@ -70,10 +71,19 @@ pub enum OnInterrupt {
     Leave,
 }
 
+/// What a session of an item begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// What is dispatched.
+    pub request: Request,
+    /// The commits whose work a new branch starts from, joined; none: its base.
+    pub stacked_on: Vec<CommitId>,
+}
+
 /// Where items come from, as they are at this moment.
 pub trait Source {
     /// What to dispatch for a first session of the item; or why it is not worked on after all.
-    fn request(&mut self, item: &ItemRecord, board: &Board) -> Result<Request, Skip>;
+    fn start(&mut self, item: &ItemRecord, board: &Board) -> Result<Start, Skip>;
 
     /// Items that are there by now and not on the board.
     fn further(&mut self, board: &Board) -> Vec<ItemRecord>;

@@ -8,10 +8,10 @@ use super::board::{Board, Phase, Verdict};
 use super::event::{Event, ItemRecord, Skip, Standing};
 use super::items::Workshop;
 use super::overlay::{Overlay, finished_since};
-use super::run::Source;
+use super::run::{Source, Start};
 use super::siblings::{self, Siblings};
 use crate::dispatch::{Place, Request};
-use crate::git::{CommitId, GitError, Joined, Repo, join, tip_of};
+use crate::git::{CommitId, GitError, Repo, tip_of};
 use crate::id::{RefName, SessionId, TicketId};
 use crate::session::manifest::Outcome;
 use crate::session::store::Store;
@@ -69,14 +69,14 @@ pub enum Intake {
 }
 
 impl Source for TicketSource<'_> {
-    fn request(&mut self, item: &ItemRecord, board: &Board) -> Result<Request, Skip> {
+    fn start(&mut self, item: &ItemRecord, board: &Board) -> Result<Start, Skip> {
         let ticket_file = self.ticket_now(item, board)?;
         if let Some(session_id) = self.finished_by_others(item, board) {
             return Err(Skip::Done { session_id });
         }
-        let start_at = match self.stacking {
-            Stacking::FromBase => None,
-            Stacking::FromDeps => self.stack(item, board)?,
+        let stacked_on = match self.stacking {
+            Stacking::FromBase => Vec::new(),
+            Stacking::FromDeps => self.tips_of_deps(item, board)?,
         };
         let place = Place {
             ticket: item.ticket_id.clone(),
@@ -84,10 +84,10 @@ impl Source for TicketSource<'_> {
             default_base: self.default_base.clone(),
             branch: None,
             ticket_file,
-            start_at,
             ..self.template.place.clone()
         };
-        Ok(Request { session: SessionId::generate(), place, ..self.template.clone() })
+        let request = Request { session: SessionId::generate(), place, ..self.template.clone() };
+        Ok(Start { request, stacked_on })
     }
 
     fn further(&mut self, _board: &Board) -> Vec<ItemRecord> {
@@ -162,8 +162,8 @@ impl TicketSource<'_> {
         Ok(Some(found.ticket.path().to_owned()))
     }
 
-    /// The commit that has the work of all that the item needs and that is not merged yet.
-    fn stack(&self, item: &ItemRecord, board: &Board) -> Result<Option<CommitId>, Skip> {
+    /// The branches' commits of all that the item needs and that is not merged yet.
+    fn tips_of_deps(&self, item: &ItemRecord, board: &Board) -> Result<Vec<CommitId>, Skip> {
         let unreadable = |error: GitError| Skip::Unreadable { reason: error.to_string() };
         let mut tips = Vec::new();
         for dep in item.deps.iter().filter(|dep| dep.standing != Standing::Closed) {
@@ -179,14 +179,7 @@ impl TicketSource<'_> {
                 tips.push(tip);
             }
         }
-        let Some((first, others)) = tips.split_first() else { return Ok(None) };
-        let message = format!("Join what {} needs", item.ticket_id);
-        match join(self.repo, first, others, &message).map_err(unreadable)? {
-            Joined::Commit(commit) => Ok(Some(commit)),
-            Joined::Conflict { files, .. } => Err(Skip::DepsConflict {
-                files: files.iter().map(|file| file.display().to_string()).collect(),
-            }),
-        }
+        Ok(tips)
     }
 }
 

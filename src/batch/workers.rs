@@ -10,6 +10,7 @@ use std::thread;
 use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::{Dispatched, dispatch};
 use crate::dispatch::{Context, Environment, Request};
+use crate::git::{CommitId, Joined, join};
 use crate::id::{Lane, SessionId};
 use crate::process::identity::Machine;
 use crate::session::store::Store;
@@ -59,6 +60,11 @@ pub enum CameTo {
     Running(Box<Dispatched>),
     /// It does not.
     Failed(DispatchError),
+    /// It was not begun: the works that it would start from do not go together.
+    Conflict {
+        /// The files.
+        files: Vec<String>,
+    },
     /// It was not begun, because the batch was halted first.
     Withdrawn,
 }
@@ -119,6 +125,8 @@ pub struct Job {
     pub item: usize,
     /// What to dispatch.
     pub request: Request,
+    /// The commits whose work its branch starts from, if it is new.
+    pub stacked_on: Vec<CommitId>,
 }
 
 /// The threads.
@@ -233,9 +241,9 @@ impl Starter {
                 Ok(queue) => queue.recv(),
                 Err(_) => return,
             };
-            let Ok(Job { item, request }) = job else { return };
+            let Ok(Job { item, request, stacked_on }) = job else { return };
             let session = request.session;
-            let came_to = self.begin(&mut context, &request);
+            let came_to = self.begin(&mut context, request, &stacked_on);
             let message = Message::Begun { item, session, came_to };
             if self.messages.send(message).is_err() {
                 return;
@@ -243,7 +251,7 @@ impl Starter {
         }
     }
 
-    fn begin(&self, context: &mut Option<Context>, request: &Request) -> CameTo {
+    fn begin(&self, context: &mut Option<Context>, mut request: Request, stacked_on: &[CommitId]) -> CameTo {
         if self.halted.load(Ordering::SeqCst) {
             return CameTo::Withdrawn;
         }
@@ -254,7 +262,18 @@ impl Starter {
                 Err(error) => return CameTo::Failed(error.into()),
             },
         };
-        match dispatch(context, request) {
+        if let Some((first, others)) = stacked_on.split_first() {
+            let message = format!("Join what {} needs", request.place.ticket);
+            match join(&context.repo, first, others, &message) {
+                Ok(Joined::Commit(commit)) => request.place.start_at = Some(commit),
+                Ok(Joined::Conflict { files, .. }) => {
+                    let files = files.iter().map(|file| file.display().to_string()).collect();
+                    return CameTo::Conflict { files };
+                }
+                Err(error) => return CameTo::Failed(error.into()),
+            }
+        }
+        match dispatch(context, &request) {
             Ok(dispatched) => CameTo::Running(Box::new(dispatched)),
             Err(error) => CameTo::Failed(error),
         }

@@ -303,6 +303,9 @@ impl<'a> Batch<'a> {
     fn wanted(&self, workshop: &Workshop<'_>) -> CliResult<Vec<(TicketId, Option<RefName>)>> {
         let named = self.wish.bases.iter().map(|base| self.here.not_head(base.clone()).map(Some));
         let mut bases = named.collect::<CliResult<Vec<_>>>()?;
+        for base in bases.iter().flatten() {
+            self.here.context.repo.resolve_base(base)?;
+        }
         if bases.is_empty() {
             bases.push(None);
         }

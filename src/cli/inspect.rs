@@ -11,7 +11,7 @@ use super::args::{Global, InspectArgs};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, one_line, table};
-use super::surroundings::{Surroundings, open};
+use super::surroundings::{Surroundings, directory, open};
 use crate::git::{Repo, tree_now};
 use crate::id::{Lane, SessionId};
 use crate::report::sessions;
@@ -25,6 +25,14 @@ pub fn run(global: &Global, args: &InspectArgs, out: &Out) -> CliResult {
     if let Some(dir) = &args.under {
         return under(dir, out);
     }
+    if let Some(text) = args.what.as_deref().filter(|text| is_path(text)) {
+        // A path says itself which repository is meant.
+        let path = directory(global)?.join(text);
+        if path.symlink_metadata().is_err() {
+            return Err(CliError::new(Exit::NotFound, format!("there is nothing at {}", path.display())));
+        }
+        return show_one(&of_worktree(&open(&path)?, out)?, out);
+    }
     let here = Surroundings::read(global)?;
     if args.all {
         let (documents, problems) = sessions(here.store())?;
@@ -34,13 +42,6 @@ pub fn run(global: &Global, args: &InspectArgs, out: &Out) -> CliResult {
     let what = args.what.as_deref();
     let document = match what.map(|text| (text, text.parse::<SessionId>())) {
         Some((_, Ok(session))) => document(here.store(), session, None, out)?,
-        Some((text, Err(_))) if is_path(text) => {
-            let path = here.context.environment.directory.join(text);
-            if path.symlink_metadata().is_err() {
-                return Err(CliError::new(Exit::NotFound, format!("there is nothing at {}", path.display())));
-            }
-            of_worktree(&open(&path)?, out)?
-        }
         Some((text, Err(_))) => {
             let lane: Lane = text.parse().map_err(|e| CliError::new(Exit::Usage, format!("{e}")))?;
             let record = here.lane(&lane)?;

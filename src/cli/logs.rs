@@ -94,6 +94,9 @@ pub fn show(
         offset: 0,
         shown: match source {
             Source::Session => Shown::Transcript(Transcript::new()),
+            Source::Stdout | Source::Stderr if bytes == Bytes::Readable && out.form() == Form::Json => {
+                Shown::Lines { printable: Printable::new(), begun: String::new() }
+            }
             Source::Stdout | Source::Stderr if bytes == Bytes::Readable && on_terminal() => {
                 Shown::Stripped(Printable::new())
             }
@@ -116,6 +119,11 @@ pub fn show(
                 Happening::Free(_) | Happening::Interrupt | Happening::Hangup => break,
             }
         }
+    }
+    if let Shown::Lines { begun, .. } = &log.shown
+        && !begun.is_empty()
+    {
+        out.json_line(&output_line(begun))?;
     }
     if log.offset == 0 && out.form() == Form::Text {
         out.note(&nothing(
@@ -158,6 +166,11 @@ struct Log<'a> {
 enum Shown {
     Transcript(Transcript),
     Stripped(Printable),
+    /// For programs: an object a line.
+    Lines {
+        printable: Printable,
+        begun: String,
+    },
     AsItIs,
 }
 
@@ -189,6 +202,13 @@ impl Log<'_> {
                         show_entry(&entry, out)?;
                     }
                 }
+                Shown::Lines { printable, begun } => {
+                    begun.push_str(&printable.push(bytes));
+                    while let Some((line, rest)) = begun.split_once('\n') {
+                        out.json_line(&output_line(line))?;
+                        *begun = rest.to_owned();
+                    }
+                }
                 Shown::Stripped(printable) => {
                     out.raw(printable.push(bytes).as_bytes())?;
                 }
@@ -216,6 +236,10 @@ fn hole_at(file: &File, offset: u64) -> std::io::Result<Option<u64>> {
         }
         Err(errno) => Err(errno.into()),
     }
+}
+
+fn output_line(line: &str) -> serde_json::Value {
+    json!({ "kind": "output", "text": line })
 }
 
 fn show_entry(entry: &Entry, out: &Out) -> CliResult {

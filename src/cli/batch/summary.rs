@@ -107,7 +107,7 @@ fn row(item: &Item) -> Vec<Cell> {
     vec![
         Cell::toned(item.record.lane.to_string(), Tone::Strong),
         Cell::toned(result, tone),
-        Cell::plain(if item.attempts() == 0 { String::new() } else { item.attempts().to_string() }),
+        Cell::plain(if item.last.is_none() { String::new() } else { item.attempts().to_string() }),
         Cell::plain(commits.map(|commits| commits.to_string()).unwrap_or_default()),
         Cell::plain(words::used(item.used)),
         Cell::plain(one_line(&note)),

@@ -61,6 +61,7 @@ pub fn line(event: &Event, board: &Board) -> Option<String> {
             Slow::Memory => "memory is short: nothing is started until there is more".to_owned(),
         },
         Event::Halted { why } => match why {
+            Halt::Interrupted if board.halts() > 1 => "ending all sessions at once".to_owned(),
             Halt::Interrupted => "ending all sessions; Ctrl-C again: at once".to_owned(),
             Halt::Detached => "leaving; the sessions go on".to_owned(),
             Halt::CostUsedUp | Halt::TokensUsedUp => format!("{why}: ending what runs"),
@@ -92,7 +93,7 @@ fn ended(
         line.push_str(&format!(" ({})", details.join(", ")));
     }
     match next {
-        Next::Retry { after_s } if *after_s > 0.0 => line.push_str(&format!("; again in {after_s:.0}s")),
+        Next::Retry { after_s } if *after_s >= 1.0 => line.push_str(&format!("; again in {after_s:.0}s")),
         Next::Retry { .. } => line.push_str("; again"),
         Next::Resume => line.push_str("; to be taken up again"),
         Next::Stands => line.push_str("; what was done before stands"),
