@@ -35,7 +35,7 @@ impl Check<'_> {
         let keywords = schema.as_object().expect("a schema is an object");
         for (keyword, value) in keywords {
             match keyword.as_str() {
-                "title" | "description" | "$schema" | "$defs" => {}
+                "title" | "description" | "default" | "$schema" | "$defs" => {}
                 "$ref" => {
                     let pointer =
                         value.as_str().and_then(|text| text.strip_prefix('#')).expect("a local reference");
