@@ -174,7 +174,7 @@ fn it_says_what_came_of_each_ticket_and_why() {
         (9, vec!["skipped", "needs pt8-0000, which did not come to a good end"]),
         (10, vec!["uncommitted"]),
         (17, vec!["not launched", "the prompt file <tf.md> is not there"]),
-        (20, vec!["closed already", "its ticket was closed meanwhile"]),
+        (20, vec!["closed already", "its ticket is closed"]),
     ] {
         for said in said {
             assert!(row(at).contains(said), "{said}: {}", row(at));
