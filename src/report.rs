@@ -1,7 +1,7 @@
 //! The views that people, `--json` and later a dashboard share: what the store says of lanes and sessions, as data.
 //! Reads only; nothing here decides or repairs.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::durable::LockState;
@@ -202,4 +202,15 @@ pub fn sessions(store: &Store) -> Result<(Vec<serde_json::Value>, Vec<String>), 
         }
     }
     Ok((documents, problems))
+}
+
+/// A length of time in its largest two units.
+pub fn span(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
 }

@@ -7,13 +7,14 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 pub use super::text::{clean, one_line};
+use crate::report::span;
 use crate::session::manifest::Outcome;
 
 /// How a command prints.
@@ -213,17 +214,6 @@ pub fn table(heads: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
             line.trim_end().to_owned()
         })
         .collect()
-}
-
-/// A length of time in its largest two units.
-pub fn span(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
 }
 
 /// How long ago something was.

@@ -2,15 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A length of time in its largest two units.
+use crate::report::span;
+
+/// A length of time in its largest two units; one that is short is not nothing.
 pub(super) fn length(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    match seconds {
+    match duration.as_secs() {
         0 if duration.as_nanos() > 0 => "<1s".to_owned(),
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
+        _ => span(duration),
     }
 }
 
