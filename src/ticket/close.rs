@@ -2,7 +2,6 @@
 
 use super::fields::Key;
 use super::layout::{Entry, Layout, Shape};
-use super::model::Status;
 
 /// The text of a ticket with `closed` as its status, as `tk close` writes it: the status line of the front matter
 /// becomes `status: closed`, or is added as its first line. Ends of lines stay what they are. `None`: the text has no
@@ -42,32 +41,8 @@ pub fn close(text: &[u8]) -> Option<Vec<u8>> {
     Some(closed)
 }
 
-/// Whether two texts of a ticket are equal but for the status lines of their front matter, or wholly.
-///
-/// Only a line that holds a status and nothing else may differ: a comment behind it, for instance, is someone's words.
-pub fn differ_only_in_status(one: &[u8], other: &[u8]) -> bool {
-    one == other || without_status(one) == without_status(other)
-}
-
 fn statuses<'a>(text: &'a [u8], layout: &'a Layout) -> impl Iterator<Item = &'a Entry> {
     layout.entries.iter().filter(|entry| Key::of(&text[entry.bytes.clone()]) == Some(Key::Status))
-}
-
-fn without_status(text: &[u8]) -> Vec<u8> {
-    let layout = Layout::of(text);
-    let mut without = Vec::with_capacity(text.len());
-    let mut rest = 0;
-    for entry in statuses(text, &layout).filter(|entry| is_status_alone(&text[entry.bytes.clone()])) {
-        without.extend_from_slice(&text[rest..entry.bytes.start]);
-        rest = entry.bytes.end;
-    }
-    without.extend_from_slice(&text[rest..]);
-    without
-}
-
-fn is_status_alone(entry: &[u8]) -> bool {
-    let Some(value) = entry.strip_prefix(b"status:") else { return false };
-    std::str::from_utf8(value).is_ok_and(|value| Status::named(value.trim()).is_some())
 }
 
 fn line_end(text: &[u8]) -> &'static [u8] {
@@ -81,11 +56,36 @@ fn line_end(text: &[u8]) -> &'static [u8] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::ticket::Status;
     use crate::ticket::read::read;
     use proptest::prelude::*;
     use std::path::Path;
+
+    /// Whether two texts of a ticket are equal but for the status lines of their front matter, or wholly.
+    ///
+    /// Only a line that holds a status and nothing else may differ: a comment behind it, for instance, is someone's words.
+    pub(in crate::ticket) fn differ_only_in_status(one: &[u8], other: &[u8]) -> bool {
+        one == other || without_status(one) == without_status(other)
+    }
+
+    fn without_status(text: &[u8]) -> Vec<u8> {
+        let layout = Layout::of(text);
+        let mut without = Vec::with_capacity(text.len());
+        let mut rest = 0;
+        for entry in statuses(text, &layout).filter(|entry| is_status_alone(&text[entry.bytes.clone()])) {
+            without.extend_from_slice(&text[rest..entry.bytes.start]);
+            rest = entry.bytes.end;
+        }
+        without.extend_from_slice(&text[rest..]);
+        without
+    }
+
+    fn is_status_alone(entry: &[u8]) -> bool {
+        let Some(value) = entry.strip_prefix(b"status:") else { return false };
+        std::str::from_utf8(value).is_ok_and(|value| Status::named(value.trim()).is_some())
+    }
 
     fn closed(text: &str) -> String {
         String::from_utf8(close(text.as_bytes()).unwrap()).unwrap()

@@ -20,7 +20,7 @@ mod tree;
 mod yaml;
 
 pub use backlog::{Backlog, Blocked, Blocker};
-pub use close::{close, differ_only_in_status};
+pub use close::close;
 pub use folder::{Found, Listing, TicketFolder};
 pub use model::{Dep, Priority, Status, Ticket};
 pub use problem::{Cycle, Problem, Why};

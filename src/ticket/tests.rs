@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::close::tests::differ_only_in_status;
 use super::*;
 use crate::id::TicketId;
 
