@@ -128,9 +128,22 @@ fn belongs_to(entry: &Entry, site: &Site, path: &Path) -> bool {
 
 /// Where the worktree with this registration stands now; `None` where its folder is gone or is another's by now.
 pub fn tree_now(common_dir: &Path, id: &str) -> Option<PathBuf> {
-    let entry = registry::entry(&registry::folder(common_dir).join(id), id.to_owned()).ok()??;
-    back_link(&entry).ok()?;
-    Some(entry.tree)
+    // Looked at for every lane that is listed: no more of the registration is read than where it leads.
+    let admin = registry::folder(common_dir).join(id);
+    let link = registry::read_pointer(&admin.join("gitdir")).ok()?.filter(|link| !link.is_empty())?;
+    let tree = registry::without_dots(&admin.join(link)).parent()?.to_owned();
+    leads_back(&tree.join(".git"), &admin).then_some(tree)
+}
+
+/// Whether a worktree's `.git` leads to its registration: as git writes it, to the letter, or by another way.
+fn leads_back(link: &Path, admin: &Path) -> bool {
+    if !link.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let written = registry::read_pointer(link).ok().flatten();
+    let named = written.as_ref().and_then(|text| text.to_str()?.strip_prefix("gitdir:").map(str::trim));
+    named.is_some_and(|named| Path::new(named) == admin)
+        || admin.canonicalize().is_ok_and(|admin| leads_to(link, &admin))
 }
 
 /// The path as a registration holds it: with every link in the folder above followed.
