@@ -1,4 +1,4 @@
-//! `ralph worktree batch`: many tickets, some at a time, and what is left of it when it is interrupted or killed.
+//! `ralph worktree batch`: many tickets, some at a time.
 
 use std::fs;
 
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 use crate::helpers::agents::{COMMITS, DOES_NOTHING};
 use crate::helpers::command::{Finished, Invocation};
 use crate::helpers::lanes::{only, refused, text};
-use crate::helpers::session::{Session, names_in};
-use crate::helpers::{Repo, Sandbox, ScriptedPi, schema, wait};
+use crate::helpers::session::Session;
+use crate::helpers::{Repo, Sandbox, ScriptedPi, schema};
 
 /// A play that says it is there, and commits when it is told to.
-const WHEN_TOLD: &str = "here; wait_for_go; commit; answer stop";
+pub const WHEN_TOLD: &str = "here; wait_for_go; commit; answer stop";
 
 /// `ralph worktree batch`, with starts that are not staggered.
-fn batch<'s>(repo: &Repo<'s>, args: &[&str]) -> Invocation<'s> {
+pub fn batch<'s>(repo: &Repo<'s>, args: &[&str]) -> Invocation<'s> {
     repo.worktree(&[&["batch", "--stagger", "0s", "--retry-delay", "0s"], args].concat())
 }
 
 /// The events of a batch that has come to its end, each as the published format has it.
-fn events(ended: &Finished) -> Vec<Value> {
+pub fn events(ended: &Finished) -> Vec<Value> {
     let events = ended.json_lines();
     let published: Value =
         serde_json::from_str(include_str!("../docs/batch-events.schema.json")).expect("the published schema");
@@ -31,23 +31,23 @@ fn events(ended: &Finished) -> Vec<Value> {
 }
 
 /// The events of one kind.
-fn of_kind<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
+pub fn of_kind<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
     events.iter().filter(|event| event["event"] == kind).collect()
 }
 
 /// The one event of that kind about that lane.
 #[track_caller]
-fn about<'e>(events: &'e [Value], kind: &str, lane: &str) -> &'e Value {
+pub fn about<'e>(events: &'e [Value], kind: &str, lane: &str) -> &'e Value {
     only(of_kind(events, kind).into_iter().filter(|event| event["lane"] == lane).collect())
 }
 
 /// The lanes that events of one kind are about, in order.
-fn lanes<'e>(events: &'e [Value], kind: &str) -> Vec<&'e str> {
+pub fn lanes<'e>(events: &'e [Value], kind: &str) -> Vec<&'e str> {
     of_kind(events, kind).into_iter().map(|event| text(&event["lane"])).collect()
 }
 
 /// A repository whose tickets have these further lines in their heads.
-fn with_tickets<'s>(sandbox: &'s Sandbox, tickets: &[(&str, &str)]) -> Repo<'s> {
+pub fn with_tickets<'s>(sandbox: &'s Sandbox, tickets: &[(&str, &str)]) -> Repo<'s> {
     let repo = Repo::new(sandbox);
     for (id, head) in tickets {
         repo.ticket_with(id, &format!("About {id}"), head);
@@ -444,268 +444,105 @@ fn a_page_for_the_browser_says_what_came_of_each_ticket() {
     refused(&sandbox, batch(&repo, &["T-1", "--report", "/dev/null"]), 2);
 }
 
-mod interrupted {
+mod paced {
     use super::*;
 
-    #[test]
-    fn row_71_ctrl_c_ends_everything_gracefully_and_the_batch_can_be_taken_up() {
-        let sandbox = Sandbox::new();
-        let repo = Repo::new(&sandbox);
-        let pi = ScriptedPi::new(&sandbox);
-        pi.plays("here; forever");
-        let running = batch(&repo, &["-j", "2", "T-1", "T-2", "T-3", "--json"]).spawn();
-        pi.wait_here("T-1");
-        pi.wait_here("T-2");
-        running.signal(Signal::INT);
-        let before = events(&running.wait().expect_code(130));
-        assert_eq!(only(of_kind(&before, "halted"))["why"], "interrupted");
-        assert!(
-            of_kind(&before, "ended")
-                .iter()
-                .all(|e| e["outcome"] == "stopped" && e["next"]["do"] == "resume")
-        );
-        assert_eq!(of_kind(&before, "ended").len(), 2);
-        pi.plays(COMMITS);
-        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
-        assert_eq!(of_kind(&after, "ended").len(), 3);
-        assert!(of_kind(&after, "ended").iter().all(|event| event["outcome"] == "succeeded"));
-        refused(&sandbox, batch(&repo, &["--resume"]), 3);
-    }
+    /// What pi writes when its provider limits the rate.
+    const LIMITED: &str = "429 Too Many Requests";
 
     #[test]
-    fn row_71_ctrl_c_twice_ends_everything_at_once() {
+    fn starts_are_staggered() {
         let sandbox = Sandbox::new();
         let repo = Repo::new(&sandbox);
         let pi = ScriptedPi::new(&sandbox);
-        pi.plays("ignore_term; here; forever");
-        let running = batch(&repo, &["T-1", "--grace", "10m", "--json"]).spawn();
+        pi.plays(WHEN_TOLD);
+        let running = repo.worktree(&["batch", "--stagger", "1h", "-j", "2", "T-1", "T-2", "--json"]).spawn();
         pi.wait_here("T-1");
-        running.signal(Signal::INT);
-        running.wait_for("\"halted\"");
+        pi.go("T-1");
+        running.wait_for("\"event\":\"ended\"");
         running.signal(Signal::INT);
         let events = events(&running.wait().expect_code(130));
-        assert_eq!(of_kind(&events, "ended")[0]["outcome"], "stopped");
-        assert_eq!(only(Session::all(&repo)).manifest()["exit"]["forced"], true);
+        assert_eq!(lanes(&events, "starting"), ["T-1"]);
     }
 
     #[test]
-    fn who_interrupts_a_batch_uses_up_no_retry_and_calls_for_no_stronger_model() {
+    fn a_providers_rate_limit_holds_up_those_that_wait_to_be_started() {
         let sandbox = Sandbox::new();
         let repo = Repo::new(&sandbox);
         let pi = ScriptedPi::new(&sandbox);
-        pi.plays_on("T-1", 1, "here; forever");
-        pi.plays_on("T-1", 2, "fails 'no luck'");
-        pi.plays_on("T-1", 3, COMMITS);
-        let running = batch(&repo, &["T-1", "--retries", "1", "--escalate", "big/one"]).spawn();
+        pi.plays_for("T-1", &format!("answer error '{LIMITED}'; here; wait_for_go; commit; answer stop"));
+        let running = batch(&repo, &["-j", "1", "T-1", "T-2", "--json"]).spawn();
         pi.wait_here("T-1");
+        running.wait_for("\"event\":\"slowed\"");
         running.signal(Signal::INT);
-        drop(running.wait().expect_code(130));
-        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
-        let models: Vec<&Value> = of_kind(&after, "starting").iter().map(|event| &event["model"]).collect();
-        assert_eq!(models, [&Value::Null, &json!("big/one")]);
+        let events = events(&running.wait().expect_code(130));
+        assert_eq!(only(of_kind(&events, "slowed"))["why"], "rate_limits");
     }
 
     #[test]
-    fn sessions_can_be_left_running_and_are_found_again() {
+    fn a_session_that_failed_because_of_it_is_tried_again_unasked_but_not_at_once() {
         let sandbox = Sandbox::new();
         let repo = Repo::new(&sandbox);
         let pi = ScriptedPi::new(&sandbox);
-        pi.plays(WHEN_TOLD);
-        let args = ["-j", "1", "T-1", "T-2", "--detach-on-interrupt", "--json"];
-        let running = batch(&repo, &args).spawn();
-        pi.wait_here("T-1");
-        running.signal(Signal::INT);
-        let left = events(&running.wait().expect_code(130));
-        assert_eq!(only(of_kind(&left, "halted"))["why"], "detached");
-        assert_eq!(of_kind(&left, "ended").len(), 0);
-        ["T-1", "T-2"].iter().for_each(|ticket| pi.go(ticket));
-        let after = events(&batch(&repo, &args).run().ok());
-        assert_eq!(lanes(&after, "ended"), ["T-1", "T-2"]);
-        assert_eq!((pi.calls("T-1"), pi.calls("T-2")), (1, 1));
-    }
-
-    #[test]
-    fn a_terminal_that_goes_leaves_the_sessions() {
-        let sandbox = Sandbox::new();
-        let repo = Repo::new(&sandbox);
-        let pi = ScriptedPi::new(&sandbox);
-        pi.plays(WHEN_TOLD);
+        pi.plays(&format!("fails '{LIMITED}'"));
         let running = batch(&repo, &["T-1", "--json"]).spawn();
-        pi.wait_here("T-1");
-        running.signal(Signal::HUP);
-        drop(running.wait().expect_code(130));
-        pi.go("T-1");
-        assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
-        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
-        assert_eq!(about(&after, "ended", "T-1")["outcome"], "succeeded");
-    }
-
-    /// What a check of a merge waits for, or is: without it the check never ends.
-    const CHECK: &str = "test -e passes || { : > checking; exec sleep 1000; }";
-
-    #[test]
-    fn a_terminal_that_goes_leaves_no_check_of_a_merge_behind() {
-        let sandbox = Sandbox::new();
-        let repo = Repo::new(&sandbox);
-        let pi = ScriptedPi::new(&sandbox);
-        pi.plays(COMMITS);
-        let folder = sandbox.path("checks");
-        fs::create_dir(&folder).unwrap();
-        let check = format!("cd {} && {CHECK}", folder.display());
-        let running = batch(&repo, &["T-1", "--merge", "--verify", &check, "--json"]).spawn();
-        wait::until("the check", || folder.join("checking").exists().then_some(()));
-        running.signal(Signal::HUP);
-        let left = events(&running.wait().expect_code(130));
-        sandbox.wait_until_quiet();
-        assert_eq!(only(of_kind(&left, "halted"))["why"], "detached");
-        assert_eq!((of_kind(&left, "merged").len(), repo.log("main")), (0, vec!["Start".to_owned()]));
-        fs::write(folder.join("passes"), "").unwrap();
-        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
-        assert_eq!(lanes(&after, "merged"), ["T-1"]);
-    }
-
-    #[test]
-    fn only_one_runs_a_batch() {
-        let sandbox = Sandbox::new();
-        let repo = Repo::new(&sandbox);
-        let pi = ScriptedPi::new(&sandbox);
-        pi.plays(WHEN_TOLD);
-        let running = batch(&repo, &["T-1"]).spawn();
-        pi.wait_here("T-1");
-        for again in [&["T-1"][..], &["--resume"]] {
-            let error = refused(&sandbox, batch(&repo, again), 4);
-            assert!(text(&error["message"]).contains("is being run by another ralph"), "{error}");
-        }
-        pi.go("T-1");
-        drop(running.wait().ok());
+        running.wait_for("\"event\":\"ended\"");
+        running.signal(Signal::INT);
+        let events = events(&running.wait().expect_code(130));
+        assert_eq!(about(&events, "ended", "T-1")["next"], json!({ "do": "retry", "after_s": 30.0 }));
+        assert_eq!(pi.calls("T-1"), 1);
     }
 }
 
-mod killed {
+mod merged {
     use super::*;
 
     #[test]
-    fn the_same_command_takes_it_up_and_launches_nothing_twice() {
+    fn in_the_way_that_was_asked_for() {
         let sandbox = Sandbox::new();
         let repo = Repo::new(&sandbox);
         let pi = ScriptedPi::new(&sandbox);
-        pi.plays(WHEN_TOLD);
-        let args = ["-j", "2", "T-1", "T-2", "T-3", "--json"];
-        let running = batch(&repo, &args).spawn();
-        pi.wait_here("T-1");
-        pi.wait_here("T-2");
-        running.signal(Signal::KILL);
-        drop(running.wait());
-        pi.go("T-1");
-        assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
-        let again = batch(&repo, &args).spawn();
-        pi.wait_here("T-3");
-        ["T-2", "T-3"].iter().for_each(|ticket| pi.go(ticket));
-        let events = events(&again.wait().ok());
-        assert_eq!(events[0]["event"], "resumed");
-        assert_eq!(lanes(&events, "ended").len(), 3);
-        assert_eq!(["T-1", "T-2", "T-3"].map(|ticket| pi.calls(ticket)), [1, 1, 1]);
+        pi.plays("commit; commit other.txt; answer stop");
+        let before = repo.head();
+        drop(batch(&repo, &["T-1", "--merge", "--strategy", "squash"]).run().ok());
+        assert_eq!(repo.git(&["log", "-1", "--format=%P", "main"]), before, "one commit, on what was there");
+        assert!(repo.has("work-T-1.txt") && repo.has("other.txt"));
     }
 
     #[test]
-    fn a_journal_that_cannot_be_read_is_told_with_what_to_do_and_holds_up_no_other_batch() {
+    fn not_where_the_agent_changed_the_repositorys_hooks_unless_that_was_accepted() {
         let sandbox = Sandbox::new();
         let repo = Repo::new(&sandbox);
         let pi = ScriptedPi::new(&sandbox);
-        pi.plays(WHEN_TOLD);
-        let running = batch(&repo, &["T-1"]).spawn();
-        pi.wait_here("T-1");
-        running.signal(Signal::KILL);
-        drop(running.wait());
-        let batches = repo.common_dir().join("ralph/batches");
-        let names = names_in(&batches).into_iter().filter(|name| name != "open");
-        let folder = batches.join(only(names.collect()));
-        let journal = folder.join("journal.jsonl");
-        let written = fs::read_to_string(&journal).unwrap();
-        for (content, said, hint) in [
-            ("noise\n".to_owned(), "is damaged in line 1", folder.to_str().unwrap()),
-            (
-                written.replace("\"starting\"", "\"teleported\""),
-                "was written by a newer ralph",
-                "the newer ralph",
-            ),
-        ] {
-            fs::write(&journal, content).unwrap();
-            let error = refused(&sandbox, batch(&repo, &["--resume"]), 6);
-            assert!(text(&error["message"]).contains(said), "{error}");
-            assert!(text(&error["hint"]).contains(hint), "{error}");
-        }
-        pi.go("T-2");
-        let other = batch(&repo, &["T-2"]).run().ok();
-        assert!(other.stderr.contains("was written by a newer ralph"), "{other}");
-        pi.go("T-1");
-        assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
+        let hook = "$(git rev-parse --git-common-dir)/hooks/post-merge";
+        pi.plays(
+            &format!("mkdir -p \"${{hook%/*}}\"; echo x >\"{hook}\"; commit; answer stop")
+                .replace("${hook%/*}", "$(git rev-parse --git-common-dir)/hooks"),
+        );
+        let refused = events(&batch(&repo, &["T-1", "--merge", "--json"]).run().expect_code(1));
+        let reason = text(&about(&refused, "not_merged", "T-1")["reason"]);
+        assert!(reason.contains("post-merge") && reason.contains("--accept-changes"), "{reason}");
+        let accepted = batch(&repo, &["T-1", "--merge", "--accept-changes", "--json"]).run().ok();
+        assert_eq!(lanes(&events(&accepted), "merged"), ["T-1"]);
     }
+}
 
-    /// At every entry of the journal, right behind it, the batch is killed; whatever came of that, taking it up brings
-    /// every ticket to its end, with one session each.
-    #[test]
-    fn row_8_at_every_entry_of_its_journal() {
-        for number in 1.. {
-            let sandbox = Sandbox::new();
-            let repo = with_tickets(&sandbox, &[("T-2", "deps: [T-1]\n")]);
-            let pi = ScriptedPi::new(&sandbox);
-            pi.plays(COMMITS);
-            let args = ["-j", "2", "T-1", "T-2", "T-3", "--merge", "--json"];
-            let kill = format!("batch.journaled#{number}:kill");
-            let killed = batch(&repo, &args).env("RALPH_FAILPOINT", kill).run();
-            assert_ne!(killed.code, Some(0), "it came to its end without its last word on record: {killed}");
-            let again = batch(&repo, &args).run().ok();
-            let finished = events(&again);
-            if finished[0]["event"] == "begun" {
-                // The last word was on record: the same command is a batch of its own again.
-                assert!(number > 8, "it was killed at {number} places only");
-                break;
-            }
-            assert_eq!(of_kind(&finished, "finished").len(), 1, "killed at entry {number}: {again}");
-            let log = repo.log("main");
-            for ticket in ["T-1", "T-2", "T-3"] {
-                assert_eq!(pi.calls(ticket), 1, "{ticket}, killed at entry {number}: {again}");
-                let merge = format!("Merge ralph/{ticket}");
-                assert_eq!(
-                    log.iter().filter(|line| line.starts_with(&merge)).count(),
-                    1,
-                    "{number}: {log:?}"
-                );
-            }
-            assert_eq!(repo.status_porcelain(), Vec::<String>::new());
-            sandbox.wait_until_quiet();
-        }
-    }
-
-    #[test]
-    fn a_session_whose_supervisor_was_killed_is_lost_and_tried_again() {
-        let sandbox = Sandbox::new();
-        let repo = Repo::new(&sandbox);
-        let pi = ScriptedPi::new(&sandbox);
-        pi.plays_on("T-1", 1, "here; forever");
-        pi.plays_on("T-1", 2, COMMITS);
-        let running = batch(&repo, &["T-1", "--retries", "1", "--json"]).spawn();
-        pi.wait_here("T-1");
-        Session::only(&repo).supervisor().signal(Signal::KILL);
-        let events = events(&running.wait().ok());
-        let outcomes: Vec<&str> = of_kind(&events, "ended").iter().map(|e| text(&e["outcome"])).collect();
-        assert_eq!(outcomes, ["lost", "succeeded"]);
-    }
-
-    #[test]
-    fn so_is_one_whose_supervisor_is_killed_before_its_agent_runs() {
-        let sandbox = Sandbox::new();
-        let repo = Repo::new(&sandbox);
-        let pi = ScriptedPi::new(&sandbox);
-        pi.plays(COMMITS);
-        let each_time = "supervise.before-spawn:kill";
-        let call = batch(&repo, &["T-1", "--retries", "1", "--json"]).env("RALPH_FAILPOINT", each_time);
-        let events = events(&call.run().expect_code(1));
-        let ended: Vec<(&str, &str)> = of_kind(&events, "ended")
-            .iter()
-            .map(|event| (text(&event["outcome"]), text(&event["next"]["do"])))
-            .collect();
-        assert_eq!(ended, [("lost", "retry"), ("lost", "nothing")]);
-    }
+#[test]
+fn on_a_terminal_each_running_session_is_one_line_that_is_drawn_again() {
+    let sandbox = Sandbox::new();
+    sandbox.set_env("TERM", "xterm-256color");
+    sandbox.set_env("NO_COLOR", "1");
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays("used 900 100 0.25; answer toolUse 'looks around'; here; commit; wait_for_go; answer stop");
+    let terminal = batch(&repo, &["T-1"]).on_terminal();
+    pi.wait_here("T-1");
+    terminal.wait_for("looks around");
+    terminal.wait_for("1 commit");
+    terminal.wait_for("1000 tokens, $0.25");
+    terminal.wait_for("0 of 1 done");
+    pi.go("T-1");
+    let ended = terminal.wait().ok();
+    assert!(ended.stdout.contains("\u{1b}[1A"), "nothing was drawn over: {ended}");
+    assert!(ended.stdout.contains("1 of 1 ticket came to a good end"), "{ended}");
 }

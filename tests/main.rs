@@ -13,6 +13,8 @@ mod attach;
 #[cfg(test)]
 mod batch;
 #[cfg(test)]
+mod batch_endings;
+#[cfg(test)]
 mod create;
 #[cfg(test)]
 mod demo;

@@ -107,6 +107,13 @@ pub fn decide(board: &Board, rules: Rules, conditions: &Conditions<'_>) -> Vec<D
     decisions
 }
 
+/// How many starts `free` memory has room for, at `need` each. Where nothing runs that would give some back, one start
+/// is not held up.
+pub fn room(free: u64, need: u64, active: usize) -> usize {
+    let fit = free.checked_div(need).map_or(usize::MAX, |fit| usize::try_from(fit).unwrap_or(usize::MAX));
+    if active == 0 { fit.max(1) } else { fit }
+}
+
 fn may_run_beside(item: &Item, active: &[&Item], taken: &BTreeSet<&str>, untagged: Untagged) -> bool {
     if untagged == Untagged::Alone {
         let alone = |item: &Item| item.components().is_empty();
@@ -245,6 +252,15 @@ mod tests {
         let held_until = HashMap::from([(0, now + std::time::Duration::from_secs(1))]);
         let conditions = Conditions { now, held_until: &held_until, starts: 9, fresh: 9 };
         assert_eq!(decide(&board(vec![begun(all)]), RULES, &conditions), []);
+    }
+
+    #[test]
+    fn memory_holds_starts_back_only_while_something_runs_that_will_give_some_back() {
+        let cases =
+            [(1000, 100, 3, 10), (99, 100, 3, 0), (99, 100, 0, 1), (0, 100, 0, 1), (0, 0, 3, usize::MAX)];
+        for (free, need, active, starts) in cases {
+            assert_eq!(room(free, need, active), starts, "{free} {need} {active}");
+        }
     }
 
     #[test]

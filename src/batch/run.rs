@@ -16,7 +16,7 @@ use super::budget::Budget;
 use super::event::{Entry, Event, Halt, ItemRecord, Skip, Slow};
 use super::journal::{Journal, JournalError};
 use super::pace::Pace;
-use super::policy::{Conditions, Decision, Rules, decide};
+use super::policy::{Conditions, Decision, Rules, decide, room};
 use super::retry::{Landing, RetryRules, StoppedFor};
 use super::watch::Watch;
 use super::workers::{Lander, Message, Workers};
@@ -420,12 +420,8 @@ impl<'a> Engine<'a> {
     fn memory_allows(&mut self, wanted: usize) -> Result<usize, BatchError> {
         let need = self.setup.memory_per_start;
         let active = self.board.items().iter().filter(|item| item.is_active()).count();
-        if wanted == 0 || need == 0 {
-            return Ok(wanted);
-        }
-        let Some(free) = memory::available() else { return Ok(wanted) };
-        let fits = usize::try_from(free / need).unwrap_or(usize::MAX);
-        let allowed = if active == 0 { fits.max(1) } else { fits };
+        let Some(free) = memory::available().filter(|_| wanted > 0) else { return Ok(wanted) };
+        let allowed = room(free, need, active);
         let now = if allowed == 0 { Memory::Short } else { Memory::Enough };
         let newly = now == Memory::Short && self.memory == Memory::Enough;
         self.memory = now;
