@@ -219,6 +219,21 @@ fn an_agent_that_has_nothing_to_add_when_it_is_tried_again_has_finished() {
 }
 
 #[test]
+fn what_was_finished_is_not_ready_any_more_also_where_the_last_session_had_nothing_to_add() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_on("T-1", 1, "commit; fails 'at the very end'");
+    pi.plays_on("T-1", 2, DOES_NOTHING);
+    drop(batch(&repo, &["T-1", "T-2", "--retries", "1"]).run().ok());
+    let plan = batch(&repo, &["--ready", "--dry-run", "--json"]).run().ok().json();
+    let lanes: Vec<&str> =
+        plan["items"].as_array().unwrap().iter().map(|item| text(&item["item"]["lane"])).collect();
+    assert_eq!(lanes, ["T-3", "T-4"]);
+}
+
+#[test]
 fn each_ticket_is_worked_on_from_each_base_and_shown_as_a_matrix() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

@@ -105,6 +105,24 @@ fn what_was_finished_before_is_merged_without_being_worked_on_again() {
 }
 
 #[test]
+fn so_is_what_was_finished_in_a_lane_that_was_made_for_another_base() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.branch("release", "main");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    assert_eq!(repo.finished(&["T-1", "--base", "release"])["lane"], "T-1@release");
+    let ended = run(&repo, &["T-1", "--json"]).run().ok();
+    assert_eq!(lanes(&ended, "merged"), ["T-1@release"]);
+    assert_eq!(pi.calls("T-1"), 1);
+    assert!(
+        repo.log("release").iter().any(|line| line.starts_with("Merge ralph/T-1@")),
+        "{:?}",
+        repo.log("release")
+    );
+}
+
+#[test]
 fn what_remains_and_why_is_its_last_word() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

@@ -265,7 +265,7 @@ pub enum Skip {
     },
     /// It needs itself.
     Cycle {
-        /// From the ticket by what it needs back to it.
+        /// From the ticket by what it needs back to it; empty where there are too many for each to be looked for.
         path: Vec<TicketId>,
     },
     /// Its ticket was closed before it was started.
@@ -371,6 +371,7 @@ impl fmt::Display for Skip {
                 write!(f, "needs {ticket_id}, which is open and no part of this batch")
             }
             Self::DepMissing { ticket_id } => write!(f, "needs {ticket_id}, and there is no such ticket"),
+            Self::Cycle { path } if path.is_empty() => f.write_str("needs itself, as many others here do"),
             Self::Cycle { path } => {
                 f.write_str("needs itself: ")?;
                 let shown = if path.len() > LONGEST_PATH { LONGEST_PATH - 2 } else { path.len() };

@@ -1,12 +1,10 @@
 //! Which item waits for which. Pure; linear in items and dependencies, and without recursion, however deep the graph.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-
-use petgraph::algo::kosaraju_scc;
-use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::{BTreeSet, HashMap};
 
 use super::event::{ItemRecord, Standing};
 use crate::id::{RefName, TicketId};
+use crate::ticket;
 
 /// Something that an item waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,85 +56,47 @@ impl Graph {
         self.chains.get(item).copied().unwrap_or(0)
     }
 
-    /// The way from the item back to itself, if there is one.
+    /// The way from the item back to itself, if there is one; empty where there are too many for each to be looked for.
     pub fn cycle(&self, item: usize) -> Option<&[TicketId]> {
         self.cycles.get(&item).map(Vec::as_slice)
     }
 }
 
+/// The longest chain behind each item, and the way back of those that need themselves.
 fn shape(items: &[ItemRecord], needs: &[Vec<Need>]) -> (Vec<u32>, HashMap<usize, Vec<TicketId>>) {
-    // From an item to what it needs.
-    let mut graph: DiGraph<usize, ()> = DiGraph::new();
-    let nodes: Vec<NodeIndex> = (0..items.len()).map(|item| graph.add_node(item)).collect();
-    for (item, needs) in needs.iter().enumerate() {
-        for need in needs {
-            if let (Need::Item(other), Some(from)) = (need, nodes.get(item))
-                && let Some(to) = nodes.get(*other)
-            {
-                graph.add_edge(*from, *to, ());
+    let inside = |need: &Need| match need {
+        Need::Item(at) => Some(*at),
+        Need::Outside { .. } => None,
+    };
+    let edges = needs.iter().map(|needs| needs.iter().filter_map(inside).collect()).collect();
+    let graph = ticket::Graph { edges };
+    let mut chains = vec![0_u32; items.len()];
+    let mut cycles = HashMap::new();
+    // What is needed comes first, so that whoever needs it is seen before, the other way round.
+    for component in graph.components(&|_| true).into_iter().rev() {
+        let members: BTreeSet<usize> = component.into_iter().collect();
+        for item in &members {
+            let behind = chains.get(*item).copied().unwrap_or(0).saturating_add(1);
+            let needed = graph.edges.get(*item).into_iter().flatten();
+            for other in needed.filter(|other| !members.contains(other)) {
+                if let Some(chain) = chains.get_mut(*other) {
+                    *chain = (*chain).max(behind);
+                }
+            }
+            if members.len() > 1 || graph.edges.get(*item).is_some_and(|needed| needed.contains(item)) {
+                // Told below, where the way is short enough to be looked for.
+                cycles.insert(*item, Vec::new());
             }
         }
     }
-    let mut chains = vec![0_u32; items.len()];
-    let mut cycles = HashMap::new();
-    // Components come with what is needed first; so whoever needs is seen before, the other way round.
-    for component in kosaraju_scc(&graph).into_iter().rev() {
-        let members: BTreeSet<usize> = component.iter().map(|node| graph[*node]).collect();
-        let in_circle =
-            members.len() > 1 || component.iter().any(|node| graph.find_edge(*node, *node).is_some());
-        for item in &members {
-            let longest = chains.get(*item).copied().unwrap_or(0);
-            for need in needs.get(*item).into_iter().flatten() {
-                if let Need::Item(other) = need
-                    && !members.contains(other)
-                    && let Some(chain) = chains.get_mut(*other)
-                {
-                    *chain = (*chain).max(longest.saturating_add(1));
-                }
-            }
-            if in_circle {
-                cycles.insert(*item, way_back(*item, &members, items, needs));
-            }
+    let name = |at: &usize| items.get(*at).map(|item| item.ticket_id.clone());
+    for cycle in graph.cycles(|_| true) {
+        for (number, item) in cycle.iter().enumerate() {
+            let way = cycle.iter().cycle().skip(number).take(cycle.len() + 1);
+            cycles.insert(*item, way.filter_map(name).collect());
         }
     }
     (chains, cycles)
-}
-
-/// The shortest way from `item` through what is needed back to it, inside its circle.
-fn way_back(
-    item: usize,
-    circle: &BTreeSet<usize>,
-    items: &[ItemRecord],
-    needs: &[Vec<Need>],
-) -> Vec<TicketId> {
-    let mut came_from: HashMap<usize, usize> = HashMap::new();
-    let mut queue = VecDeque::from([item]);
-    let mut last = item;
-    'search: while let Some(at) = queue.pop_front() {
-        for need in needs.get(at).into_iter().flatten() {
-            let Need::Item(next) = need else { continue };
-            if *next == item {
-                last = at;
-                break 'search;
-            }
-            if circle.contains(next) && !came_from.contains_key(next) {
-                came_from.insert(*next, at);
-                queue.push_back(*next);
-            }
-        }
-    }
-    let mut way = vec![item];
-    let mut at = last;
-    while at != item {
-        way.push(at);
-        match came_from.get(&at) {
-            Some(before) => at = *before,
-            None => break,
-        }
-    }
-    way.push(item);
-    way.reverse();
-    way.iter().filter_map(|at| items.get(*at)).map(|item| item.ticket_id.clone()).collect()
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ impl Engine<'_> {
         let (mut before, mut ended_at) = (Before::Nothing, None);
         let (outcome, reason, work, usage) = match manifest {
             Ok(manifest) => {
-                (before, ended_at) = (found(&manifest), manifest.ended_at);
+                (before, ended_at) = (Before::of(&manifest), manifest.ended_at);
                 let outcome = manifest.outcome.unwrap_or(Outcome::Lost);
                 (outcome, manifest.reason, manifest.work.map(Box::new), manifest.usage.map(Box::new))
             }
@@ -257,14 +257,6 @@ impl Engine<'_> {
         }
         self.watch.begin(self.store, session_id);
         Ok(self.workers.wait_for(item, session_id)?)
-    }
-}
-
-fn found(manifest: &Manifest) -> Before {
-    let worktree = &manifest.worktree;
-    match &worktree.start_commit {
-        Some(start) if *start != worktree.base_commit => Before::Work,
-        Some(_) | None => Before::Nothing,
     }
 }
 

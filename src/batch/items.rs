@@ -1,12 +1,10 @@
-//! From tickets to items: what each one needs, touches, and is called. Pure but for the look at the lanes' names.
+//! From tickets to items: what each one needs, touches, and is called. Pure.
 
 use std::collections::BTreeSet;
 
 use super::event::{Dep, ItemRecord, Skip, Standing};
 use super::overlay::{Overlay, Shown};
-use crate::id::{Lane, RefName, TicketId};
-use crate::session::choose::{Choice, choose};
-use crate::session::store::{Store, StoreError};
+use crate::id::{RefName, TicketId};
 use crate::ticket::{self, Backlog, Status, Ticket};
 
 /// Where items are made from.
@@ -15,8 +13,6 @@ pub struct Workshop<'a> {
     pub backlog: Option<&'a Backlog>,
     /// What ended sessions show.
     pub overlay: &'a Overlay,
-    /// The store, with the lanes that there are.
-    pub store: &'a Store,
     /// What a tag that names a component begins with.
     pub component_prefix: &'a str,
 }
@@ -35,7 +31,7 @@ const USUAL_PRIORITY: u8 = 2;
 
 impl Workshop<'_> {
     /// The item of a ticket on a base.
-    pub fn item(&self, ticket_id: &TicketId, base: Option<&RefName>) -> Result<Made, StoreError> {
+    pub fn item(&self, ticket_id: &TicketId, base: Option<&RefName>) -> Made {
         let ticket = self.backlog.and_then(|backlog| backlog.get(ticket_id));
         let mut skip = None;
         let mut deps = Vec::new();
@@ -50,9 +46,9 @@ impl Workshop<'_> {
                 }
             }
         }
-        Ok(Made {
+        Made {
             record: ItemRecord {
-                lane: self.lane(ticket_id, base)?,
+                lane: self.overlay.lane(ticket_id, base),
                 ticket_id: ticket_id.clone(),
                 base: base.cloned(),
                 title: ticket.and_then(|ticket| ticket.title().map(str::to_owned)),
@@ -61,7 +57,7 @@ impl Workshop<'_> {
                 components: ticket.map(|ticket| self.components(ticket)).unwrap_or_default(),
             },
             skip,
-        })
+        }
     }
 
     /// The tickets that can be worked on now, the most urgent first: open, nothing they need is, no session works on them
@@ -99,15 +95,5 @@ impl Workshop<'_> {
     fn components(&self, ticket: &Ticket) -> BTreeSet<String> {
         let named = |tag: &String| tag.strip_prefix(self.component_prefix).map(str::to_owned);
         ticket.tags().iter().filter_map(named).filter(|component| !component.is_empty()).collect()
-    }
-
-    /// What the lane is called, or will be. Where the ticket has several and none is named, the plain one is meant;
-    /// whether that can be told is dispatch's to say.
-    fn lane(&self, ticket: &TicketId, base: Option<&RefName>) -> Result<Lane, StoreError> {
-        Ok(match choose(ticket, base, &self.store.lanes_of(ticket)?) {
-            Choice::Known(record) => record.lane,
-            Choice::New(lane) => lane,
-            Choice::Several(_) => Lane::new(ticket.clone(), None),
-        })
     }
 }

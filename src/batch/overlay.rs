@@ -3,11 +3,13 @@
 //! A file in the main checkout is closed only once that is committed and checked out. A ticket whose work has been
 //! merged is done all the same; one that a session has finished on its branch is not to be worked on again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::retry::Before;
 use crate::id::{Lane, RefName, SessionId, TicketId};
+use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::Outcome;
 use crate::session::store::{Loaded, Store, StoreError};
@@ -16,7 +18,8 @@ use crate::ticket::{Backlog, Status};
 /// What the lanes show.
 #[derive(Debug, Default)]
 pub struct Overlay {
-    lanes: BTreeMap<(TicketId, Option<RefName>), Shown>,
+    lanes: BTreeMap<TicketId, Vec<LaneRecord>>,
+    shown: BTreeMap<Lane, Shown>,
 }
 
 /// What a lane shows of its ticket.
@@ -34,30 +37,36 @@ impl Overlay {
     /// Reads the lanes' records and the manifests of their current sessions.
     pub fn read(store: &Store) -> Result<Self, StoreError> {
         let (records, _) = store.lanes()?;
-        let mut lanes = BTreeMap::new();
+        let mut overlay = Self::default();
         for record in records {
             if let Some(shown) = shown(store, &record)? {
-                lanes.insert((record.lane.ticket().clone(), record.lane.base().cloned()), shown);
+                overlay.shown.insert(record.lane.clone(), shown);
             }
+            overlay.lanes.entry(record.lane.ticket().clone()).or_default().push(record);
         }
-        Ok(Self { lanes })
+        Ok(overlay)
+    }
+
+    /// What the lane of the ticket on that base is called, or will be: the one that every command means by it. Where the
+    /// ticket has several and none is named, the plain one is meant; whether that can be told is dispatch's to say.
+    pub fn lane(&self, ticket: &TicketId, base: Option<&RefName>) -> Lane {
+        match choose(ticket, base, self.lanes.get(ticket).map_or(&[], Vec::as_slice)) {
+            Choice::Known(record) => record.lane,
+            Choice::New(lane) => lane,
+            Choice::Several(_) => Lane::new(ticket.clone(), None),
+        }
     }
 
     /// What is shown of the ticket on that base.
     pub fn of(&self, ticket: &TicketId, base: Option<&RefName>) -> Option<Shown> {
-        self.lanes.get(&(ticket.clone(), base.cloned())).copied()
+        self.shown.get(&self.lane(ticket, base)).copied()
     }
 
     /// The backlog with what is merged taken as closed.
     #[must_use]
     pub fn over(&self, backlog: Backlog) -> Backlog {
-        let merged: BTreeSet<&TicketId> = self
-            .lanes
-            .iter()
-            .filter(|((_, base), shown)| base.is_none() && **shown == Shown::Merged)
-            .map(|((ticket, _), _)| ticket)
-            .collect();
-        merged.into_iter().fold(backlog, |backlog, ticket| backlog.with_status(ticket, Status::Closed))
+        let merged = self.lanes.keys().filter(|ticket| self.of(ticket, None) == Some(Shown::Merged));
+        merged.fold(backlog, |backlog, ticket| backlog.with_status(ticket, Status::Closed))
     }
 }
 
@@ -80,9 +89,12 @@ fn shown(store: &Store, record: &LaneRecord) -> Result<Option<Shown>, StoreError
             Some(Shown::Merged)
         }
         Loaded::Manifest(manifest) if !manifest.is_ended() => Some(Shown::Live),
-        Loaded::Manifest(manifest) => {
-            (manifest.outcome == Some(Outcome::Succeeded)).then_some(Shown::Finished)
-        }
+        Loaded::Manifest(manifest) => match manifest.outcome {
+            Some(Outcome::Succeeded) => Some(Shown::Finished),
+            // An agent that finds nothing left to do has called what is there finished.
+            Some(Outcome::NoChanges) if Before::of(&manifest) == Before::Work => Some(Shown::Finished),
+            _ => None,
+        },
         Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => None,
     })
 }

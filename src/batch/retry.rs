@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event::{Halt, Next};
-use crate::session::manifest::{Outcome, Seconds};
+use crate::session::manifest::{Manifest, Outcome, Seconds};
 
 /// How often, and how, a session is tried again.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,17 @@ pub enum Before {
     Work,
     /// Nothing but its base.
     Nothing,
+}
+
+impl Before {
+    /// What the session of this manifest found.
+    pub fn of(manifest: &Manifest) -> Self {
+        let worktree = &manifest.worktree;
+        match &worktree.start_commit {
+            Some(start) if *start != worktree.base_commit => Self::Work,
+            Some(_) | None => Self::Nothing,
+        }
+    }
 }
 
 /// Whether a session failed because of a rate limit.

@@ -101,14 +101,10 @@ impl Source for TicketSource<'_> {
         }
         let Ok(overlay) = Overlay::read(self.store) else { return Vec::new() };
         let backlog = overlay.over(folder.backlog().0);
-        let workshop = Workshop {
-            backlog: Some(&backlog),
-            overlay: &overlay,
-            store: self.store,
-            component_prefix: &self.component_prefix,
-        };
+        let workshop =
+            Workshop { backlog: Some(&backlog), overlay: &overlay, component_prefix: &self.component_prefix };
         let open = new.iter().filter(|id| backlog.status(id).is_some_and(Status::is_active));
-        let made = open.filter_map(|id| workshop.item(id, None).ok()).map(|made| made.record).collect();
+        let made = open.map(|id| workshop.item(id, None).record).collect();
         self.seen.extend(new);
         made
     }

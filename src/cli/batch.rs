@@ -278,12 +278,11 @@ impl<'a> Batch<'a> {
         let workshop = Workshop {
             backlog: backlog.as_ref(),
             overlay: &overlay,
-            store,
             component_prefix: &self.wish.pool.component_prefix,
         };
         let mut items = Items::default();
         for (ticket, base) in self.wanted(&workshop)? {
-            let made = workshop.item(&ticket, base.as_ref())?;
+            let made = workshop.item(&ticket, base.as_ref());
             if items.records.iter().any(|known| known.lane == made.record.lane) {
                 out.note(&format!("{} is named twice: it is worked on once", made.record.lane));
                 continue;

@@ -6,6 +6,7 @@ use crate::agent::AgentError;
 use crate::git::GitError;
 use crate::id::{SessionId, TicketId};
 use crate::launch::LaunchError;
+use crate::session::choose::unambiguous_name;
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::Manifest;
 use crate::session::store::StoreError;
@@ -37,7 +38,7 @@ pub enum DispatchError {
         lane: String,
     },
     /// The ticket has several lanes.
-    #[error("{ticket} has {} lanes", lanes.len())]
+    #[error("{ticket} has several lanes, and none was named: {}", names(lanes))]
     SeveralLanes {
         /// The ticket.
         ticket: TicketId,
@@ -106,6 +107,10 @@ pub enum DispatchError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+fn names(lanes: &[LaneRecord]) -> String {
+    lanes.iter().map(unambiguous_name).collect::<Vec<_>>().join(", ")
 }
 
 fn reason(manifest: &Manifest) -> String {

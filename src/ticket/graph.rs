@@ -12,7 +12,8 @@ const MOST_CYCLES: usize = 100;
 
 /// For each node the nodes it waits for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Graph {
+pub struct Graph {
+    /// The nodes that each node waits for.
     pub edges: Vec<Vec<usize>>,
 }
 
@@ -51,8 +52,8 @@ impl Graph {
         cycles
     }
 
-    /// The strongly connected components of the nodes that `counts`.
-    fn components(&self, counts: &impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+    /// The strongly connected components of the nodes that `counts`, what is waited for before who waits.
+    pub fn components(&self, counts: &impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
         let mut graph = DiGraph::<(), (), usize>::default();
         for _ in &self.edges {
             graph.add_node(());

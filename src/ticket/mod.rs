@@ -22,6 +22,7 @@ mod yaml;
 pub use backlog::{Backlog, Blocked, Blocker};
 pub use close::close;
 pub use folder::{Found, Listing, TicketFolder};
+pub use graph::Graph;
 pub use model::{Dep, Priority, Status, Ticket};
 pub use problem::{Cycle, Problem, Why};
 pub use resolve::Resolution;
