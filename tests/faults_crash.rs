@@ -285,14 +285,21 @@ fn while_the_files_of_a_lane_are_brought_up_to_its_base_others_go_on() {
 fn who_waits_for_a_lane_finds_what_another_left_who_was_killed_meanwhile() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);
-    let go = sandbox.path("go");
-    let points = format!("dispatch.planned:wait={},prepare.files:kill", go.display());
+    let [first_go, second_go] = ["first", "second"].map(|name| sandbox.path(name));
+    let arrived = |name: &str| {
+        let waiting = sandbox.path(format!("{name}.waiting"));
+        wait::until(name, || waiting.exists().then_some(()));
+    };
+    let points = format!("dispatch.planned:wait={},prepare.files:kill", first_go.display());
     let first = repo.worktree(&["dispatch", "T-1"]).env("RALPH_FAILPOINT", points).spawn();
-    wait::until("the first to have the lane", || sandbox.path("go.waiting").exists().then_some(()));
-    let second = repo.worktree(&["create", "T-1", "--json"]).spawn();
-    // Whether it waits for the lane already or comes to it when the first is gone, it finds the same.
-    std::fs::write(go, "").unwrap();
+    arrived("first");
+    // It has planned when there was nothing, and is about to ask for the lane.
+    let points = format!("dispatch.claiming:wait={}", second_go.display());
+    let second = repo.worktree(&["create", "T-1", "--json"]).env("RALPH_FAILPOINT", points).spawn();
+    arrived("second");
+    std::fs::write(first_go, "").unwrap();
     assert_eq!(first.wait().signal, Some(9));
+    std::fs::write(second_go, "").unwrap();
     let created = second.wait().ok().json();
     assert_eq!(created["branch"], "ralph/T-1");
 }
@@ -645,7 +652,7 @@ fn row_8_every_crash_point_of_a_sessions_life_is_killed_at() {
     // Removals, merges and batches have crash tables of their own.
     let elsewhere = ["trash", "remove", "restore", "expire", "merge", "follow", "verify", "batch"];
     passed.retain(|point| !elsewhere.contains(&point.split('.').next().unwrap()));
-    let others = ["dispatch.launching", "dispatch.launched", "store.probed"];
+    let others = ["dispatch.claiming", "dispatch.launching", "dispatch.launched", "store.probed"];
     let tables =
         [DISPATCHER_POINTS, CREATION_POINTS, FORWARD_POINTS, SUPERVISOR_POINTS, RECOVERY_POINTS, &others];
     let killed: BTreeSet<String> = tables.concat().into_iter().map(str::to_owned).collect();

@@ -13,7 +13,7 @@ use super::prepare::{Ready, bring_ticket, lane_record, make_ready, pin_earlier_w
 use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::LockState;
 use crate::failpoint;
-use crate::git::{LOCAL_ENV_VARS, Located, guard, held_by_session, unlock_for};
+use crate::git::{LOCAL_ENV_VARS, Located, guard, held_by_session, is_untouched, unlock_for};
 use crate::id::SessionId;
 use crate::launch::Probe;
 use crate::launch::local::{self, Launched, SupervisorEnvironment, origin, probe};
@@ -237,15 +237,26 @@ impl Session<'_> {
 }
 
 /// Plans, and takes the lane. What cannot be done is refused before anything is on disk. Once the lane is ours the plan
-/// is made again: a session that has ended since has moved its branch on, and who was killed since has left a worktree.
+/// is made again, unless there is still nothing of it: a session that has ended since has moved its branch on, and who
+/// was killed since has left a worktree.
 pub(super) fn claim_planned(context: &Context, place: &Place) -> Result<(LaneLock, LanePlan), DispatchError> {
-    if let Err(error) = plan(context, place)
-        && !context.store.has_folder(&choose_lane(context, place)?.0)
-    {
-        return Err(error);
-    }
+    let first = match plan(context, place) {
+        Ok(first) => Some(first),
+        Err(_) if context.store.has_folder(&choose_lane(context, place)?.0) => None,
+        Err(error) => return Err(error),
+    };
+    failpoint::hit("dispatch.claiming");
     let claim = claim(context, place)?;
-    Ok((claim, plan(context, place)?))
+    match first {
+        Some(first)
+            if matches!(first.located, Located::New)
+                && context.store.lane(&first.lane)?.is_none()
+                && is_untouched(&context.repo, &first.site)? =>
+        {
+            Ok((claim, first))
+        }
+        _ => Ok((claim, plan(context, place)?)),
+    }
 }
 
 /// Takes the lane for a new session or a change of its worktree. One whose session lives is busy.

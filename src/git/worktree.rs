@@ -108,6 +108,13 @@ pub fn locate(repo: &Repo, site: &Site) -> Result<Located, GitError> {
     }
 }
 
+/// Whether nothing has the lane's names: no registration, no folder, no branch. Costs the same however many worktrees
+/// there are.
+pub fn is_untouched(repo: &Repo, site: &Site) -> Result<bool, GitError> {
+    let admin = registry::folder(repo.common_dir()).join(site.slug.as_str());
+    Ok(!there(&admin)? && !there(&site.path)? && repo.commit_of(&site.branch.full())?.is_none())
+}
+
 /// The lane's registration.
 pub(super) fn find_entry<'a>(entries: &'a [Entry], site: &Site) -> Option<&'a Entry> {
     let path = settled(&site.path);
