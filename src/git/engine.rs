@@ -1,24 +1,35 @@
-//! Which engine writes a commit's files as git itself would: libgit2 where it can, else the `git` program.
+//! Which engine writes a commit's files as git itself would: ralph where they are written as they are kept, libgit2
+//! where their content is changed on the way, else the `git` program.
 //!
 //! The answer rests on settings and on the attributes that the commit brings along. It errs towards the program:
 //! an attribute that looks like one libgit2 cannot honour counts, wherever it stands in its file.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::attributes::{Asked, attribute_files, read_attributes};
 use super::config::Settings;
+use super::listing::{Listing, list};
 use super::repo::{Backend, Repo};
 use super::why::WhyGitProgram;
 use super::{CommitId, GitError};
-use crate::durable;
 
 /// What writes the files of a worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Engine {
+    /// ralph itself, several files at a time.
+    Direct,
     /// libgit2, in this process.
     Libgit2,
     /// The `git` program, and why.
+    GitProgram(WhyGitProgram),
+}
+
+/// What writes the files of a commit, with what it needs for that.
+pub(super) enum Route {
+    Direct(Listing),
+    Libgit2,
     GitProgram(WhyGitProgram),
 }
 
@@ -36,19 +47,18 @@ const CHECKOUT_SETTINGS: [&str; 9] = [
     "core.protectntfs",
     "core.attributesfile",
 ];
-/// git ignores an attributes file that is larger.
-const ATTRIBUTES_LIMIT: u64 = 100 << 20;
-
-/// What a commit's attributes ask for, each with the file that says so.
-#[derive(Debug, Default)]
-struct Asked {
-    filters: BTreeMap<String, String>,
-    encoding: bool,
-}
-
 impl Repo {
     /// What has to write the files of `commit`. Refuses filters that would run a program out of the worktree.
     pub fn engine_for(&self, commit: &CommitId) -> Result<Engine, GitError> {
+        Ok(match self.route_for(commit)? {
+            Route::Direct(_) => Engine::Direct,
+            Route::Libgit2 => Engine::Libgit2,
+            Route::GitProgram(why) => Engine::GitProgram(why),
+        })
+    }
+
+    /// What has to write the files of `commit`, with what it needs for that: see [`Repo::engine_for`].
+    pub(super) fn route_for(&self, commit: &CommitId) -> Result<Route, GitError> {
         let settings = self.settings()?;
         let filters = configured_filters(&settings)?;
         let mut why = match self.backend() {
@@ -58,9 +68,10 @@ impl Repo {
                 why => why,
             },
         };
+        let mut plain = None;
         // The attributes matter for what a filter may run, even where the program is needed for another reason.
         if why.is_none() || !filters.is_empty() {
-            let asked = self.asked_by(commit, &settings)?;
+            let (asked, listing) = self.asked_by(commit, &settings)?;
             for (name, used_by) in &asked.filters {
                 if let Some(commands) = filters.get(name) {
                     refuse_relative(name, commands, used_by)?;
@@ -70,8 +81,13 @@ impl Repo {
             if asked.encoding {
                 why.get_or_insert(WhyGitProgram::WorkingTreeEncoding);
             }
+            plain = listing.filter(|_| !asked.rewrites && !rewrites_by_settings(&settings));
         }
-        Ok(why.or_else(why_by_umask).map_or(Engine::Libgit2, Engine::GitProgram))
+        Ok(match (why, plain) {
+            (Some(why), _) => Route::GitProgram(why),
+            (None, Some(listing)) => Route::Direct(listing),
+            (None, None) => why_by_umask().map_or(Route::Libgit2, Route::GitProgram),
+        })
     }
 
     /// Why git itself has to register a new worktree, where it has to.
@@ -92,7 +108,7 @@ impl Repo {
         if filters.is_empty() {
             return Ok(Vec::new());
         }
-        let asked = self.asked_by(commit, &settings)?;
+        let (asked, _) = self.asked_by(commit, &settings)?;
         let mut off = Vec::new();
         for (name, commands) in &filters {
             let wanted = asked.filters.get(name);
@@ -105,107 +121,22 @@ impl Repo {
         Ok(off)
     }
 
-    fn asked_by(&self, commit: &CommitId, settings: &Settings) -> Result<Asked, GitError> {
+    /// What the attributes of a commit ask for, and its files where they make a plan.
+    fn asked_by(&self, commit: &CommitId, settings: &Settings) -> Result<(Asked, Option<Listing>), GitError> {
         let mut asked = Asked::default();
         for file in attribute_files(settings, self.common_dir()) {
             if let Some(content) = read_attributes(&file)? {
                 asked.note(&content, &file.to_string_lossy());
             }
         }
-        match self.backend() {
-            Backend::Libgit2(repo) => walk_attributes(repo, commit, &mut asked)?,
-            Backend::Program(_) => self.list_attributes(commit, &mut asked)?,
-        }
-        Ok(asked)
-    }
-
-    fn list_attributes(&self, commit: &CommitId, asked: &mut Asked) -> Result<(), GitError> {
-        let mut objects = Vec::new();
-        let mut rest = Vec::new();
-        let call = self.fetching().args(["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]);
-        call.run_streaming(&mut |bytes| {
-            rest.extend_from_slice(bytes);
-            while let Some(end) = rest.iter().position(|b| *b == 0) {
-                let record: Vec<u8> = rest.drain(..=end).collect();
-                objects.extend(attributes_object(&record));
+        let listing = match self.backend() {
+            Backend::Libgit2(repo) => list(repo, commit, &mut asked)?,
+            Backend::Program(_) => {
+                self.list_attributes(commit, &mut asked)?;
+                None
             }
-            true
-        })?
-        .into_stdout()?;
-        for object in objects {
-            let content = self.fetching().args(["cat-file", "blob", &object]).succeed()?;
-            asked.note(&content, ".gitattributes");
-        }
-        Ok(())
-    }
-}
-
-fn walk_attributes(repo: &git2::Repository, commit: &CommitId, asked: &mut Asked) -> Result<(), GitError> {
-    let failed = |e| GitError::libgit2("read the files of the commit", commit, e);
-    let top = repo.find_commit(commit.oid()?).and_then(|c| c.tree()).map_err(failed)?;
-    let odb = repo.odb().map_err(failed)?;
-    // A tree may be as deep as its author likes: no recursion.
-    let mut left = vec![top];
-    while let Some(tree) = left.pop() {
-        for entry in &tree {
-            match entry.kind() {
-                Some(git2::ObjectType::Tree) => left.push(repo.find_tree(entry.id()).map_err(failed)?),
-                Some(git2::ObjectType::Blob) if entry.name_bytes() == b".gitattributes" => {
-                    let (size, _) = odb.read_header(entry.id()).map_err(failed)?;
-                    if size as u64 <= ATTRIBUTES_LIMIT {
-                        asked.note(odb.read(entry.id()).map_err(failed)?.data(), ".gitattributes");
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The object of a `ls-tree` record that is an attributes file.
-fn attributes_object(record: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(record.strip_suffix(b"\0")?).ok()?;
-    let (facts, path) = text.split_once('\t')?;
-    let name = path.rsplit('/').next()?;
-    (name == ".gitattributes" && facts.starts_with("100"))
-        .then(|| facts.rsplit(' ').next().map(str::to_owned))?
-}
-
-impl Asked {
-    /// Notes what an attributes file asks for. Patterns are not looked at.
-    fn note(&mut self, content: &[u8], file: &str) {
-        let words = content.split(u8::is_ascii_whitespace).filter_map(|w| std::str::from_utf8(w).ok());
-        for word in words {
-            if let Some(name) = word.strip_prefix("filter=") {
-                self.filters.entry(name.to_owned()).or_insert_with(|| file.to_owned());
-            }
-            self.encoding |= word.starts_with("working-tree-encoding=");
-        }
-    }
-}
-
-/// The attribute files outside the commit that git reads too.
-pub(super) fn attribute_files(settings: &Settings, common: &Path) -> Vec<PathBuf> {
-    let mut files = vec![common.join("info/attributes"), PathBuf::from("/etc/gitattributes")];
-    match settings.attributes_file() {
-        Some(file) => files.push(file),
-        // Beside the user's configuration, wherever that turns out to be.
-        None => {
-            let beside = |file: PathBuf, name: &str| file.parent().map(|folder| folder.join(name));
-            files.extend(git2::Config::find_xdg().ok().and_then(|f| beside(f, "attributes")));
-            files.extend(git2::Config::find_global().ok().and_then(|f| beside(f, ".config/git/attributes")));
-        }
-    }
-    files
-}
-
-pub(super) fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {
-    // The user's own file may well be a link into a collection of settings.
-    match file.canonicalize() {
-        Ok(real) if real.is_file() => Ok(durable::read(&real, ATTRIBUTES_LIMIT)?),
-        // `/dev/null` says that there are none.
-        Ok(_) | Err(_) => Ok(None),
+        };
+        Ok((asked, listing))
     }
 }
 
@@ -269,6 +200,17 @@ fn why_by_other_settings(
     let libgit2s = Settings::of(repo)?;
     let differs = |key: &str| settings.text(key) != libgit2s.text(key);
     Ok(CHECKOUT_SETTINGS.iter().any(|key| differs(key)).then_some(WhyGitProgram::OtherSettings))
+}
+
+/// Whether settings alone change files on their way into a worktree, or how they are kept there.
+fn rewrites_by_settings(settings: &Settings) -> bool {
+    let is_text = |key: &str, values: &[&str]| {
+        settings.text(key).is_some_and(|value| values.contains(&value.to_ascii_lowercase().as_str()))
+    };
+    let ends = settings.text("core.autocrlf").is_some()
+        && !is_text("core.autocrlf", &["input", "false", "no", "off", "0", ""]);
+    let no_links = is_text("core.symlinks", &["false", "no", "off", "0", ""]);
+    ends || is_text("core.eol", &["crlf"]) || no_links || settings.flag("core.ignorecase")
 }
 
 /// libgit2 makes files 0644 and 0755 at most; git leaves it to the umask alone.

@@ -8,6 +8,7 @@
 //!
 //! Not handled, and refused when a repository is opened: sha256 and reftable repositories.
 
+mod attributes;
 mod base;
 mod begin;
 mod checkout;
@@ -24,6 +25,7 @@ mod hint;
 mod history;
 mod hold;
 mod keep;
+mod listing;
 mod merge;
 mod parcel;
 mod products;

@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::git::engine::{attribute_files, is_relative, read_attributes};
+use crate::git::attributes::{attribute_files, read_attributes};
+use crate::git::engine::is_relative;
 use crate::git::{CommitId, GitError, Repo};
 
 /// Makes the folder below `scratch`. Refuses merge drivers in use that would run a program out of a worktree.

@@ -58,7 +58,7 @@ fn plain_files_links_modes_and_odd_names() {
         symlink(target, fixture.path("repo").join(link)).unwrap();
     }
     fixture.commit_all("repo", "odd");
-    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+    assert_eq!(same_as_git(&fixture), Engine::Direct);
 }
 
 #[test]
@@ -95,7 +95,8 @@ fn line_ends_by_configuration() {
         }
         fixture.commit_all("repo", "ends");
         fixture.git("repo", &["config", key, value]);
-        assert_eq!(same_as_git(&fixture), Engine::Libgit2, "{key}={value}");
+        let engine = if value == "input" { Engine::Direct } else { Engine::Libgit2 };
+        assert_eq!(same_as_git(&fixture), engine, "{key}={value}");
     }
 }
 
@@ -105,7 +106,7 @@ fn a_submodule_is_an_empty_folder_as_with_git() {
     fixture.git(".", &["clone", "-q", "repo", "inner"]);
     fixture.git("repo", &["-c", "protocol.file.allow=always", "submodule", "-q", "add", "../inner", "sub"]);
     fixture.git("repo", &["commit", "-q", "-m", "sub"]);
-    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+    assert_eq!(same_as_git(&fixture), Engine::Direct);
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn an_empty_commit_has_a_worktree_too() {
     let fixture = Fixture::empty();
     fixture.init("repo", &[]);
     fixture.git("repo", &["commit", "-q", "--allow-empty", "-m", "Begin"]);
-    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+    assert_eq!(same_as_git(&fixture), Engine::Direct);
 }
 
 #[test]
@@ -124,7 +125,7 @@ fn a_filter_that_the_commit_asks_for_is_run_by_git() {
     fixture.git("repo", &["config", clean, "tr A-Z a-z"]);
     assert_eq!(
         fixture.repo().engine_for(&fixture.repo().head_base().unwrap().commit).unwrap(),
-        Engine::Libgit2
+        Engine::Direct
     );
     fixture.write("repo/sub/.gitattributes", "*.txt filter=caps\n");
     fixture.write("repo/sub/f.txt", "shout\n");
@@ -191,7 +192,7 @@ fn a_relative_filter_command_is_refused_before_it_runs() {
     // One that is configured, and that the commit does not ask for, is in no one's way.
     fixture.git("repo", &["rm", "-q", ".gitattributes"]);
     fixture.git("repo", &["commit", "-q", "-m", "none"]);
-    assert_eq!(repo.engine_for(&repo.head_base().unwrap().commit).unwrap(), Engine::Libgit2);
+    assert_eq!(repo.engine_for(&repo.head_base().unwrap().commit).unwrap(), Engine::Direct);
 }
 
 #[test]
@@ -236,7 +237,7 @@ fn a_split_index_is_split_in_the_worktree_too() {
 fn settings_for_many_files_are_no_hindrance() {
     let fixture = Fixture::new();
     fixture.git("repo", &["config", "feature.manyFiles", "true"]);
-    assert_eq!(same_as_git(&fixture), Engine::Libgit2);
+    assert_eq!(same_as_git(&fixture), Engine::Direct);
 }
 
 #[test]
@@ -256,10 +257,10 @@ fn a_partial_clone_fetches_what_it_lacks() {
 }
 
 #[test]
-fn files_for_a_group_are_written_by_git() {
+fn files_for_a_group_are_written_as_git_does() {
     const INSIDE: &str = "RALPH_TEST_UMASK";
     if std::env::var_os(INSIDE).is_none() {
-        let name = "git::tests::checkouts::files_for_a_group_are_written_by_git";
+        let name = "git::tests::checkouts::files_for_a_group_are_written_as_git_does";
         let me = std::env::current_exe().unwrap();
         let out = std::process::Command::new("sh")
             .args(["-c", "umask 002; exec \"$0\" --exact \"$1\""])
@@ -274,5 +275,9 @@ fn files_for_a_group_are_written_by_git() {
         );
         return;
     }
-    assert_eq!(same_as_git(&Fixture::new()), Engine::GitProgram(WhyGitProgram::Umask));
+    assert_eq!(same_as_git(&Fixture::new()), Engine::Direct);
+    let rewritten = Fixture::new();
+    rewritten.write("repo/.gitattributes", "*.md eol=crlf\n");
+    rewritten.commit_all("repo", "ends");
+    assert_eq!(same_as_git(&rewritten), Engine::GitProgram(WhyGitProgram::Umask));
 }

@@ -5,6 +5,7 @@ mod begin;
 mod checkouts;
 mod concurrency;
 mod crashes;
+mod direct;
 mod evidence;
 pub(crate) mod fixture;
 mod forwarding;

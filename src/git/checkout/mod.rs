@@ -4,12 +4,18 @@
 //! it was never worked in, so that writing its files may start over. The mark goes, durably, before anyone is told
 //! that the worktree is complete; no worktree without it is ever written to here.
 
+mod content;
+mod descent;
+mod direct;
+mod index_file;
+
 use std::fs;
 use std::io;
 
 use git2::build::CheckoutBuilder;
 
 use super::create::{Created, make_tree};
+use super::engine::Route;
 use super::program::{Call, Place};
 use super::registry::{self, UNFINISHED_FILE};
 use super::repo::{Repo, open_libgit2};
@@ -46,11 +52,20 @@ pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Engin
 }
 
 fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {
-    let engine = repo.engine_for(start)?;
-    match &engine {
-        Engine::Libgit2 => by_libgit2(worktree, start)?,
-        Engine::GitProgram(_) => by_program(repo, worktree, start, held)?,
-    }
+    let engine = match repo.route_for(start)? {
+        Route::Direct(listing) => {
+            direct::write(repo, worktree, &listing)?;
+            Engine::Direct
+        }
+        Route::Libgit2 => {
+            by_libgit2(worktree, start)?;
+            Engine::Libgit2
+        }
+        Route::GitProgram(why) => {
+            by_program(repo, worktree, start, held)?;
+            Engine::GitProgram(why)
+        }
+    };
     failpoint::hit("git.checked_out");
     remove_if_there(&worktree.admin_dir.join(UNFINISHED_FILE))?;
     durable::sync_dir(&worktree.admin_dir)?;

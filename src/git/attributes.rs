@@ -1,0 +1,108 @@
+//! What attributes ask a checkout for, read without regard to the patterns: a word counts wherever it stands.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::config::Settings;
+use super::repo::Repo;
+use super::{CommitId, GitError};
+use crate::durable;
+
+/// git ignores an attributes file that is larger.
+const ATTRIBUTES_LIMIT: u64 = 100 << 20;
+
+/// What a commit's attributes ask for, each with the file that says so.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The filters, each with the file that names it.
+    pub(super) filters: BTreeMap<String, String>,
+    /// Whether a file is kept in another encoding than it is checked out in.
+    pub(super) encoding: bool,
+    /// Whether line ends or keywords are written otherwise than they are kept.
+    pub(super) rewrites: bool,
+}
+
+impl Asked {
+    /// Notes what an attributes file asks for. Patterns are not looked at.
+    pub(super) fn note(&mut self, content: &[u8], file: &str) {
+        let words = content.split(u8::is_ascii_whitespace).filter_map(|w| std::str::from_utf8(w).ok());
+        for word in words {
+            if let Some(name) = word.strip_prefix("filter=") {
+                self.filters.entry(name.to_owned()).or_insert_with(|| file.to_owned());
+            }
+            self.rewrites |= word.starts_with("ident") || (word.starts_with("eol=") && word != "eol=lf");
+            self.encoding |= word.starts_with("working-tree-encoding=");
+        }
+    }
+
+    /// Notes what the attributes file with this object asks for, as git does: not where it is too large.
+    pub(super) fn note_blob(
+        &mut self,
+        odb: &git2::Odb<'_>,
+        id: git2::Oid,
+        commit: &CommitId,
+    ) -> Result<(), GitError> {
+        let failed = |e| GitError::libgit2("read the attributes of the commit", commit, e);
+        let (size, _) = odb.read_header(id).map_err(failed)?;
+        if size as u64 <= ATTRIBUTES_LIMIT {
+            self.note(odb.read(id).map_err(failed)?.data(), ".gitattributes");
+        }
+        Ok(())
+    }
+}
+
+impl Repo {
+    /// Notes what the attributes of a commit ask for, by the program.
+    pub(super) fn list_attributes(&self, commit: &CommitId, asked: &mut Asked) -> Result<(), GitError> {
+        let mut objects = Vec::new();
+        let mut rest = Vec::new();
+        let call = self.fetching().args(["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]);
+        call.run_streaming(&mut |bytes| {
+            rest.extend_from_slice(bytes);
+            while let Some(end) = rest.iter().position(|b| *b == 0) {
+                let record: Vec<u8> = rest.drain(..=end).collect();
+                objects.extend(attributes_object(&record));
+            }
+            true
+        })?
+        .into_stdout()?;
+        for object in objects {
+            let content = self.fetching().args(["cat-file", "blob", &object]).succeed()?;
+            asked.note(&content, ".gitattributes");
+        }
+        Ok(())
+    }
+}
+
+/// The object of a `ls-tree` record that is an attributes file.
+fn attributes_object(record: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(record.strip_suffix(b"\0")?).ok()?;
+    let (facts, path) = text.split_once('\t')?;
+    let name = path.rsplit('/').next()?;
+    (name == ".gitattributes" && facts.starts_with("100"))
+        .then(|| facts.rsplit(' ').next().map(str::to_owned))?
+}
+
+/// The attribute files outside the commit that git reads too.
+pub(super) fn attribute_files(settings: &Settings, common: &Path) -> Vec<PathBuf> {
+    let mut files = vec![common.join("info/attributes"), PathBuf::from("/etc/gitattributes")];
+    match settings.attributes_file() {
+        Some(file) => files.push(file),
+        // Beside the user's configuration, wherever that turns out to be.
+        None => {
+            let beside = |file: PathBuf, name: &str| file.parent().map(|folder| folder.join(name));
+            files.extend(git2::Config::find_xdg().ok().and_then(|f| beside(f, "attributes")));
+            files.extend(git2::Config::find_global().ok().and_then(|f| beside(f, ".config/git/attributes")));
+        }
+    }
+    files
+}
+
+pub(super) fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {
+    // The user's own file may well be a link into a collection of settings.
+    match file.canonicalize() {
+        Ok(real) if real.is_file() => Ok(durable::read(&real, ATTRIBUTES_LIMIT)?),
+        // `/dev/null` says that there are none.
+        Ok(_) | Err(_) => Ok(None),
+    }
+}

@@ -1,0 +1,114 @@
+//! Where the content of a file comes from: a checkout that has it already, else the object database.
+//!
+//! To copy a file is several times cheaper than to unpack it. What is copied is what its name stands for, by its hash:
+//! nothing that a checkout says about itself is believed, and whatever happens to it meanwhile does no harm.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use git2::Oid;
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
+use sha1::{Digest, Sha1};
+
+use super::descent::Descent;
+use crate::git::GitError;
+use crate::git::listing::{Item, Kind, Listing};
+use crate::git::repo::open_libgit2;
+
+/// A larger file is read as an object at once: its copy would be kept in memory for nothing if it were another.
+const LARGEST_COPY: u64 = 64 << 20;
+/// More than this is given back after a file.
+const KEPT_BUFFER: usize = 4 << 20;
+
+/// Reads contents, for one thread.
+pub(super) struct Contents<'a> {
+    near: Option<Descent<'a>>,
+    git_dir: &'a Path,
+    /// Opened for the first object that has to be unpacked.
+    repo: Option<git2::Repository>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Contents<'a> {
+    /// Contents of `listing`, from the checkout `near` where that has them.
+    pub(super) fn new(listing: &'a Listing, near: Option<&'a OwnedFd>, git_dir: &'a Path) -> Self {
+        let near = near.map(|top| Descent::new(listing, top));
+        Self { near, git_dir, repo: None, buffer: Vec::new() }
+    }
+
+    /// Lets `take` have the content of an item.
+    pub(super) fn give<T>(
+        &mut self,
+        item: &Item,
+        name: &[u8],
+        take: impl FnOnce(&[u8]) -> Result<T, GitError>,
+    ) -> Result<T, GitError> {
+        if self.copy(item, name) {
+            let taken = take(&self.buffer);
+            if self.buffer.capacity() > KEPT_BUFFER {
+                self.buffer = Vec::new();
+            }
+            return taken;
+        }
+        let failed = |e| GitError::libgit2("read the object", item.id, e);
+        let repo = match self.repo.take() {
+            Some(repo) => repo,
+            None => open_libgit2(self.git_dir)?,
+        };
+        let repo = self.repo.insert(repo);
+        let odb = repo.odb().map_err(failed)?;
+        let object = odb.read(item.id).map_err(failed)?;
+        take(object.data())
+    }
+
+    /// Fills the buffer from the checkout; false where that has something else there, or nothing.
+    fn copy(&mut self, item: &Item, name: &[u8]) -> bool {
+        let Some(near) = &mut self.near else { return false };
+        let Ok(folder) = near.enter(item.folder) else { return false };
+        let read = match item.kind {
+            Kind::File | Kind::Program => read_file(folder, name, &mut self.buffer),
+            Kind::Link => read_link(folder, name, &mut self.buffer),
+            Kind::Submodule => Ok(false),
+        };
+        matches!(read, Ok(true)) && blob_id(&self.buffer).is_ok_and(|id| id == item.id)
+    }
+}
+
+fn read_file(folder: BorrowedFd<'_>, name: &[u8], into: &mut Vec<u8>) -> io::Result<bool> {
+    // A pipe would be waited for.
+    let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(folder, name, how, Mode::empty())?;
+    let stat = fstat(&file)?;
+    let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || size > LARGEST_COPY {
+        return Ok(false);
+    }
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    into.clear();
+    // A file that grew meanwhile is not what was looked for; one that shrank is shorter than its hash says.
+    into.reserve(size);
+    while into.len() < size {
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(into)) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(true)
+}
+
+fn read_link(folder: BorrowedFd<'_>, name: &[u8], into: &mut Vec<u8>) -> io::Result<bool> {
+    let target = readlinkat(folder, name, std::mem::take(into))?;
+    *into = target.into_bytes();
+    Ok(true)
+}
+
+/// The name of a file's content.
+fn blob_id(content: &[u8]) -> Result<Oid, git2::Error> {
+    let mut hash = Sha1::new();
+    hash.update(format!("blob {}\0", content.len()));
+    hash.update(content);
+    Oid::from_bytes(&hash.finalize())
+}

@@ -1,0 +1,242 @@
+//! Files that ralph writes itself are git's, to the byte, wherever it takes them from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::fixture::{Fixture, PATIENCE, dispatch_on, lane_lock, listing, present};
+use crate::git::{Base, Engine, Files, create, finish, write_files};
+
+/// A repository with a few files of every kind, committed.
+fn of_every_kind() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.write("repo/run.sh", "#!/bin/sh\n");
+    fs::set_permissions(fixture.path("repo/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    fixture.write("repo/a/b/deep", vec![b'd'; 100_000]);
+    fixture.write("repo/a.txt", "before a/\n");
+    fixture.write("repo/a0", "after a/\n");
+    fixture.write("repo/empty", "");
+    symlink("a/b", fixture.path("repo/link")).unwrap();
+    fixture.commit_all("repo", "every kind");
+    fixture
+}
+
+/// Writes a lane's files from `base`, and holds them against the worktree that git makes of the same commit.
+fn assert_as_git_makes_it(fixture: &Fixture, base: &str) {
+    let repo = fixture.repo();
+    let base = repo.resolve_base(&base.parse().unwrap()).unwrap();
+    let site = fixture.site("t-1");
+    let commit = base.commit.clone();
+    assert_eq!(repo.engine_for(&commit).unwrap(), Engine::Direct);
+    dispatch_on(&repo, &site, &base);
+    fixture.git("repo", &["worktree", "add", "-q", "--detach", "../theirs", commit.as_str()]);
+    assert_eq!(listing(&site.path), listing(&fixture.path("theirs")));
+    let index = ["ls-files", "--stage", "-t"];
+    assert_eq!(fixture.git("repo.ralph/t-1", &index), fixture.git("theirs", &index));
+    assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), "");
+    assert_eq!(
+        tree_cache(&fixture.path("repo/.git/worktrees/t-1/index")),
+        tree_cache(&fixture.path("repo/.git/worktrees/theirs/index"))
+    );
+}
+
+/// The part of an index that names the tree of every folder.
+fn tree_cache(index: &Path) -> Vec<u8> {
+    let bytes = fs::read(index).unwrap();
+    let at = bytes.windows(4).rposition(|four| four == b"TREE").expect("a tree cache");
+    let length = u32::from_be_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+    bytes[at + 8..at + 8 + length].to_vec()
+}
+
+#[test]
+fn what_the_main_checkout_has_of_them_or_has_not_makes_no_difference() {
+    let fixture = of_every_kind();
+    let repo = fixture.path("repo");
+    // As long as before, so that nothing but the content tells.
+    fixture.write("repo/README.md", "read you\n");
+    fs::remove_file(repo.join("run.sh")).unwrap();
+    symlink("README.md", repo.join("run.sh")).unwrap();
+    fs::remove_file(repo.join("link")).unwrap();
+    symlink("a/c", repo.join("link")).unwrap();
+    fs::remove_file(repo.join("empty")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, repo.join("empty"), 0o600.into()).unwrap();
+    fs::rename(repo.join("a"), fixture.path("elsewhere")).unwrap();
+    symlink("../elsewhere", repo.join("a")).unwrap();
+    fs::remove_file(repo.join("a0")).unwrap();
+    fs::create_dir(repo.join("a0")).unwrap();
+    fs::set_permissions(repo.join("a.txt"), fs::Permissions::from_mode(0o000)).unwrap();
+    assert_as_git_makes_it(&fixture, "main");
+}
+
+#[test]
+fn another_commit_than_the_one_that_is_checked_out_is_written_as_it_is() {
+    let fixture = of_every_kind();
+    fixture.git("repo", &["tag", "old"]);
+    fixture.git("repo", &["rm", "-q", "-r", "a"]);
+    fixture.write("repo/README.md", "read you\n");
+    fixture.write("repo/empty", "no more\n");
+    fixture.commit_all("repo", "two");
+    assert_as_git_makes_it(&fixture, "old");
+}
+
+#[test]
+fn a_bare_repository_has_no_checkout_to_copy_from() {
+    let fixture = of_every_kind();
+    fixture.git(".", &["clone", "-q", "--bare", "repo", "bare"]);
+    fs::remove_dir_all(fixture.path("repo")).unwrap();
+    fs::rename(fixture.path("bare"), fixture.path("repo")).unwrap();
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    dispatch_on(&repo, &site, &repo.head_base().unwrap());
+    fixture.git("repo", &["worktree", "add", "-q", "--detach", "../theirs"]);
+    assert_eq!(listing(&site.path), listing(&fixture.path("theirs")));
+    assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_change_right_after_shows_however_alike_it_is() {
+    let fixture = of_every_kind();
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    dispatch_on(&repo, &site, &repo.head_base().unwrap());
+    fixture.write("repo.ralph/t-1/README.md", "read you\n");
+    assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), " M README.md");
+}
+
+#[test]
+fn no_file_has_to_be_read_for_the_first_status() {
+    let fixture = of_every_kind();
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    dispatch_on(&repo, &site, &repo.head_base().unwrap());
+    let written = fs::metadata(fixture.path("repo/.git/worktrees/t-1/index")).unwrap().mtime();
+    for name in ["README.md", "a/b/deep", "link", "empty"] {
+        let dated = site.path.join(name).symlink_metadata().unwrap().mtime();
+        assert!((1..60).contains(&(written - dated)), "{name}: {dated}, and the index {written}");
+    }
+}
+
+#[test]
+fn what_an_interrupted_checkout_left_is_written_anew_and_a_file_of_someone_elses_stays() {
+    let fixture = of_every_kind();
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    let guard = repo.lock(PATIENCE).unwrap();
+    let base = repo.head_base().unwrap();
+    create(&repo, &guard, &site, &base, "ralph test").unwrap();
+    drop(guard);
+    fixture.write("repo.ralph/t-1/README.md", "half of i");
+    fixture.write("repo.ralph/t-1/a/b/deep", "");
+    symlink("/nowhere", site.path.join("run.sh")).unwrap();
+    fixture.write("repo.ralph/t-1/notes", "mine");
+    fixture.write("repo/.git/worktrees/t-1/index.lock", "half of an index");
+    finish(&repo, &present(&repo, &site), &lane_lock(&site)).unwrap();
+    assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), "?? notes");
+    assert_eq!(present(&repo, &site).files, Files::Complete);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_said_and_left() {
+    let fixture = of_every_kind();
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    let guard = repo.lock(PATIENCE).unwrap();
+    let created = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap();
+    drop(guard);
+    fixture.write("repo.ralph/t-1/README.md/mine", "mine");
+    let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
+    assert!(error.to_string().contains("README.md"), "{error}");
+    assert_eq!(fs::read_to_string(site.path.join("README.md/mine")).unwrap(), "mine");
+    assert_eq!(present(&repo, &site).files, Files::Unfinished);
+}
+
+#[test]
+fn no_link_leads_a_file_out_of_the_worktree() {
+    let fixture = Fixture::new();
+    fixture.write("outside/keep", "mine");
+    let blob = fixture.git("repo", &["rev-parse", "HEAD:README.md"]);
+    let inner = made_tree(&fixture, &format!("100644 blob {blob}\tevil\0"));
+    let target = {
+        fixture.write("target", "../../outside");
+        fixture.git("repo", &["hash-object", "-w", "../target"])
+    };
+    // Both a link and a folder of the same name; no git makes such a tree, an author may.
+    let entries = [("120000", "a", &target), ("40000", "a", &inner)];
+    let mut raw = Vec::new();
+    for (mode, name, id) in entries {
+        raw.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+        raw.extend_from_slice(git2::Oid::from_str(id).unwrap().as_bytes());
+    }
+    fixture.write("raw", raw);
+    let tree = fixture.git("repo", &["hash-object", "-w", "-t", "tree", "--literally", "../raw"]);
+    let commit = fixture.git("repo", &["commit-tree", "-m", "evil", &tree]);
+    let repo = fixture.repo();
+    let base = Base { name: "evil".to_owned(), commit: commit.parse().unwrap(), upstream_ahead: None };
+    let site = fixture.site("t-1");
+    let guard = repo.lock(PATIENCE).unwrap();
+    let created = create(&repo, &guard, &site, &base, "ralph test").unwrap();
+    drop(guard);
+    drop(write_files(&repo, &created, &lane_lock(&site)));
+    assert_eq!(fs::read_dir(fixture.path("outside")).unwrap().count(), 1);
+}
+
+fn made_tree(fixture: &Fixture, record: &str) -> String {
+    fixture.write("record", record);
+    let mut command = fixture.command("repo", &["mktree", "-z"]);
+    command.stdin(fs::File::open(fixture.path("record")).unwrap());
+    String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned()
+}
+
+/// A file of a random tree.
+#[derive(Debug, Clone)]
+enum Kind {
+    File(Vec<u8>),
+    Program(Vec<u8>),
+    Link(String),
+}
+
+fn trees() -> impl Strategy<Value = BTreeMap<String, Kind>> {
+    let part = prop_oneof!["[a-c]{1,2}", "[a-c][.0 -][a-c]", "[é\\\\~]x"];
+    let path = prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"));
+    let content = prop_oneof![
+        3 => prop::collection::vec(any::<u8>(), 0..40),
+        1 => (0..70_000usize).prop_map(|length| vec![b'x'; length]),
+    ];
+    let kind = prop_oneof![
+        4 => content.clone().prop_map(Kind::File),
+        1 => content.prop_map(Kind::Program),
+        1 => "[a-z./]{1,9}".prop_map(Kind::Link),
+    ];
+    prop::collection::btree_map(path, kind, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tree_is_written_as_git_writes_it(tree in trees(), changed in any::<prop::sample::Index>()) {
+        let fixture = Fixture::new();
+        let top = fixture.path("repo");
+        for (path, kind) in &tree {
+            let path = top.join(path);
+            // Where a file has the name of a folder by now, what came first stays.
+            if fs::create_dir_all(path.parent().unwrap()).is_err() || path.symlink_metadata().is_ok() {
+                continue;
+            }
+            match kind {
+                Kind::File(content) | Kind::Program(content) => fs::write(&path, content).unwrap(),
+                Kind::Link(target) => symlink(target, &path).unwrap(),
+            }
+            if matches!(kind, Kind::Program(_)) {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
+        fixture.commit_all("repo", "random");
+        let name = tree.keys().nth(changed.index(tree.len())).unwrap();
+        drop(fs::remove_file(top.join(name)));
+        assert_as_git_makes_it(&fixture, "main");
+    }
+}
