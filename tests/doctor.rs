@@ -47,7 +47,7 @@ fn a_machine_that_has_everything_is_told_so() {
     assert_status(&told, "pi", "ok", &sandbox.bin().join("pi").display().to_string());
     assert_status(&told, "prompt", "ok", ".pi/prompts/tf.md, of the commit");
     assert_status(&told, "repository", "ok", "(main)");
-    assert_status(&told, "checkout", "ok", "libgit2");
+    assert_status(&told, "checkout", "ok", "by ralph");
     for feature in ["pidfd", "subreaper", "flock", "openat2", "close_range", "environ", "identity"] {
         assert_status(&told, feature, "ok", "");
     }
@@ -178,7 +178,7 @@ fn what_a_repository_is_decides_what_checks_it_out() {
     let bare = repo.bare_clone("app.git");
     assert_status(&look(&bare).ok(), "repository", "ok", "bare");
     repo.git(&["config", "filter.lfs.smudge", "git-lfs smudge -- %f"]);
-    assert_status(&look(&repo).ok(), "checkout", "ok", "libgit2");
+    assert_status(&look(&repo).ok(), "checkout", "ok", "by ralph");
     repo.commit_file(".gitattributes", "*.bin filter=lfs\n", "Large files");
     assert_status(&look(&repo).ok(), "checkout", "ok", "the git program: it uses the filter \"lfs\"");
     repo.git(&["config", "filter.lfs.smudge", "./out-of-the-tree"]);
