@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::DispatchError;
 use super::{Context, Place};
 use crate::git::Base;
-use crate::git::{Located, Site, locate};
+use crate::git::{Located, Site, is_untouched, locate};
 use crate::id::{BranchName, Lane, RefName};
 use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
@@ -104,7 +104,11 @@ pub fn plan(context: &Context, place: &Place) -> Result<LanePlan, DispatchError>
         path: place.worktree_root.join(lane.slug().as_str()),
         recorded_id: record.as_ref().map(|record| record.worktree_id.clone()),
     };
-    let located = locate(&context.repo, &site)?;
+    // All worktrees are looked at when this one is made, under the lock; a plan need not.
+    let located = match record {
+        None if is_untouched(&context.repo, &site)? => Located::New,
+        _ => locate(&context.repo, &site)?,
+    };
     Ok(LanePlan { lane, record, base, site, located })
 }
 

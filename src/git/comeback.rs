@@ -130,8 +130,7 @@ fn head_back(
     let Ok(branch) = name.parse::<BranchName>() else {
         return detached("its name is none that ralph works with".to_owned());
     };
-    let entries = registry::entries(repo.common_dir())?;
-    if let Some((how, path)) = use_elsewhere(repo, &branch, &entries, None)? {
+    if let Some((how, path)) = use_elsewhere(repo, &branch, None)? {
         return detached(format!("it is {how} in {}", path.display().to_string().escape_debug()));
     }
     match repo.commit_of(&branch.full())? {

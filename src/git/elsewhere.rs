@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::registry::{self, Entry, Use};
+use super::registry::{self, Use};
 use super::repo::Repo;
 use super::{GitError, Head};
 use crate::id::BranchName;
@@ -11,7 +11,6 @@ use crate::id::BranchName;
 pub(super) fn use_elsewhere(
     repo: &Repo,
     branch: &BranchName,
-    entries: &[Entry],
     own: Option<&str>,
 ) -> Result<Option<(Use, PathBuf)>, GitError> {
     let full = branch.full();
@@ -22,10 +21,7 @@ pub(super) fn use_elsewhere(
             return Ok(Some((how, main.to_owned())));
         }
     }
-    for entry in entries.iter().filter(|entry| Some(entry.id.as_str()) != own) {
-        if let Some(how) = registry::use_of(&entry.admin, &entry.head, &full)? {
-            return Ok(Some((how, entry.tree.clone())));
-        }
-    }
-    Ok(None)
+    let users = registry::users(repo.common_dir(), &full)?;
+    let other = users.into_iter().find(|(entry, _)| Some(entry.id.as_str()) != own);
+    Ok(other.map(|(entry, how)| (how, entry.tree)))
 }

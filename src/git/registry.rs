@@ -10,6 +10,10 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::buffer::spare_capacity;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+
 use super::{CommitId, GitError};
 use crate::durable;
 
@@ -22,7 +26,7 @@ pub(super) const FORWARD_FILE: &str = "ralph-forward";
 /// git's own file that protects a worktree from being pruned and removed.
 pub(super) const LOCK_FILE: &str = "locked";
 
-const POINTER_LIMIT: u64 = 16 << 10;
+const POINTER_LIMIT: usize = 16 << 10;
 
 /// What is checked out in a worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +62,8 @@ pub(super) fn folder(common: &Path) -> PathBuf {
     common.join("worktrees")
 }
 
-/// All entries that are whole. Broken ones (no `gitdir`, no `HEAD`) are left out: git does not know them either.
-pub(super) fn entries(common: &Path) -> Result<Vec<Entry>, GitError> {
+/// The names in the registry, whole or not, each with its administrative directory.
+pub(super) fn listed(common: &Path) -> Result<Vec<(String, PathBuf)>, GitError> {
     let folder = folder(common);
     let listing = match fs::read_dir(&folder) {
         Ok(listing) => listing,
@@ -70,10 +74,31 @@ pub(super) fn entries(common: &Path) -> Result<Vec<Entry>, GitError> {
     for item in listing {
         let item = item.map_err(|e| GitError::io("list", &folder, e))?;
         // A name that is not UTF-8 is none of ours; its branch still counts.
-        let id = item.file_name().to_string_lossy().into_owned();
-        found.extend(entry(&item.path(), id)?);
+        found.push((item.file_name().to_string_lossy().into_owned(), item.path()));
     }
-    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found.sort();
+    Ok(found)
+}
+
+/// All entries that are whole. Broken ones (no `gitdir`, no `HEAD`) are left out: git does not know them either.
+pub(super) fn entries(common: &Path) -> Result<Vec<Entry>, GitError> {
+    let mut found = Vec::new();
+    for (id, admin) in listed(common)? {
+        found.extend(entry(&admin, id)?);
+    }
+    Ok(found)
+}
+
+/// The entries that use the branch with this full name, and how. Of all others no more is read than that takes: they
+/// may be a thousand, and every new worktree asks.
+pub(super) fn users(common: &Path, full: &str) -> Result<Vec<(Entry, Use)>, GitError> {
+    let mut found = Vec::new();
+    for (id, admin) in listed(common)? {
+        let Some(head) = head_of(&admin)? else { continue };
+        if let Some(how) = use_of(&admin, &head, full)? {
+            found.extend(entry(&admin, id)?.map(|entry| (entry, how)));
+        }
+    }
     Ok(found)
 }
 
@@ -138,15 +163,20 @@ pub(super) fn use_of(git_dir: &Path, head: &Head, full: &str) -> Result<Option<U
     if matches!(head, Head::Branch(name) if name == short) {
         return Ok(Some("checked out"));
     }
+    let mut is_rebasing = false;
     for (file, means) in [
         ("rebase-merge/head-name", "being rebased"),
         ("rebase-apply/head-name", "being rebased"),
         ("BISECT_START", "being bisected"),
     ] {
         let text = read_pointer(&git_dir.join(file))?;
+        is_rebasing |= text.is_some();
         if text.is_some_and(|text| text == full || text == short) {
             return Ok(Some(means));
         }
+    }
+    if !is_rebasing {
+        return Ok(None);
     }
     // Branches that a running rebase will move when it ends: triples of name, old and new commit.
     let moved = durable::read(&git_dir.join("rebase-merge/update-refs"), 1 << 20)?.unwrap_or_default();
@@ -154,16 +184,28 @@ pub(super) fn use_of(git_dir: &Path, head: &Head, full: &str) -> Result<Option<U
     Ok(moves.then_some("being rebased"))
 }
 
-/// The content of a small file of one line, without the line end; `None` where there is no such file.
+/// The content of a small file of one line, without the line end; `None` where there is no such file. Read with as few
+/// calls as can be: a scan of the registry does nothing else.
 pub(super) fn read_pointer(path: &Path) -> Result<Option<OsString>, GitError> {
-    match durable::read(path, POINTER_LIMIT) {
-        Ok(content) => Ok(content.map(|mut bytes| {
+    // A pipe in its place would be waited for.
+    let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let read = || -> Result<Vec<u8>, Errno> {
+        let file = openat(CWD, path, how, Mode::empty())?;
+        let mut bytes = Vec::with_capacity(POINTER_LIMIT);
+        rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut bytes)))?;
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) if bytes.len() >= POINTER_LIMIT => {
+            Err(GitError::io("read", path, io::Error::other("it is longer than any path")))
+        }
+        Ok(mut bytes) => {
             while matches!(bytes.last(), Some(b'\n' | b'\r')) {
                 bytes.pop();
             }
-            OsString::from_vec(bytes)
-        })),
-        Err(e) if e.kind() == Some(io::ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(e.into()),
+            Ok(Some(OsString::from_vec(bytes)))
+        }
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(e) => Err(GitError::io("read", path, e.into())),
     }
 }

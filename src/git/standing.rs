@@ -84,8 +84,7 @@ impl BranchStanding {
 /// Finds the lane's registered worktree; `None` where nothing is registered and nothing stands in its place either.
 /// Refused: a folder that is a symbolic link, that does not lead back, or that is not registered at all.
 pub fn registered(repo: &Repo, site: &Site) -> Result<Option<Standing>, GitError> {
-    let entries = registry::entries(repo.common_dir())?;
-    let Some(entry) = find_entry(&entries, site).cloned() else {
+    let Some(entry) = find_entry(repo, site)? else {
         let empty = || site.path.is_dir() && is_empty(&site.path).unwrap_or(false);
         return match there(&site.path)? && !empty() {
             true => Err(GitError::NotRegistered { path: site.path.clone() }),
@@ -146,8 +145,7 @@ pub fn branch_standing(
     own: Option<&str>,
 ) -> Result<BranchStanding, GitError> {
     let Some(tip) = repo.commit_of(&branch.full())? else { return Ok(BranchStanding::Gone) };
-    let entries = registry::entries(repo.common_dir())?;
-    if let Some((how, path)) = use_elsewhere(repo, branch, &entries, own)? {
+    if let Some((how, path)) = use_elsewhere(repo, branch, own)? {
         return Ok(BranchStanding::InUse { tip, how, path });
     }
     if let Some(base) = base.filter(|base| base.name != branch.as_str())

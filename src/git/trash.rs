@@ -230,8 +230,7 @@ fn delete_branch(repo: &Repo, parcel: &Parcel, shelf: &Path) -> Result<BranchLef
         Some(now) if now != *tip => return Ok(BranchLeft::Kept),
         Some(_) => {}
     }
-    let entries = registry::entries(repo.common_dir())?;
-    if use_elsewhere(repo, &parcel.branch, &entries, None)?.is_some() {
+    if use_elsewhere(repo, &parcel.branch, None)?.is_some() {
         return Ok(BranchLeft::Kept);
     }
     let kept_log = shelf.join("branch-log");

@@ -85,16 +85,15 @@ pub struct Missing {
 
 /// Looks for the lane's worktree. Changes nothing.
 pub fn locate(repo: &Repo, site: &Site) -> Result<Located, GitError> {
-    let entries = registry::entries(repo.common_dir())?;
-    let ours = find_entry(&entries, site);
-    refuse_use_elsewhere(repo, site, &entries, ours)?;
+    let ours = find_entry(repo, site)?;
+    refuse_use_elsewhere(repo, site, ours.as_ref())?;
     let full = site.branch.full();
     if let Some(target) = repo.alias_target(&full)? {
         return Err(GitError::BranchIsAlias { branch: site.branch.to_string(), target });
     }
     let tip = repo.commit_of(&full)?;
     match ours {
-        Some(entry) => present_or_missing(repo, entry, tip),
+        Some(entry) => present_or_missing(repo, &entry, tip),
         None => {
             refuse_taken_path(&site.path)?;
             match tip {
@@ -108,17 +107,29 @@ pub fn locate(repo: &Repo, site: &Site) -> Result<Located, GitError> {
     }
 }
 
-/// Whether nothing has the lane's names: no registration, no folder, no branch. Costs the same however many worktrees
-/// there are.
+/// Whether nothing has the lane's names: no registration, no folder, no branch, and none that leaves no room for it.
+/// Costs the same however many worktrees there are; what only all of them show, [`create`](super::create) looks for.
 pub fn is_untouched(repo: &Repo, site: &Site) -> Result<bool, GitError> {
     let admin = registry::folder(repo.common_dir()).join(site.slug.as_str());
-    Ok(!there(&admin)? && !there(&site.path)? && repo.commit_of(&site.branch.full())?.is_none())
+    Ok(!there(&admin)?
+        && !there(&site.path)?
+        && repo.commit_of(&site.branch.full())?.is_none()
+        && name_taken_by(repo, &site.branch)?.is_none())
 }
 
 /// The lane's registration.
-pub(super) fn find_entry<'a>(entries: &'a [Entry], site: &Site) -> Option<&'a Entry> {
+pub(super) fn find_entry(repo: &Repo, site: &Site) -> Result<Option<Entry>, GitError> {
     let path = settled(&site.path);
-    entries.iter().find(|entry| belongs_to(entry, site, &path))
+    for (id, admin) in registry::listed(repo.common_dir())? {
+        // A registration is called after its lane for as long as it is there, maybe with a number behind that.
+        if (id.starts_with(site.slug.as_str()) || Some(&id) == site.recorded_id.as_ref())
+            && let Some(entry) = registry::entry(&admin, id)?
+            && belongs_to(&entry, site, &path)
+        {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a registration is the lane's: by its mark, or, where it carries none, by id together with branch or path.
@@ -161,13 +172,8 @@ pub(super) fn settled(path: &Path) -> PathBuf {
     }
 }
 
-fn refuse_use_elsewhere(
-    repo: &Repo,
-    site: &Site,
-    entries: &[Entry],
-    ours: Option<&Entry>,
-) -> Result<(), GitError> {
-    match use_elsewhere(repo, &site.branch, entries, ours.map(|ours| ours.id.as_str()))? {
+fn refuse_use_elsewhere(repo: &Repo, site: &Site, ours: Option<&Entry>) -> Result<(), GitError> {
+    match use_elsewhere(repo, &site.branch, ours.map(|ours| ours.id.as_str()))? {
         Some((how, path)) => Err(GitError::BranchInUse { branch: site.branch.to_string(), how, path }),
         None => Ok(()),
     }
@@ -242,24 +248,29 @@ fn refuse_taken_path(path: &Path) -> Result<(), GitError> {
     }
 }
 
-/// A branch and a folder of branches cannot have the same name.
 fn refuse_taken_name(repo: &Repo, site: &Site) -> Result<(), GitError> {
-    let full = site.branch.full();
-    let taken =
-        |by: &str| Err(GitError::BranchNameTaken { branch: site.branch.to_string(), by: by.to_owned() });
-    if let Some(below) = repo.refs_below(&format!("{full}/"))?.first() {
-        return taken(below);
+    match name_taken_by(repo, &site.branch)? {
+        Some(by) => Err(GitError::BranchNameTaken { branch: site.branch.to_string(), by }),
+        None => Ok(()),
+    }
+}
+
+/// The branch that leaves no room for this one: a branch and a folder of branches cannot have the same name.
+fn name_taken_by(repo: &Repo, branch: &BranchName) -> Result<Option<String>, GitError> {
+    let full = branch.full();
+    if let Some(below) = repo.refs_below(&format!("{full}/"))?.into_iter().next() {
+        return Ok(Some(below));
     }
     let mut above = full.as_str();
     while let Some((parent, _)) = above.rsplit_once('/')
         && parent != "refs/heads"
     {
         if repo.commit_of(parent)?.is_some() {
-            return taken(parent);
+            return Ok(Some(parent.to_owned()));
         }
         above = parent;
     }
-    Ok(())
+    Ok(None)
 }
 
 pub(super) fn is_empty(folder: &Path) -> Result<bool, GitError> {

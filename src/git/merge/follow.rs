@@ -127,10 +127,9 @@ fn trees_of(repo: &Repo, branch: &BranchName) -> Result<Result<Vec<Follower>, Bl
             Some(how) => return blocked(main, WhyBlocked::Busy(how)),
         }
     }
-    for entry in registry::entries(repo.common_dir())? {
-        match registry::use_of(&entry.admin, &entry.head, &full)? {
-            None => {}
-            Some("checked out") => match reachable(&entry)? {
+    for (entry, how) in registry::users(repo.common_dir(), &full)? {
+        match how {
+            "checked out" => match reachable(&entry)? {
                 Reach::There if entry.locked.as_deref().is_some_and(is_ours) => {
                     return blocked(&entry.tree, WhyBlocked::Session(entry.locked.unwrap_or_default()));
                 }
@@ -141,7 +140,7 @@ fn trees_of(repo: &Repo, branch: &BranchName) -> Result<Result<Vec<Follower>, Bl
                 Reach::Gone => {}
                 Reach::Away(reason) => return blocked(&entry.tree, WhyBlocked::Away(reason)),
             },
-            Some(how) => return blocked(&entry.tree, WhyBlocked::Busy(how)),
+            how => return blocked(&entry.tree, WhyBlocked::Busy(how)),
         }
     }
     Ok(Ok(trees))
