@@ -472,8 +472,8 @@ mod supervisors {
         let scene = Scene::new(&sandbox, COMMITS);
         scene.kill_dispatcher_at("dispatch.launching");
         scene.recover();
-        // Whether it was started is not on record; that no one saw an end is.
-        assert_eq!(Session::only(&scene.repo).manifest()["outcome"], "lost");
+        // No supervisor has said that it has the session: there was no agent whose end no one saw.
+        assert_eq!(Session::only(&scene.repo).manifest()["outcome"], "launch_failed");
         scene.assert_next_dispatch_works(&[]);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::decide::{Decision, Known, Leftovers, WhyLeft, decide};
+use super::decide::{Decision, Known, Leftovers, Supervised, WhyLeft, decide};
 use super::error::RecoverError;
 use super::mend::mend;
 use crate::durable::LockState;
@@ -238,7 +238,11 @@ fn observe(store: &Store, here: &Machine, session: SessionId) -> Result<(Probe, 
     Ok(match loaded {
         Loaded::Manifest(manifest) => {
             let origin = local::origin(&manifest.process, here);
-            (local::probe(lock, origin), Known::Manifest { state: manifest.state, origin })
+            let supervised = match store.session_dir(session).was_supervised() {
+                true => Supervised::Maybe,
+                false => Supervised::Never,
+            };
+            (local::probe(lock, origin), Known::Manifest { state: manifest.state, origin, supervised })
         }
         Loaded::Newer { .. } => (gone_or_alive, Known::Newer),
         Loaded::Damaged { .. } | Loaded::Missing => (gone_or_alive, Known::Damaged),

@@ -12,6 +12,8 @@ pub enum Known {
         state: State,
         /// Where it ran.
         origin: Origin,
+        /// Whether a supervisor ever had it.
+        supervised: Supervised,
     },
     /// Its manifest is of a newer version.
     Newer,
@@ -19,6 +21,15 @@ pub enum Known {
     Damaged,
     /// It never came into place: only its entry among the living is there.
     NeverInPlace,
+}
+
+/// Whether a supervisor ever had a session. Until one has, there is no agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervised {
+    /// It says so in the session's folder, or that cannot be known.
+    Maybe,
+    /// It would say so, and does not.
+    Never,
 }
 
 /// What to do.
@@ -68,10 +79,14 @@ pub fn decide(probe: Probe, known: &Known) -> Decision {
         }
         (Probe::Gone, Known::NeverInPlace) => Decision::Discard,
         (Probe::Gone, Known::Damaged) => Decision::Mend,
-        (Probe::Gone, Known::Manifest { state, origin }) => match state {
+        (Probe::Gone, Known::Manifest { state, origin, supervised }) => match state {
             State::Ended => Decision::Retire,
             // The launch is on record before anything is started.
             State::Preparing => Decision::NeverStarted,
+            // After a loss of power a mark may be missing that was there.
+            State::Launching if (*supervised, *origin) == (Supervised::Never, Origin::Here) => {
+                Decision::NeverStarted
+            }
             State::Queued | State::Launching | State::Running | State::Stopping | State::Unknown(_) => {
                 Decision::Lost(match origin {
                     Origin::Here => Leftovers::End,
@@ -88,7 +103,9 @@ mod tests {
 
     #[test]
     fn only_a_session_that_is_certainly_gone_is_settled() {
-        let at = |state: &State, origin| Known::Manifest { state: state.clone(), origin };
+        let known =
+            |state: &State, origin, supervised| Known::Manifest { state: state.clone(), origin, supervised };
+        let at = |state: &State, origin| known(state, origin, Supervised::Maybe);
         use Decision::*;
         use Origin::*;
         let running = State::Running;
@@ -105,6 +122,9 @@ mod tests {
             (Probe::Gone, at(&State::Ended, Here), Retire),
             (Probe::Gone, at(&State::Preparing, Here), NeverStarted),
             (Probe::Gone, at(&State::Launching, Here), Lost(Leftovers::End)),
+            (Probe::Gone, known(&State::Launching, Here, Supervised::Never), NeverStarted),
+            (Probe::Gone, known(&State::Launching, EarlierBoot, Supervised::Never), Lost(Leftovers::Ignore)),
+            (Probe::Gone, known(&running, Here, Supervised::Never), Lost(Leftovers::End)),
             (Probe::Gone, at(&running, Here), Lost(Leftovers::End)),
             (Probe::Gone, at(&State::Stopping, Here), Lost(Leftovers::End)),
             (Probe::Gone, at(&running, EarlierBoot), Lost(Leftovers::Ignore)),

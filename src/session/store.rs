@@ -444,6 +444,21 @@ impl SessionDir {
         self.path.join(".reserve")
     }
 
+    /// Notes that a supervisor has the session: from here on there may be an agent.
+    pub fn mark_supervised(&self) -> Result<(), FileError> {
+        durable::mark(&self.supervised())
+    }
+
+    /// Whether a supervisor ever had it. Not to be believed after a loss of power.
+    pub fn was_supervised(&self) -> bool {
+        // What cannot be looked at may be there.
+        self.supervised().try_exists().unwrap_or(true)
+    }
+
+    fn supervised(&self) -> PathBuf {
+        self.path.join("supervised")
+    }
+
     /// Whether someone has asked for the session to end, and how soon. A request that cannot be read is one.
     pub fn stop_requested(&self) -> Option<Urgency> {
         if !self.stop_request().exists() {

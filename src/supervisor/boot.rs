@@ -72,6 +72,7 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
     let (store, id) = place(session_dir)?;
     let Handed { lock, readiness } = handed;
     let mut writer = SessionWriter::adopt(store, id, lock)?;
+    writer.dir().mark_supervised().map_err(StoreError::from)?;
     let spec = LaunchSpec::read(writer.dir())?.ok_or(SupervisorError::NoSpec(id))?;
     writer.show_in(ViewPlace::of(&spec));
     let ended = match start(&mut writer, &spec, inherited) {
