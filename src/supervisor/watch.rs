@@ -13,6 +13,7 @@ use super::cap::{self, CappedFile};
 use super::idle::{IdleWatch, Signs, Verdict};
 use crate::process::descendants::{Kin, Mark};
 use crate::process::ending::{SweepError, sweep};
+use crate::process::memory::shed_code;
 use crate::process::signal::{Delivery, Handle};
 use crate::process::wait::{Listener, Remaining, Wake, reap};
 use crate::session::launch::{AccountSource, LaunchSpec, OutputMode};
@@ -168,6 +169,7 @@ impl<'a> Watch<'a> {
         if self.writer.dir().stop_requested().is_some() {
             return Ok(self.unless_over(EndedBy::Stop)?);
         }
+        shed_code();
         loop {
             let next = [self.timeout, self.idle_at, self.cap_at].into_iter().flatten().min();
             match self.listener.next(next)? {
