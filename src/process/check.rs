@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::descendants::{Kin, Mark};
-use super::ending::{SweepError, sweep};
+use super::ending::{Pace, SweepError, sweep};
 use super::identity::this_process;
 
 /// A command line for the shell.
@@ -82,7 +82,7 @@ pub fn run(
 
 /// Ends what bears the mark, of a run whose process began at `since_ticks` and that no one waits for any more.
 pub fn end_marked(mark: Mark, since_ticks: u64) -> Result<(), SweepError> {
-    sweep(&Kin::Marked { mark, since_ticks }, GRACE, || Ok(())).map(drop)
+    sweep(&Kin::Marked { mark, since_ticks }, GRACE, || Ok(Pace::InTime)).map(drop)
 }
 
 /// `None`: it has ended by itself.
@@ -112,7 +112,7 @@ fn wait(
 /// Not waited for yet, so its pid and group are its own.
 fn end_rest(child: &Child, mark: &Mark) -> Result<(), SweepError> {
     let since_ticks = this_process().map_or(0, |me| me.start_ticks);
-    let swept = sweep(&Kin::Marked { mark: mark.clone(), since_ticks }, GRACE, || Ok(()));
+    let swept = sweep(&Kin::Marked { mark: mark.clone(), since_ticks }, GRACE, || Ok(Pace::InTime));
     let pid = pid_of(child).map_err(SweepError::Look)?;
     match kill_process_group(pid, Signal::KILL) {
         // No one of it is left.

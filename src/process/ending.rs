@@ -42,22 +42,32 @@ pub enum SweepError {
 /// How long a killed process may take to vanish before that is an error.
 const KILL_PATIENCE: Duration = Duration::from_secs(20);
 
+/// Whether what is to end is still given the time for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As much as was granted.
+    InTime,
+    /// No more: someone wants it over at once.
+    AtOnce,
+}
+
 /// Ends the session's processes: each is asked once, those that are left after `grace` are killed, and so is whatever
-/// they start meanwhile. `reap` is called between looks, so that a subreaper's dead children are not mistaken for
-/// living ones.
+/// they start meanwhile. `between` is called before every look: it reaps, so that a subreaper's dead children are not
+/// mistaken for living ones, and says whether there is still time.
 pub fn sweep(
     kin: &Kin,
     grace: Duration,
-    mut reap: impl FnMut() -> io::Result<()>,
+    mut between: impl FnMut() -> io::Result<Pace>,
 ) -> Result<Swept, SweepError> {
     let begun = Instant::now();
+    let mut by_force_since = None;
     let mut asked: HashMap<Identity, Handle> = HashMap::new();
     let mut killed: HashMap<Identity, Handle> = HashMap::new();
     // One that may not be signalled must not shield the others.
     let mut refused: HashMap<Identity, Errno> = HashMap::new();
     let mut pause = Duration::from_millis(1);
     loop {
-        reap().map_err(SweepError::Look)?;
+        let pace = between().map_err(SweepError::Look)?;
         let alive = living(kin).map_err(SweepError::Look)?;
         if alive.is_empty() {
             return Ok(Swept { asked: asked.len(), killed: killed.len() });
@@ -67,8 +77,11 @@ pub fn sweep(
         {
             return Err(SweepError::Signal { pid: identity.pid, source: (*errno).into() });
         }
-        let by_force = begun.elapsed() >= grace;
-        if by_force && begun.elapsed() >= grace + KILL_PATIENCE {
+        if pace == Pace::AtOnce || begun.elapsed() >= grace {
+            by_force_since.get_or_insert_with(Instant::now);
+        }
+        let by_force = by_force_since.is_some();
+        if by_force_since.is_some_and(|since| since.elapsed() >= KILL_PATIENCE) {
             return Err(SweepError::Unkillable(alive.iter().map(|identity| identity.pid).collect()));
         }
         for identity in alive {
@@ -102,4 +115,35 @@ fn signal(identity: Identity, how: How) -> Result<Option<Handle>, Errno> {
         How::Killing => handle.send(Signal::KILL),
     }?;
     Ok(Some(handle))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::process::descendants::Mark;
+
+    #[test]
+    fn what_is_wanted_over_at_once_is_given_no_more_time() {
+        let mark = format!("at-once-{}", std::process::id());
+        let mut deaf = Command::new("sh")
+            .args(["-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"])
+            .env("RALPH_TEST_ENDING", &mark)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        deaf.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).unwrap();
+        let kin = Kin::Marked { mark: Mark::new("RALPH_TEST_ENDING", &mark), since_ticks: 0 };
+        let mut looks = 0;
+        let swept = sweep(&kin, Duration::from_secs(60), || {
+            looks += 1;
+            deaf.try_wait()?;
+            Ok(if looks == 1 { Pace::InTime } else { Pace::AtOnce })
+        });
+        assert!(swept.unwrap().killed >= 1);
+        // Sixty seconds are three thousand looks.
+        assert!(looks < 1_000, "{looks} looks");
+    }
 }

@@ -13,7 +13,7 @@ use crate::git::{Hold, Holder, held_by_session, holds, unlock_for, unlock_if};
 use crate::id::{Lane, SessionId};
 use crate::launch::{Origin, Probe, local};
 use crate::process::descendants::{Kin, Mark};
-use crate::process::ending::{SweepError, sweep};
+use crate::process::ending::{Pace, SweepError, sweep};
 use crate::process::identity::Machine;
 use crate::session::launch::LaunchSpec;
 use crate::session::manifest::{Manifest, Outcome};
@@ -267,7 +267,7 @@ fn finish(
     let mut signalled = Signalled::No;
     if leftovers == Leftovers::End {
         let grace = writer.manifest().limits.grace_s.duration().min(GRACE);
-        match sweep(&kin(writer.manifest()), grace, || Ok(())) {
+        match sweep(&kin(writer.manifest()), grace, || Ok(Pace::InTime)) {
             Ok(swept) if swept.asked + swept.killed == 0 => {}
             Ok(swept) => {
                 signalled = Signalled::Yes;

@@ -21,7 +21,7 @@ use crate::failpoint;
 use crate::id::{NameError, SessionId};
 use crate::process::descendants::{Kin, Mark};
 use crate::process::detach::{Handed, detach};
-use crate::process::ending::{SweepError, sweep};
+use crate::process::ending::{Pace, SweepError, sweep};
 use crate::process::identity::{Identity, Machine, this_process};
 use crate::process::signal::Handle;
 use crate::process::spawn::{Program, spawn};
@@ -144,7 +144,8 @@ fn end_unrecorded(agent: &Handle, spec: &LaunchSpec) -> Result<(), SweepError> {
     agent.send(Signal::KILL).map_err(failed)?;
     let supervisor = rustix::process::getpid().as_raw_nonzero().get();
     let mark = Mark::new(MARK_VARIABLE, &spec.session_id.to_string());
-    sweep(&Kin::OfSupervisor { supervisor, mark }, Duration::ZERO, || reap().map(|_| ())).map(|_| ())
+    let kin = Kin::OfSupervisor { supervisor, mark };
+    sweep(&kin, Duration::ZERO, || reap().map(|_| Pace::AtOnce)).map(|_| ())
 }
 
 fn not_started(program: &str, error: &io::Error) -> String {

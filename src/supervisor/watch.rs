@@ -12,7 +12,7 @@ use rustix::process::{Signal, WaitStatus};
 use super::cap::{self, CappedFile};
 use super::idle::{IdleWatch, Signs, Verdict};
 use crate::process::descendants::{Kin, Mark};
-use crate::process::ending::{SweepError, sweep};
+use crate::process::ending::{Pace, SweepError, sweep};
 use crate::process::memory::shed_code;
 use crate::process::signal::{Delivery, Handle};
 use crate::process::wait::{Listener, Remaining, Wake, reap};
@@ -287,7 +287,12 @@ impl<'a> Watch<'a> {
 
     fn end_leftovers(&mut self, signalled: Signalled) -> Result<Signalled, WatchError> {
         let grace = if self.is_at_once()? { Duration::ZERO } else { self.grace.min(LEFTOVER_GRACE) };
-        match sweep(&self.kin, grace, || reap().map(|_| ())) {
+        let kin = self.kin.clone();
+        let between = || {
+            reap()?;
+            Ok(if self.is_at_once()? { Pace::AtOnce } else { Pace::InTime })
+        };
+        match sweep(&kin, grace, between) {
             Ok(swept) if swept.asked + swept.killed == 0 => Ok(signalled),
             Ok(swept) => {
                 let count = swept.asked.max(swept.killed);
