@@ -9,6 +9,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -153,23 +154,45 @@ fn parent(path: &Path) -> &Path {
 
 /// The content of `path`, or `None` where there is no such file. Follows no symbolic link at the last step.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
-    let file = match open_no_follow(path) {
+    let file = match without_waiting(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(FileError::io("open", path, e)),
     };
-    let mut content = Vec::new();
-    file.take(limit + 1).read_to_end(&mut content).map_err(|e| FileError::io("read", path, e))?;
+    // Thousands of small records are read in one command: for each, one look that comes back less than full is all.
+    let mut small = [MaybeUninit::uninit(); SMALL];
+    let first = rustix::io::retry_on_intr(|| Ok(rustix::io::read(&file, &mut small)?.0.to_vec()));
+    let first = match first {
+        Ok(content) if (1..SMALL).contains(&content.len()) && content.len() as u64 <= limit => {
+            return Ok(Some(content));
+        }
+        other => other,
+    };
+    let failed = |e| FileError::io("read", path, e);
+    // Also the reason why something else than a file could not be read.
+    let file = refuse_other_kinds(file).map_err(|e| FileError::io("open", path, e))?;
+    let mut content = first.map_err(|e| failed(e.into()))?;
+    file.take((limit + 1).saturating_sub(content.len() as u64)).read_to_end(&mut content).map_err(failed)?;
     if content.len() as u64 > limit {
         return Err(FileError::TooLarge { path: path.to_owned(), limit });
     }
     Ok(Some(content))
 }
 
+/// Room for most records.
+const SMALL: usize = 8 << 10;
+
 /// Opens a file for reading: not through a symbolic link, and without waiting on a named pipe.
 pub fn open_no_follow(path: &Path) -> io::Result<File> {
+    without_waiting(path).and_then(refuse_other_kinds)
+}
+
+fn without_waiting(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+fn refuse_other_kinds(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 

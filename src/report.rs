@@ -150,7 +150,7 @@ pub fn forget_old_merges(lanes: &mut [LaneReport], repo: &Repo) -> Result<(), Gi
 pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError> {
     let (activity, manifest) = match record.current_session {
         None => (Activity::None, None),
-        Some(id) => match store.observe(id)? {
+        Some(id) => match look(store, id)? {
             (_, Loaded::Manifest(manifest)) if manifest.is_ended() => (Activity::Ended, Some(manifest)),
             (LockState::Held, Loaded::Manifest(manifest)) => (Activity::Live, Some(manifest)),
             (LockState::Free, Loaded::Manifest(manifest)) => (Activity::Unsettled, Some(manifest)),
@@ -191,6 +191,16 @@ pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError
     })
 }
 
+/// As [`Store::observe`]; nobody has to be asked whether they hold a session whose end is on record.
+fn look(store: &Store, id: SessionId) -> Result<(LockState, Loaded), StoreError> {
+    match store.load(id)? {
+        Loaded::Manifest(manifest) if manifest.is_ended() => {
+            Ok((LockState::Free, Loaded::Manifest(manifest)))
+        }
+        _ => store.observe(id),
+    }
+}
+
 /// Every session there is a record of, oldest first: whatever could be read of it.
 pub fn sessions(store: &Store) -> Result<(Vec<serde_json::Value>, Vec<String>), StoreError> {
     let mut documents = Vec::new();
@@ -202,6 +212,24 @@ pub fn sessions(store: &Store) -> Result<(Vec<serde_json::Value>, Vec<String>), 
         }
     }
     Ok((documents, problems))
+}
+
+/// Every session there is a record of, oldest first, as one JSON document; and what could not be read.
+pub fn sessions_text(store: &Store) -> Result<(String, Vec<String>), StoreError> {
+    let mut all = String::from("[");
+    let mut problems = Vec::new();
+    for id in store.sessions()? {
+        match store.document_text(id) {
+            Ok(document) => {
+                all.push_str(if all.len() == 1 { "\n  " } else { ",\n  " });
+                // No string of JSON has a line break in it.
+                all.push_str(&document.trim_end().replace('\n', "\n  "));
+            }
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    all.push_str(if all.len() == 1 { "]\n" } else { "\n]\n" });
+    Ok((all, problems))
 }
 
 /// A length of time in its largest two units.

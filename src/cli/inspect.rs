@@ -14,7 +14,7 @@ use super::render::{Cell, Form, Out, Tone, one_line, table};
 use super::surroundings::{Surroundings, directory, open};
 use crate::git::{Repo, tree_now};
 use crate::id::{Lane, SessionId};
-use crate::report::sessions;
+use crate::report::{sessions, sessions_text};
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::{ExitRecord, Limits, Seconds, Usage, Work};
 use crate::session::store::{Loaded, Store, load_manifest};
@@ -34,6 +34,11 @@ pub fn run(global: &Global, args: &InspectArgs, out: &Out) -> CliResult {
         return show_one(&of_worktree(&open(&path)?, out)?, out);
     }
     let here = Surroundings::read(global)?;
+    if args.all && out.form() == Form::Json {
+        let (text, problems) = sessions_text(here.store())?;
+        problems.iter().for_each(|problem| out.note(problem));
+        return out.raw(text.as_bytes());
+    }
     if args.all {
         let (documents, problems) = sessions(here.store())?;
         problems.iter().for_each(|problem| out.note(problem));

@@ -7,10 +7,10 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
@@ -26,7 +26,7 @@ pub(super) const FORWARD_FILE: &str = "ralph-forward";
 /// git's own file that protects a worktree from being pruned and removed.
 pub(super) const LOCK_FILE: &str = "locked";
 
-const POINTER_LIMIT: usize = 16 << 10;
+const POINTER_LIMIT: usize = 8 << 10;
 
 /// What is checked out in a worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,23 +189,22 @@ pub(super) fn use_of(git_dir: &Path, head: &Head, full: &str) -> Result<Option<U
 pub(super) fn read_pointer(path: &Path) -> Result<Option<OsString>, GitError> {
     // A pipe in its place would be waited for.
     let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let read = || -> Result<Vec<u8>, Errno> {
-        let file = openat(CWD, path, how, Mode::empty())?;
-        let mut bytes = Vec::with_capacity(POINTER_LIMIT);
-        rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut bytes)))?;
-        Ok(bytes)
-    };
-    match read() {
-        Ok(bytes) if bytes.len() >= POINTER_LIMIT => {
+    let mut room = [MaybeUninit::uninit(); POINTER_LIMIT];
+    let read = openat(CWD, path, how, Mode::empty()).and_then(|file| {
+        rustix::io::retry_on_intr(|| Ok(without_line_end(rustix::io::read(&file, &mut room)?.0)))
+    });
+    match read {
+        Ok((POINTER_LIMIT.., _)) => {
             Err(GitError::io("read", path, io::Error::other("it is longer than any path")))
         }
-        Ok(mut bytes) => {
-            while matches!(bytes.last(), Some(b'\n' | b'\r')) {
-                bytes.pop();
-            }
-            Ok(Some(OsString::from_vec(bytes)))
-        }
+        Ok((_, text)) => Ok(Some(text)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(GitError::io("read", path, e.into())),
     }
+}
+
+/// How long a text is, and what it is without the line end.
+fn without_line_end(text: &[u8]) -> (usize, OsString) {
+    let end = text.iter().rposition(|b| !matches!(b, b'\n' | b'\r')).map_or(0, |last| last + 1);
+    (text.len(), OsStr::from_bytes(&text[..end]).to_owned())
 }

@@ -155,9 +155,7 @@ pub fn tree_now(common_dir: &Path, id: &str) -> Option<PathBuf> {
 
 /// Whether a worktree's `.git` leads to its registration: as git writes it, to the letter, or by another way.
 fn leads_back(link: &Path, admin: &Path) -> bool {
-    if !link.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
-        return false;
-    }
+    // Reading refuses whatever is not a file.
     let written = registry::read_pointer(link).ok().flatten();
     let named = written.as_ref().and_then(|text| text.to_str()?.strip_prefix("gitdir:").map(str::trim));
     named.is_some_and(|named| Path::new(named) == admin)

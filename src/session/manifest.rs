@@ -453,6 +453,12 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, NotAManifest> {
     struct VersionOnly {
         schema_version: u64,
     }
+    // The usual case takes one reading; only what is refused or of another version is looked at again.
+    if let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes)
+        && manifest.schema_version == SCHEMA_VERSION
+    {
+        return Ok(Parsed::Current(Box::new(manifest)));
+    }
     let refuse = |e: serde_json::Error| NotAManifest(e.to_string());
     let version = serde_json::from_slice::<VersionOnly>(bytes).map_err(refuse)?.schema_version;
     match version {

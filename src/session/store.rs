@@ -331,16 +331,26 @@ impl Store {
     /// A session's manifest as a document, of whatever version, to be shown only: nothing in it was checked but that
     /// it is JSON and has an id of its own.
     pub fn document(&self, id: SessionId) -> Result<serde_json::Value, StoreError> {
-        let path = self.session_dir(id).manifest();
-        let missing = || StoreError::Damaged { path: path.clone(), why: "it is missing".to_owned() };
-        let bytes = durable::read(&path, manifest::MAX_BYTES)?.ok_or_else(missing)?;
-        let document: serde_json::Value = decode(&path, &bytes)?;
-        let named = document.get("session_id").and_then(serde_json::Value::as_str);
-        if named != Some(id.to_string().as_str()) {
-            let why = format!("it is not the manifest of session {id}");
-            return Err(StoreError::Damaged { path, why });
+        decode(&self.session_dir(id).manifest(), self.document_text(id)?.as_bytes())
+    }
+
+    /// A session's manifest as the text that it is: one JSON document, of whatever version, that is this session's.
+    pub fn document_text(&self, id: SessionId) -> Result<String, StoreError> {
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow)]
+            session_id: std::borrow::Cow<'a, str>,
         }
-        Ok(document)
+        let path = self.session_dir(id).manifest();
+        let damaged = |why: String| StoreError::Damaged { path: path.clone(), why };
+        let bytes =
+            durable::read(&path, manifest::MAX_BYTES)?.ok_or_else(|| damaged("it is missing".to_owned()))?;
+        let text = String::from_utf8(bytes).map_err(|e| damaged(e.to_string()))?;
+        let named: Named<'_> = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+        match named.session_id == id.to_string() {
+            true => Ok(text),
+            false => Err(damaged(format!("it is not the manifest of session {id}"))),
+        }
     }
 
     /// A session's manifest.
@@ -509,11 +519,16 @@ fn read_lane(path: &Path) -> Result<Option<LaneRecord>, StoreError> {
         schema_version: u64,
     }
     let Some(bytes) = durable::read(path, MAX_SMALL_FILE)? else { return Ok(None) };
-    let version = decode::<VersionOnly>(path, &bytes)?.schema_version;
-    if version > u64::from(LANE_VERSION) {
-        return Err(StoreError::Newer { path: path.to_owned(), version });
+    match decode::<LaneRecord>(path, &bytes) {
+        Ok(record) if record.schema_version <= LANE_VERSION => Ok(Some(record)),
+        // What does not read as a record may be a newer one.
+        read => match decode::<VersionOnly>(path, &bytes)?.schema_version {
+            version if version > u64::from(LANE_VERSION) => {
+                Err(StoreError::Newer { path: path.to_owned(), version })
+            }
+            _ => read.map(Some),
+        },
     }
-    decode(path, &bytes).map(Some)
 }
 
 pub(super) fn encode<T: Serialize>(what: &'static str, record: &T) -> Result<Vec<u8>, StoreError> {
