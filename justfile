@@ -43,6 +43,10 @@ bench:
 bench-batch:
     cargo bench --bench batch
 
+# What a worktree costs, against git, libgit2 and cp, up to 80,000 files (needs some 15 GB in memory)
+bench-worktree:
+    cargo bench --bench worktree
+
 # Write the JSON Schemas that are checked in
 schema:
     cargo run --quiet -- schema > docs/manifest.schema.json
