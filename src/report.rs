@@ -1,6 +1,8 @@
 //! The views that people, `--json` and later a dashboard share: what the store says of lanes and sessions, as data.
 //! Reads only; nothing here decides or repairs.
 
+mod dirty;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -11,6 +13,8 @@ use crate::session::lane::LaneRecord;
 use crate::session::manifest::{Manifest, Outcome, State, Usage, Work};
 use crate::session::store::{Loaded, Store, StoreError};
 use crate::ticket::TicketFolder;
+
+pub use dirty::{PATIENCE, look_at_trees};
 
 /// One lane, as `list` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

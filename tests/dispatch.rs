@@ -80,6 +80,12 @@ fn the_agent_is_given_the_prompt_the_worktree_and_who_it_is() {
     assert_eq!(given("RALPH_SESSION_ID"), text(&manifest["session_id"]));
     assert_eq!((given("RALPH_TICKET_ID"), given("RALPH_BASE_COMMIT")), ("T-1".to_owned(), repo.head()));
     assert_eq!(given("RALPH_WORKTREE"), tree.path().to_str().unwrap());
+    assert_eq!(
+        (given("GIT_CONFIG_KEY_0"), given("GIT_CONFIG_VALUE_0")),
+        ("maintenance.auto".into(), "false".into())
+    );
+    assert_eq!((given("GIT_CONFIG_KEY_1"), given("GIT_CONFIG_VALUE_1")), ("gc.auto".into(), "0".into()));
+    assert_eq!(given("GIT_CONFIG_COUNT"), "2");
     assert_eq!(call.files[&0].to_str(), Some("/dev/null"));
     assert_eq!(call.pgid, call.pid);
     assert_eq!(
@@ -171,7 +177,7 @@ fn a_dry_run_prints_the_full_plan_and_changes_nothing() {
       argument 'two words'
       argument -p
       argument '/tf T-1 --auto'
-    adds       RALPH_SESSION_ID RALPH_TICKET_ID RALPH_WORKTREE RALPH_BASE_COMMIT
+    adds       RALPH_SESSION_ID RALPH_TICKET_ID RALPH_WORKTREE RALPH_BASE_COMMIT GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_VALUE_0 GIT_CONFIG_KEY_1 GIT_CONFIG_VALUE_1
     stdout     [SANDBOX]/work/app/.git/ralph/sessions/[UUID]/stdout
     stderr     [SANDBOX]/work/app/.git/ralph/sessions/[UUID]/stderr
     manifest   [SANDBOX]/work/app.ralph/t-1-d73f0481/.ralph/manifest.json

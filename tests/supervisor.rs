@@ -193,7 +193,7 @@ mod the_agent {
     }
 
     #[test]
-    fn its_environment_is_the_callers_with_four_variables_of_ralphs() {
+    fn its_environment_is_the_callers_with_who_it_is_and_no_maintenance() {
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
         pi.plays(COMMITS);
@@ -206,6 +206,16 @@ mod the_agent {
         let manifest = dispatch.env("MINE", "a b\nc").run().ok().json();
         let session = Session::only(&repo);
         let mut env = pi.call("T-1", 1).env;
+        let settings = [
+            ("GIT_CONFIG_COUNT", "2"),
+            ("GIT_CONFIG_KEY_0", "maintenance.auto"),
+            ("GIT_CONFIG_VALUE_0", "false"),
+            ("GIT_CONFIG_KEY_1", "gc.auto"),
+            ("GIT_CONFIG_VALUE_1", "0"),
+        ];
+        for (name, value) in settings {
+            assert_eq!(env.remove(name).as_deref(), Some(value), "{name}");
+        }
         for name in bound.lines() {
             assert_eq!(env.get(name), None, "{name}");
         }

@@ -1,7 +1,5 @@
 //! `ralph worktree list`: every lane at a glance.
 
-use std::path::{Path, PathBuf};
-
 use jiff::Timestamp;
 
 use super::args::{Global, ListArgs};
@@ -9,9 +7,9 @@ use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, age, one_line, outcome_word, table};
 use super::surroundings::Surroundings;
-use crate::git::{Look, look};
-use crate::report::{Activity, Dirty, LaneReport, TreeState, add_titles, forget_old_merges, lanes};
-use crate::session::launch::LaunchSpec;
+use crate::report::{
+    Activity, Dirty, LaneReport, PATIENCE, TreeState, add_titles, forget_old_merges, lanes, look_at_trees,
+};
 use crate::session::manifest::State;
 use crate::ticket::TicketFolder;
 
@@ -36,9 +34,7 @@ pub fn run(global: &Global, args: &ListArgs, out: &Out) -> CliResult {
         add_titles(&mut reports, &folder);
     }
     if args.dirty {
-        for report in &mut reports {
-            report.dirty = Some(dirty(&here, report));
-        }
+        look_at_trees(&here.context.repo, here.store(), &mut reports, PATIENCE);
     }
     if out.form() == Form::Json {
         return out.json(&reports);
@@ -135,26 +131,4 @@ fn note(report: &LaneReport) -> String {
     }
     notes.extend(report.reason.as_deref().map(|reason| shortened(reason, REASON_CHARS)));
     notes.join("; ")
-}
-
-fn dirty(here: &Surroundings, report: &LaneReport) -> Dirty {
-    let start = match report.base_commit.parse() {
-        Ok(start) => start,
-        Err(error) => return Dirty::Unknown { why: format!("{error}") },
-    };
-    // What ralph itself put there is no one's work.
-    let spec = report.session_id.map(|id| LaunchSpec::read(&here.store().session_dir(id)));
-    let not_work = spec.and_then(Result::ok).flatten().map(|spec| spec.not_work).unwrap_or_default();
-    let ignore: Vec<PathBuf> = not_work.into_iter().map(PathBuf::from).collect();
-    let worktree = Path::new(&report.worktree);
-    let question = Look { worktree, branch: &report.branch, start: &start, ignore: &ignore };
-    match look(&here.context.repo, &question) {
-        Ok(found) if found.tree == crate::git::Tree::Present => Dirty::Seen {
-            uncommitted: found.uncommitted.try_into().unwrap_or(u64::MAX),
-            untracked: found.untracked.try_into().unwrap_or(u64::MAX),
-            operation: found.operation.map(|operation| operation.as_str().to_owned()),
-        },
-        Ok(_) => Dirty::Unknown { why: "its folder is gone".to_owned() },
-        Err(error) => Dirty::Unknown { why: error.to_string() },
-    }
 }

@@ -14,9 +14,10 @@ use super::create::rename_new;
 use super::elsewhere::use_elsewhere;
 use super::parcel::Parcel;
 use super::refs::there;
+use super::registry::named_by;
 use super::registry::{self, read_pointer, without_dots};
 use super::repo::{Repo, RepoLock};
-use super::trash::{checked, held_of, incomplete, is_free, named_by};
+use super::trash::{checked, held_of, incomplete, is_free};
 use super::unsaved::branch_log;
 use super::worktree::{is_empty, settled};
 use super::{CommitId, GitError, Head};
@@ -130,7 +131,7 @@ fn head_back(
     let Ok(branch) = name.parse::<BranchName>() else {
         return detached("its name is none that ralph works with".to_owned());
     };
-    if let Some((how, path)) = use_elsewhere(repo, &branch, None)? {
+    if let Some((how, path)) = use_elsewhere(repo, &branch, registry::Branch::There, None)? {
         return detached(format!("it is {how} in {}", path.display().to_string().escape_debug()));
     }
     match repo.commit_of(&branch.full())? {

@@ -11,6 +11,7 @@ use crate::id::BranchName;
 pub(super) fn use_elsewhere(
     repo: &Repo,
     branch: &BranchName,
+    there: registry::Branch,
     own: Option<&str>,
 ) -> Result<Option<(Use, PathBuf)>, GitError> {
     let full = branch.full();
@@ -21,7 +22,7 @@ pub(super) fn use_elsewhere(
             return Ok(Some((how, main.to_owned())));
         }
     }
-    let users = registry::users(repo.common_dir(), &full)?;
+    let users = registry::users(repo.common_dir(), &full, there)?;
     let other = users.into_iter().find(|(entry, _)| Some(entry.id.as_str()) != own);
     Ok(other.map(|(entry, how)| (how, entry.tree)))
 }

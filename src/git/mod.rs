@@ -76,5 +76,5 @@ pub use standing::{BranchStanding, Folder, Standing, branch_standing, commits_be
 pub use trash::{BranchLeft, TRASH_FOLDER, has_left, held_of, pack, pin_parcel, take_away};
 pub use unsaved::{Several, Subject, Unsaved, UnsavedItem, unsaved};
 pub use why::WhyGitProgram;
-pub use work::{Found, Look, Operation, Tree, look, pin, unpin};
+pub use work::{Found, Glance, Look, Operation, Tree, glance, look, pin, unpin};
 pub use worktree::{Files, Located, Missing, Site, Worktree, is_untouched, locate, tree_now};

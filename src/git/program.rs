@@ -151,6 +151,8 @@ pub(super) struct Call<'a> {
     args: Vec<OsString>,
     input: Vec<u8>,
     held: Option<&'a HeldLock>,
+    /// How long it may take; without end where it writes.
+    patience: Option<Duration>,
 }
 
 /// What a call came to.
@@ -205,7 +207,14 @@ impl<'a> Call<'a> {
             ("maintenance.auto", "false"),
         ];
         let settings = settings.map(|(k, v)| (k.into(), v.into())).to_vec();
-        Self { program, place, access, settings, args: Vec::new(), input: Vec::new(), held: None }
+        let patience = (access == Access::Read).then_some(READ_PATIENCE);
+        Self { program, place, access, settings, args: Vec::new(), input: Vec::new(), held: None, patience }
+    }
+
+    /// The same call, which may take so long.
+    pub(super) fn within(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -255,8 +264,7 @@ impl<'a> Call<'a> {
     /// Runs the call and hands its standard output over as it comes; `take` answers whether it wants more.
     pub(super) fn run_streaming(&self, take: &mut dyn FnMut(&[u8]) -> bool) -> Result<Answer, GitError> {
         let mut child = self.spawn()?;
-        let patience = (self.access == Access::Read).then_some(READ_PATIENCE);
-        let listened = listen(&mut child, patience, take);
+        let listened = listen(&mut child, self.patience, take);
         if listened.is_err() {
             // It may have ended meanwhile; either way it is reaped below.
             drop(child.kill());

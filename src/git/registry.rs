@@ -91,15 +91,32 @@ pub(super) fn entries(common: &Path) -> Result<Vec<Entry>, GitError> {
 
 /// The entries that use the branch with this full name, and how. Of all others no more is read than that takes: they
 /// may be a thousand, and every new worktree asks.
-pub(super) fn users(common: &Path, full: &str) -> Result<Vec<(Entry, Use)>, GitError> {
+pub(super) fn users(common: &Path, full: &str, branch: Branch) -> Result<Vec<(Entry, Use)>, GitError> {
     let mut found = Vec::new();
     for (id, admin) in listed(common)? {
         let Some(head) = head_of(&admin)? else { continue };
-        if let Some(how) = use_of(&admin, &head, full)? {
+        let how = match branch {
+            Branch::There => use_of(&admin, &head, full)?,
+            Branch::New => checked_out(&head, full),
+        };
+        if let Some(how) = how {
             found.extend(entry(&admin, id)?.map(|entry| (entry, how)));
         }
     }
     Ok(found)
+}
+
+/// Whether a branch is there. One that is not can be the HEAD of a worktree, and no one can be in the middle of
+/// anything with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Branch {
+    There,
+    New,
+}
+
+fn checked_out(head: &Head, full: &str) -> Option<Use> {
+    let short = full.strip_prefix("refs/heads/").unwrap_or(full);
+    matches!(head, Head::Branch(name) if name == short).then_some("checked out")
 }
 
 /// The entry in the administrative directory `admin`, where it is whole.
@@ -156,12 +173,24 @@ fn parse_head(text: &OsStr) -> Head {
     }
 }
 
+/// The registration that the file `link`, which makes a folder a worktree, names, be it there or not.
+pub(super) fn named_by(link: &Path, common: &Path) -> Option<String> {
+    let text = read_pointer(link).ok()??;
+    let folder = link.parent().unwrap_or(Path::new("/"));
+    let target = folder.join(text.to_str()?.strip_prefix("gitdir:")?.trim_start());
+    // The folder of the registrations goes with the last of them.
+    let registry =
+        target.parent().filter(|folder| folder.file_name().is_some_and(|name| name == "worktrees"))?;
+    let ours = registry.parent()?.canonicalize().is_ok_and(|dir| dir == common);
+    ours.then(|| target.file_name()?.to_str().map(str::to_owned))?
+}
+
 /// How the worktree of `git_dir` uses the branch with this full name, beyond what its HEAD says: git keeps a branch
 /// that is rebased or bisected from being used elsewhere.
 pub(super) fn use_of(git_dir: &Path, head: &Head, full: &str) -> Result<Option<Use>, GitError> {
     let short = full.strip_prefix("refs/heads/").unwrap_or(full);
-    if matches!(head, Head::Branch(name) if name == short) {
-        return Ok(Some("checked out"));
+    if let Some(how) = checked_out(head, full) {
+        return Ok(Some(how));
     }
     let mut is_rebasing = false;
     for (file, means) in [

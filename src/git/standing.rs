@@ -145,7 +145,7 @@ pub fn branch_standing(
     own: Option<&str>,
 ) -> Result<BranchStanding, GitError> {
     let Some(tip) = repo.commit_of(&branch.full())? else { return Ok(BranchStanding::Gone) };
-    if let Some((how, path)) = use_elsewhere(repo, branch, own)? {
+    if let Some((how, path)) = use_elsewhere(repo, branch, registry::Branch::There, own)? {
         return Ok(BranchStanding::InUse { tip, how, path });
     }
     if let Some(base) = base.filter(|base| base.name != branch.as_str())

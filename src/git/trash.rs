@@ -22,7 +22,7 @@ use super::hold::is_ours;
 use super::keep::keep;
 use super::parcel::{BranchFate, Parcel, TrashId};
 use super::refs::there;
-use super::registry::{self, read_pointer};
+use super::registry;
 use super::repo::{Repo, RepoLock};
 use super::standing::{Folder, Standing, folder_of};
 use super::unsaved::branch_log;
@@ -193,7 +193,7 @@ fn move_tree(repo: &Repo, parcel: &Parcel, held: &Path) -> Result<(), GitError> 
         return Ok(());
     }
     let link = parcel.path.join(".git");
-    if parcel.worktree_id.is_none() || named_by(&link, repo.common_dir()) != parcel.worktree_id {
+    if parcel.worktree_id.is_none() || registry::named_by(&link, repo.common_dir()) != parcel.worktree_id {
         let why = "its `.git` leads elsewhere".to_owned();
         return Err(GitError::MovedByHand { path: parcel.path.clone(), why });
     }
@@ -230,7 +230,7 @@ fn delete_branch(repo: &Repo, parcel: &Parcel, shelf: &Path) -> Result<BranchLef
         Some(now) if now != *tip => return Ok(BranchLeft::Kept),
         Some(_) => {}
     }
-    if use_elsewhere(repo, &parcel.branch, None)?.is_some() {
+    if use_elsewhere(repo, &parcel.branch, registry::Branch::There, None)?.is_some() {
         return Ok(BranchLeft::Kept);
     }
     let kept_log = shelf.join("branch-log");
@@ -243,18 +243,6 @@ fn delete_branch(repo: &Repo, parcel: &Parcel, shelf: &Path) -> Result<BranchLef
         Err(GitError::RefMoved { .. }) => Ok(BranchLeft::Kept),
         Err(e) => Err(e),
     }
-}
-
-/// The registration that the file `link`, which makes a folder a worktree, names, be it there or not.
-pub(super) fn named_by(link: &Path, common: &Path) -> Option<String> {
-    let text = read_pointer(link).ok()??;
-    let folder = link.parent().unwrap_or(Path::new("/"));
-    let target = folder.join(text.to_str()?.strip_prefix("gitdir:")?.trim_start());
-    // The folder of the registrations goes with the last of them.
-    let registry =
-        target.parent().filter(|folder| folder.file_name().is_some_and(|name| name == "worktrees"))?;
-    let ours = registry.parent()?.canonicalize().is_ok_and(|dir| dir == common);
-    ours.then(|| target.file_name()?.to_str().map(str::to_owned))?
 }
 
 /// A registration's name as it was written down: never a path.

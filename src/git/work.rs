@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use super::history::{counts, history, only_in};
 use super::program::{Call, Place};
@@ -132,11 +133,7 @@ pub fn look(repo: &Repo, what: &Look<'_>) -> Result<Found, GitError> {
         (Some(head), Some(tip)) if head != tip => only_in(repo, head, &[tip, start])?,
         _ => 0,
     };
-    let (seen, tree) = match seen {
-        None | Some(Err(Unseen::Missing)) => (Seen::default(), Tree::Missing),
-        Some(Err(Unseen::Unclear(why))) => (Seen::default(), Tree::Unclear { why }),
-        Some(Ok(seen)) => (seen, Tree::Present),
-    };
+    let (seen, tree) = told(seen);
     Ok(Found {
         head,
         head_commit,
@@ -152,6 +149,38 @@ pub fn look(repo: &Repo, what: &Look<'_>) -> Result<Found, GitError> {
         start_reachable: history.start_reachable,
         tree,
     })
+}
+
+/// What lies in a worktree, whatever its branch has.
+#[derive(Debug, Clone)]
+pub struct Glance {
+    /// Whether it could be looked at.
+    pub tree: Tree,
+    /// Tracked files with changes.
+    pub uncommitted: usize,
+    /// Untracked files.
+    pub untracked: usize,
+    /// An operation that waits to be ended.
+    pub operation: Option<Operation>,
+}
+
+/// Looks at what lies in a lane's worktree, for as long as `patience`.
+pub fn glance(repo: &Repo, what: &Look<'_>, patience: Duration) -> Result<Glance, GitError> {
+    let entry = entry_of(repo, what.worktree, what.branch)?;
+    let operation = entry.as_ref().map_or(Ok(None), |entry| operation(&entry.admin))?;
+    let call = entry.as_ref().map(|entry| tree_call(repo, entry, what.start));
+    let seen = call.map(|call| call.and_then(|call| count(&call.within(patience), what.ignore)));
+    let (Seen { uncommitted, untracked }, tree) = told(seen);
+    Ok(Glance { tree, uncommitted, untracked, operation })
+}
+
+/// What was counted, and whether it could be.
+fn told(seen: Option<Result<Seen, Unseen>>) -> (Seen, Tree) {
+    match seen {
+        None | Some(Err(Unseen::Missing)) => (Seen::default(), Tree::Missing),
+        Some(Err(Unseen::Unclear(why))) => (Seen::default(), Tree::Unclear { why }),
+        Some(Ok(seen)) => (seen, Tree::Present),
+    }
 }
 
 /// Keeps a commit, and all that it rests on, from being collected: the reference `refs/ralph/<name>`.
@@ -170,8 +199,15 @@ pub fn unpin(repo: &Repo, _lock: &RepoLock, name: &str, commit: &CommitId) -> Re
 
 /// The registration of the worktree: by its folder, or, where it was moved, by its branch.
 fn entry_of(repo: &Repo, worktree: &Path, branch: &BranchName) -> Result<Option<Entry>, GitError> {
-    let entries = registry::entries(repo.common_dir())?;
     let path = settled(worktree);
+    // The usual case does not take a look at all the others: it says itself which it is, and is where it was.
+    if let Some(id) = registry::named_by(&worktree.join(".git"), repo.common_dir()) {
+        let entry = registry::entry(&registry::folder(repo.common_dir()).join(&id), id)?;
+        if let Some(entry) = entry.filter(|entry| entry.tree == path) {
+            return Ok(Some(entry));
+        }
+    }
+    let entries = registry::entries(repo.common_dir())?;
     let by_branch = |entry: &&Entry| {
         entry.lane.is_some() && matches!(&entry.head, Head::Branch(name) if name == branch.as_str())
     };

@@ -86,12 +86,15 @@ pub struct Missing {
 /// Looks for the lane's worktree. Changes nothing.
 pub fn locate(repo: &Repo, site: &Site) -> Result<Located, GitError> {
     let ours = find_entry(repo, site)?;
-    refuse_use_elsewhere(repo, site, ours.as_ref())?;
     let full = site.branch.full();
-    if let Some(target) = repo.alias_target(&full)? {
+    let alias = repo.alias_target(&full)?;
+    let tip = repo.commit_of(&full)?;
+    let branch =
+        if tip.is_some() || alias.is_some() { registry::Branch::There } else { registry::Branch::New };
+    refuse_use_elsewhere(repo, site, branch, ours.as_ref())?;
+    if let Some(target) = alias {
         return Err(GitError::BranchIsAlias { branch: site.branch.to_string(), target });
     }
-    let tip = repo.commit_of(&full)?;
     match ours {
         Some(entry) => present_or_missing(repo, &entry, tip),
         None => {
@@ -170,8 +173,13 @@ pub(super) fn settled(path: &Path) -> PathBuf {
     }
 }
 
-fn refuse_use_elsewhere(repo: &Repo, site: &Site, ours: Option<&Entry>) -> Result<(), GitError> {
-    match use_elsewhere(repo, &site.branch, ours.map(|ours| ours.id.as_str()))? {
+fn refuse_use_elsewhere(
+    repo: &Repo,
+    site: &Site,
+    branch: registry::Branch,
+    ours: Option<&Entry>,
+) -> Result<(), GitError> {
+    match use_elsewhere(repo, &site.branch, branch, ours.map(|ours| ours.id.as_str()))? {
         Some((how, path)) => Err(GitError::BranchInUse { branch: site.branch.to_string(), how, path }),
         None => Ok(()),
     }

@@ -204,16 +204,32 @@ fn program(
 }
 
 /// The variables that every agent's environment has beside what it inherits.
-pub const ADDED_VARIABLES: [&str; 4] =
-    [MARK_VARIABLE, "RALPH_TICKET_ID", "RALPH_WORKTREE", "RALPH_BASE_COMMIT"];
+pub const ADDED_VARIABLES: [&str; 9] = [
+    MARK_VARIABLE,
+    "RALPH_TICKET_ID",
+    "RALPH_WORKTREE",
+    "RALPH_BASE_COMMIT",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_KEY_0",
+    "GIT_CONFIG_VALUE_0",
+    "GIT_CONFIG_KEY_1",
+    "GIT_CONFIG_VALUE_1",
+];
 
-/// What the agent's environment has beside what it inherits.
+/// What the agent's environment has beside what it inherits: who it is, and git settings that keep its commits from
+/// starting a maintenance of the repository that all agents share, in the background, where it would be cut short.
 fn agent_environment(spec: &LaunchSpec) -> BTreeMap<String, OsString> {
     let values = [
         spec.session_id.to_string(),
         spec.ticket_id.to_string(),
         spec.worktree.clone(),
         spec.base_commit.clone(),
+        "2".to_owned(),
+        "maintenance.auto".to_owned(),
+        "false".to_owned(),
+        // What a git before 2.29 goes by.
+        "gc.auto".to_owned(),
+        "0".to_owned(),
     ];
     ADDED_VARIABLES.iter().map(|name| (*name).to_owned()).zip(values.map(OsString::from)).collect()
 }

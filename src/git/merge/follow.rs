@@ -127,7 +127,7 @@ fn trees_of(repo: &Repo, branch: &BranchName) -> Result<Result<Vec<Follower>, Bl
             Some(how) => return blocked(main, WhyBlocked::Busy(how)),
         }
     }
-    for (entry, how) in registry::users(repo.common_dir(), &full)? {
+    for (entry, how) in registry::users(repo.common_dir(), &full, registry::Branch::There)? {
         match how {
             "checked out" => match reachable(&entry)? {
                 Reach::There if entry.locked.as_deref().is_some_and(is_ours) => {

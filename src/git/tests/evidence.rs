@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::fixture::{Fixture, PATIENCE};
-use crate::git::{CommitId, Found, Head, Look, Operation, Repo, Site, Tree, look, pin};
+use crate::git::{CommitId, Found, GitProgram, Head, Look, Operation, Repo, Site, Tree, glance, look, pin};
 
 const TREE: &str = "repo.ralph/t-1";
 
@@ -241,6 +241,22 @@ fn a_folder_that_is_gone_leaves_the_branch_to_tell() {
     lane.fixture.git("repo", &["worktree", "prune"]);
     let found = lane.look();
     assert_eq!((found.head, found.tree, found.commits), (Head::Unclear, Tree::Missing, 1));
+}
+
+#[test]
+fn a_glance_sees_what_lies_there_and_waits_for_no_one() {
+    let lane = lane();
+    lane.write("README.md", "changed\n");
+    lane.write("new", "new\n");
+    let what = Look { worktree: &lane.site.path, branch: &lane.site.branch, start: &lane.start, ignore: &[] };
+    let seen = glance(&lane.fixture.repo(), &what, PATIENCE).unwrap();
+    assert_eq!((seen.tree, seen.uncommitted, seen.untracked, seen.operation), (Tree::Present, 1, 1, None));
+    let slow = lane.fixture.path("slow-git");
+    fs::write(&slow, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+    let repo = Repo::open_with(&lane.fixture.path("repo"), GitProgram::new(slow)).unwrap();
+    let seen = glance(&repo, &what, std::time::Duration::from_millis(1)).unwrap();
+    assert!(matches!(seen.tree, Tree::Unclear { .. }), "{seen:?}");
 }
 
 #[test]
