@@ -10,9 +10,13 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 
 use crate::failpoint;
 
@@ -154,7 +158,46 @@ fn parent(path: &Path) -> &Path {
 
 /// The content of `path`, or `None` where there is no such file. Follows no symbolic link at the last step.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
-    let file = match without_waiting(path) {
+    read_at(CWD, path, path, limit)
+}
+
+/// A folder that is open: what is in it is found without going all the way down to it each time.
+#[derive(Debug)]
+pub struct Folder {
+    folder: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder; `None` where there is none.
+    pub fn open(path: &Path) -> Result<Option<Self>, FileError> {
+        let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(CWD, path, how, Mode::empty()) {
+            Ok(folder) => Ok(Some(Self { folder, path: path.to_owned() })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(FileError::io("open", path, e.into())),
+        }
+    }
+
+    /// The content of a file in it: as [`read`].
+    pub fn read(&self, name: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+        read_at(self.folder.as_fd(), name, &self.path.join(name), limit)
+    }
+
+    /// The descriptor, to open what is in it.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+}
+
+/// Reads `name` in `folder`, which is `path` to a person.
+fn read_at(
+    folder: BorrowedFd<'_>,
+    name: &Path,
+    path: &Path,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, FileError> {
+    let file = match without_waiting(folder, name) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(FileError::io("open", path, e)),
@@ -184,12 +227,12 @@ const SMALL: usize = 8 << 10;
 
 /// Opens a file for reading: not through a symbolic link, and without waiting on a named pipe.
 pub fn open_no_follow(path: &Path) -> io::Result<File> {
-    without_waiting(path).and_then(refuse_other_kinds)
+    without_waiting(CWD, path).and_then(refuse_other_kinds)
 }
 
-fn without_waiting(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+fn without_waiting(folder: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
+    let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(openat(folder, name, how, Mode::empty())?.into())
 }
 
 fn refuse_other_kinds(file: File) -> io::Result<File> {

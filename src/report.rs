@@ -3,14 +3,16 @@
 
 mod dirty;
 
+use std::path::PathBuf;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::durable::LockState;
-use crate::git::{GitError, Repo, tip_of, tree_now};
+use crate::git::{GitError, Registrations, Repo, tip_of, tree_now};
 use crate::id::{BranchName, Lane, SessionId, TicketId};
 use crate::session::lane::LaneRecord;
-use crate::session::manifest::{Manifest, Outcome, State, Usage, Work};
+use crate::session::manifest::{Glance, Outcome, State, Usage, Work};
 use crate::session::store::{Loaded, Store, StoreError};
 use crate::ticket::TicketFolder;
 
@@ -126,7 +128,19 @@ pub enum Dirty {
 /// Every lane, and what is wrong with those whose record cannot be read.
 pub fn lanes(store: &Store) -> Result<(Vec<LaneReport>, Vec<StoreError>), StoreError> {
     let (records, damaged) = store.lanes()?;
-    let reports = records.iter().map(|record| lane(store, record)).collect::<Result<_, _>>()?;
+    let sessions = store.open_sessions()?;
+    let registrations = Registrations::open(store.common_dir());
+    let reports = records.iter().map(|record| {
+        let ended = record.current_session.zip(sessions.as_ref());
+        match ended.and_then(|(id, sessions)| Store::ended_glance(sessions, id)) {
+            Some(glance) => {
+                let tree = registrations.tree_now(&record.worktree_id);
+                Ok(report(record, Activity::Ended, Some(&glance), tree))
+            }
+            None => lane(store, record),
+        }
+    });
+    let reports = reports.collect::<Result<_, _>>()?;
     Ok((reports, damaged))
 }
 
@@ -154,7 +168,7 @@ pub fn forget_old_merges(lanes: &mut [LaneReport], repo: &Repo) -> Result<(), Gi
 pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError> {
     let (activity, manifest) = match record.current_session {
         None => (Activity::None, None),
-        Some(id) => match look(store, id)? {
+        Some(id) => match store.observe(id)? {
             (_, Loaded::Manifest(manifest)) if manifest.is_ended() => (Activity::Ended, Some(manifest)),
             (LockState::Held, Loaded::Manifest(manifest)) => (Activity::Live, Some(manifest)),
             (LockState::Free, Loaded::Manifest(manifest)) => (Activity::Unsettled, Some(manifest)),
@@ -163,9 +177,18 @@ pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError
             }
         },
     };
-    let manifest: Option<Manifest> = manifest.map(|manifest| *manifest);
     let tree = tree_now(store.common_dir(), &record.worktree_id);
-    Ok(LaneReport {
+    let glance = manifest.map(|manifest| Glance::from(*manifest));
+    Ok(report(record, activity, glance.as_ref(), tree))
+}
+
+fn report(
+    record: &LaneRecord,
+    activity: Activity,
+    session: Option<&Glance>,
+    tree: Option<PathBuf>,
+) -> LaneReport {
+    LaneReport {
         lane: record.lane.clone(),
         ticket_id: record.lane.ticket().clone(),
         title: None,
@@ -177,14 +200,14 @@ pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError
         activity,
         session_id: record.current_session,
         attempt: record.attempts,
-        state: manifest.as_ref().map(|m| m.state.clone()),
-        outcome: manifest.as_ref().and_then(|m| m.outcome.clone()),
-        reason: manifest.as_ref().and_then(|m| m.reason.clone()),
-        work: manifest.as_ref().and_then(|m| m.work.clone()),
-        usage: manifest.as_ref().and_then(|m| m.usage.clone()),
-        created_at: manifest.as_ref().map(|m| m.created_at),
-        started_at: manifest.as_ref().and_then(|m| m.started_at),
-        ended_at: manifest.as_ref().and_then(|m| m.ended_at),
+        state: session.map(|m| m.state.clone()),
+        outcome: session.and_then(|m| m.outcome.clone()),
+        reason: session.and_then(|m| m.reason.clone()),
+        work: session.and_then(|m| m.work.clone()),
+        usage: session.and_then(|m| m.usage.clone()),
+        created_at: session.map(|m| m.created_at),
+        started_at: session.and_then(|m| m.started_at),
+        ended_at: session.and_then(|m| m.ended_at),
         merged: record.merged().map(|merged| Merged {
             into: merged.into,
             commit: merged.commit,
@@ -192,16 +215,6 @@ pub fn lane(store: &Store, record: &LaneRecord) -> Result<LaneReport, StoreError
             tip: merged.tip,
         }),
         dirty: None,
-    })
-}
-
-/// As [`Store::observe`]; nobody has to be asked whether they hold a session whose end is on record.
-fn look(store: &Store, id: SessionId) -> Result<(LockState, Loaded), StoreError> {
-    match store.load(id)? {
-        Loaded::Manifest(manifest) if manifest.is_ended() => {
-            Ok((LockState::Free, Loaded::Manifest(manifest)))
-        }
-        _ => store.observe(id),
     }
 }
 

@@ -77,4 +77,4 @@ pub use trash::{BranchLeft, TRASH_FOLDER, has_left, held_of, pack, pin_parcel, t
 pub use unsaved::{Several, Subject, Unsaved, UnsavedItem, unsaved};
 pub use why::WhyGitProgram;
 pub use work::{Found, Glance, Look, Operation, Tree, glance, look, pin, unpin};
-pub use worktree::{Files, Located, Missing, Site, Worktree, is_untouched, locate, tree_now};
+pub use worktree::{Files, Located, Missing, Registrations, Site, Worktree, is_untouched, locate, tree_now};

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -216,10 +217,15 @@ pub(super) fn use_of(git_dir: &Path, head: &Head, full: &str) -> Result<Option<U
 /// The content of a small file of one line, without the line end; `None` where there is no such file. Read with as few
 /// calls as can be: a scan of the registry does nothing else.
 pub(super) fn read_pointer(path: &Path) -> Result<Option<OsString>, GitError> {
+    read_pointer_at(CWD, path)
+}
+
+/// As [`read_pointer`], of a path that starts at an open folder.
+pub(super) fn read_pointer_at(folder: BorrowedFd<'_>, path: &Path) -> Result<Option<OsString>, GitError> {
     // A pipe in its place would be waited for.
     let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut room = [MaybeUninit::uninit(); POINTER_LIMIT];
-    let read = openat(CWD, path, how, Mode::empty()).and_then(|file| {
+    let read = openat(folder, path, how, Mode::empty()).and_then(|file| {
         rustix::io::retry_on_intr(|| Ok(without_line_end(rustix::io::read(&file, &mut room)?.0)))
     });
     match read {

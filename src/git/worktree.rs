@@ -11,6 +11,7 @@ use super::refs::there;
 use super::registry::{self, Entry};
 use super::repo::{Repo, leads_to};
 use super::{CommitId, GitError, Head};
+use crate::durable::Folder;
 use crate::id::{BranchName, Slug};
 
 /// What a lane's worktree is to be: its names, and where it stands unless it was moved.
@@ -149,11 +150,34 @@ fn belongs_to(entry: &Entry, site: &Site, path: &Path) -> bool {
 
 /// Where the worktree with this registration stands now; `None` where its folder is gone or is another's by now.
 pub fn tree_now(common_dir: &Path, id: &str) -> Option<PathBuf> {
-    // Looked at for every lane that is listed: no more of the registration is read than where it leads.
-    let admin = registry::folder(common_dir).join(id);
-    let link = registry::read_pointer(&admin.join("gitdir")).ok()?.filter(|link| !link.is_empty())?;
-    let tree = registry::without_dots(&admin.join(link)).parent()?.to_owned();
-    leads_back(&tree.join(".git"), &admin).then_some(tree)
+    Registrations::open(common_dir).tree_now(id)
+}
+
+/// The registrations of all worktrees, for who looks at many.
+pub struct Registrations {
+    path: PathBuf,
+    folder: Option<Folder>,
+}
+
+impl Registrations {
+    /// Those below a common directory; there may be none.
+    pub fn open(common_dir: &Path) -> Self {
+        let path = registry::folder(common_dir);
+        // A folder that cannot be opened has nothing for anyone.
+        let folder = Folder::open(&path).ok().flatten();
+        Self { path, folder }
+    }
+
+    /// As [`tree_now`].
+    pub fn tree_now(&self, id: &str) -> Option<PathBuf> {
+        // Looked at for every lane that is listed: no more of the registration is read than where it leads.
+        let folder = self.folder.as_ref()?.as_fd();
+        let link = registry::read_pointer_at(folder, &Path::new(id).join("gitdir")).ok()?;
+        let admin = self.path.join(id);
+        let tree =
+            registry::without_dots(&admin.join(link.filter(|link| !link.is_empty())?)).parent()?.to_owned();
+        leads_back(&tree.join(".git"), &admin).then_some(tree)
+    }
 }
 
 /// Whether a worktree's `.git` leads to its registration: as git writes it, to the letter, or by another way.

@@ -427,6 +427,55 @@ pub struct Usage {
     pub extra: Map<String, Value>,
 }
 
+/// What lists show of a session: a manifest without most of it, several times as fast to read.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Glance {
+    schema_version: u32,
+    session_id: SessionId,
+    /// Where the session is in its life.
+    pub state: State,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// One sentence on the outcome.
+    pub reason: Option<String>,
+    /// What the worktree held at the end.
+    pub work: Option<Work>,
+    /// What the agent used.
+    pub usage: Option<Usage>,
+    /// When the session was made.
+    pub created_at: Timestamp,
+    /// When the agent's process was there.
+    pub started_at: Option<Timestamp>,
+    /// When it was over.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Glance {
+    /// Reads it from the bytes of `session`'s manifest. `None` where that is not this session's, not of this version, or
+    /// none at all: the whole of it tells why.
+    pub fn of(bytes: &[u8], session: SessionId) -> Option<Self> {
+        let glance = serde_json::from_slice::<Self>(bytes).ok()?;
+        (glance.schema_version == SCHEMA_VERSION && glance.session_id == session).then_some(glance)
+    }
+}
+
+impl From<Manifest> for Glance {
+    fn from(manifest: Manifest) -> Self {
+        Self {
+            schema_version: manifest.schema_version,
+            session_id: manifest.session_id,
+            state: manifest.state,
+            outcome: manifest.outcome,
+            reason: manifest.reason,
+            work: manifest.work,
+            usage: manifest.usage,
+            created_at: manifest.created_at,
+            started_at: manifest.started_at,
+            ended_at: manifest.ended_at,
+        }
+    }
+}
+
 /// A manifest as it was found: one that this version may rewrite, or one that it may only show.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parsed {

@@ -13,12 +13,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::lane::{LANE_VERSION, LaneRecord};
-use super::manifest::{self, Manifest, Parsed};
-use crate::durable::{self, FileError, HeldLock, LockState};
+use super::manifest::{self, Glance, Manifest, Parsed, State};
+use crate::durable::{self, FileError, Folder, HeldLock, LockState};
 use crate::failpoint;
 use crate::id::{Lane, SessionId, Slug, TicketId};
 
 const MAX_SMALL_FILE: u64 = 1 << 20;
+/// A session's manifest, in its folder.
+const MANIFEST: &str = "manifest.json";
 
 /// An operation on the store that failed.
 #[derive(Debug, thiserror::Error)]
@@ -293,8 +295,12 @@ impl Store {
     ) -> Result<(Vec<LaneRecord>, Vec<StoreError>), StoreError> {
         let mut records = Vec::new();
         let mut damaged = Vec::new();
+        let Some(folder) = Folder::open(&self.lanes_dir())? else { return Ok((records, damaged)) };
         for name in names_in(&self.lanes_dir())?.into_iter().filter(|name| wanted(name)) {
-            match read_lane(&self.lanes_dir().join(name).join("lane.json")) {
+            let file = Path::new(&name).join("lane.json");
+            match folder.read(&file, MAX_SMALL_FILE).map_err(StoreError::from).and_then(|bytes| {
+                bytes.map(|bytes| parse_lane(&self.lanes_dir().join(&file), &bytes)).transpose()
+            }) {
                 Ok(Some(record)) => records.push(record),
                 Ok(None) => {}
                 Err(error) => damaged.push(error),
@@ -351,6 +357,18 @@ impl Store {
             true => Ok(text),
             false => Err(damaged(format!("it is not the manifest of session {id}"))),
         }
+    }
+
+    /// The folder of all sessions, for who reads many; `None` where there never was one.
+    pub fn open_sessions(&self) -> Result<Option<Folder>, StoreError> {
+        Ok(Folder::open(&self.sessions_dir())?)
+    }
+
+    /// A session as lists show it, where its end is on record.
+    pub fn ended_glance(sessions: &Folder, id: SessionId) -> Option<Glance> {
+        // Whatever is wrong with it shows when the whole of it is read.
+        let bytes = sessions.read(&Path::new(&id.to_string()).join(MANIFEST), manifest::MAX_BYTES).ok()??;
+        Glance::of(&bytes, id).filter(|glance| glance.state == State::Ended)
     }
 
     /// A session's manifest.
@@ -412,7 +430,7 @@ impl SessionDir {
 
     /// The manifest.
     pub fn manifest(&self) -> PathBuf {
-        self.path.join("manifest.json")
+        self.path.join(MANIFEST)
     }
 
     /// The lock that says that the session lives.
@@ -514,19 +532,22 @@ pub fn load_manifest(path: &Path) -> Result<Loaded, StoreError> {
 }
 
 fn read_lane(path: &Path) -> Result<Option<LaneRecord>, StoreError> {
+    durable::read(path, MAX_SMALL_FILE)?.map(|bytes| parse_lane(path, &bytes)).transpose()
+}
+
+fn parse_lane(path: &Path, bytes: &[u8]) -> Result<LaneRecord, StoreError> {
     #[derive(Deserialize)]
     struct VersionOnly {
         schema_version: u64,
     }
-    let Some(bytes) = durable::read(path, MAX_SMALL_FILE)? else { return Ok(None) };
-    match decode::<LaneRecord>(path, &bytes) {
-        Ok(record) if record.schema_version <= LANE_VERSION => Ok(Some(record)),
+    match decode::<LaneRecord>(path, bytes) {
+        Ok(record) if record.schema_version <= LANE_VERSION => Ok(record),
         // What does not read as a record may be a newer one.
-        read => match decode::<VersionOnly>(path, &bytes)?.schema_version {
+        read => match decode::<VersionOnly>(path, bytes)?.schema_version {
             version if version > u64::from(LANE_VERSION) => {
                 Err(StoreError::Newer { path: path.to_owned(), version })
             }
-            _ => read.map(Some),
+            _ => read,
         },
     }
 }
