@@ -150,10 +150,12 @@ fn belongs_to(entry: &Entry, site: &Site, path: &Path) -> bool {
 
 /// Where the worktree with this registration stands now; `None` where its folder is gone or is another's by now.
 pub fn tree_now(common_dir: &Path, id: &str) -> Option<PathBuf> {
-    Registrations::open(common_dir).tree_now(id)
+    let registrations = Registrations::open(common_dir);
+    let tree = registrations.tree_now(id)?;
+    leads_back(&tree.join(".git"), &registrations.path.join(id)).then_some(tree)
 }
 
-/// The registrations of all worktrees, for who looks at many.
+/// The registrations of all worktrees, for lists of many.
 pub struct Registrations {
     path: PathBuf,
     folder: Option<Folder>,
@@ -168,7 +170,8 @@ impl Registrations {
         Self { path, folder }
     }
 
-    /// As [`tree_now`].
+    /// As [`tree_now`]; but a link that another worktree brought along is not told from the worktree's own where it is
+    /// just as long.
     pub fn tree_now(&self, id: &str) -> Option<PathBuf> {
         // Looked at for every lane that is listed: no more of the registration is read than where it leads.
         let folder = self.folder.as_ref()?.as_fd();
@@ -176,8 +179,16 @@ impl Registrations {
         let admin = self.path.join(id);
         let tree =
             registry::without_dots(&admin.join(link.filter(|link| !link.is_empty())?)).parent()?.to_owned();
-        leads_back(&tree.join(".git"), &admin).then_some(tree)
+        let link = tree.join(".git");
+        // Nearly all are where git left them, with the link that git wrote: as long as that, and not read.
+        (is_as_written(&link, &admin) || leads_back(&link, &admin)).then_some(tree)
     }
+}
+
+/// Whether a worktree's `.git` is a file just as long as git writes it for this registration.
+fn is_as_written(link: &Path, admin: &Path) -> bool {
+    let written = "gitdir: ".len() + admin.as_os_str().len() + "\n".len();
+    link.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == written as u64)
 }
 
 /// Whether a worktree's `.git` leads to its registration: as git writes it, to the letter, or by another way.

@@ -34,6 +34,42 @@ pub struct LaneRecord {
     pub extra: Map<String, Value>,
 }
 
+/// A [`LaneRecord`] with nothing in it that this version does not know.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlainLaneRecord {
+    pub(super) schema_version: u32,
+    lane: Lane,
+    base_ref: String,
+    base_commit: String,
+    branch: BranchName,
+    worktree_id: String,
+    worktree: String,
+    current_session: Option<SessionId>,
+    attempts: u32,
+    created_at: Timestamp,
+    #[serde(default)]
+    merged: Option<Value>,
+}
+
+impl From<PlainLaneRecord> for LaneRecord {
+    fn from(plain: PlainLaneRecord) -> Self {
+        Self {
+            schema_version: plain.schema_version,
+            lane: plain.lane,
+            base_ref: plain.base_ref,
+            base_commit: plain.base_commit,
+            branch: plain.branch,
+            worktree_id: plain.worktree_id,
+            worktree: plain.worktree,
+            current_session: plain.current_session,
+            attempts: plain.attempts,
+            created_at: plain.created_at,
+            extra: plain.merged.map(|merged| (MERGED.to_owned(), merged)).into_iter().collect(),
+        }
+    }
+}
+
 /// The last merge of a lane: what ancestry alone cannot tell after a squash or a rebase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MergedRecord {

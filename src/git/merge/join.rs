@@ -6,6 +6,7 @@ use super::commit::{NewCommit, Signing, commit_tree_by};
 use super::land::contains;
 use super::tree::{TreeMerge, merge_trees};
 use crate::durable;
+use crate::git::repo::Backend;
 use crate::git::{CommitId, GitError, GitProgram, Repo};
 
 /// What joining came to.
@@ -70,14 +71,28 @@ fn whom<'t>(
 
 /// git, for commits that are dated by their parents.
 fn dated_by(repo: &Repo, parents: &[&CommitId]) -> Result<GitProgram, GitError> {
+    let date = format!("@{} +0000", last_of(repo, parents)?);
+    let program = repo.program().clone();
+    Ok(program.with_env("GIT_AUTHOR_DATE", &date).with_env("GIT_COMMITTER_DATE", &date))
+}
+
+/// When the last of the commits was made, in seconds since the epoch.
+fn last_of(repo: &Repo, commits: &[&CommitId]) -> Result<i64, GitError> {
+    if let Backend::Libgit2(libgit2) = repo.backend() {
+        let mut last = i64::MIN;
+        for commit in commits {
+            let found = libgit2.find_commit(commit.oid()?);
+            let found = found.map_err(|e| GitError::libgit2("read the commit", commit, e))?;
+            last = last.max(found.time().seconds());
+        }
+        return Ok(last);
+    }
     let call = repo
         .read()
         .setting("log.showSignature", "false")
         .args(["log", "--no-walk", "--no-color", "--format=%ct"])
-        .args(parents.iter().map(|parent| parent.as_str()));
+        .args(commits.iter().map(|commit| commit.as_str()));
     let out = call.succeed()?;
     let times = String::from_utf8_lossy(&out).lines().filter_map(|line| line.parse::<i64>().ok()).max();
-    let date = format!("@{} +0000", times.ok_or_else(|| call.unclear())?);
-    let program = repo.program().clone();
-    Ok(program.with_env("GIT_AUTHOR_DATE", &date).with_env("GIT_COMMITTER_DATE", &date))
+    times.ok_or_else(|| call.unclear())
 }
