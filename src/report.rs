@@ -3,7 +3,7 @@
 
 mod dirty;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -134,7 +134,7 @@ pub fn lanes(store: &Store) -> Result<(Vec<LaneReport>, Vec<StoreError>), StoreE
         let ended = record.current_session.zip(sessions.as_ref());
         match ended.and_then(|(id, sessions)| Store::ended_glance(sessions, id)) {
             Some(glance) => {
-                let tree = registrations.tree_now(&record.worktree_id);
+                let tree = registrations.tree_now(&record.worktree_id, Path::new(&record.worktree));
                 Ok(report(record, Activity::Ended, Some(&glance), tree))
             }
             None => lane(store, record),

@@ -62,9 +62,15 @@ impl Out {
 
     /// One JSON document.
     pub fn json<T: Serialize>(&self, value: &T) -> CliResult {
-        let mut text = serde_json::to_string_pretty(value).map_err(|e| bug(&e))?;
-        text.push('\n');
-        self.raw(text.as_bytes())
+        // As it comes: a list may be long.
+        let mut stdout = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
+        match serde_json::to_writer_pretty(&mut stdout, value) {
+            Err(error) if !error.is_io() => Err(bug(&error)),
+            told => {
+                let told = told.map_err(io::Error::from);
+                written(told.and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()))
+            }
+        }
     }
 
     /// One JSON document on a line of its own.

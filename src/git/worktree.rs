@@ -4,7 +4,10 @@
 //! Looking changes nothing, and every doubt is a refusal that names the path and the way out.
 
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, statat};
 
 use super::elsewhere::use_elsewhere;
 use super::refs::there;
@@ -150,9 +153,10 @@ fn belongs_to(entry: &Entry, site: &Site, path: &Path) -> bool {
 
 /// Where the worktree with this registration stands now; `None` where its folder is gone or is another's by now.
 pub fn tree_now(common_dir: &Path, id: &str) -> Option<PathBuf> {
-    let registrations = Registrations::open(common_dir);
-    let tree = registrations.tree_now(id)?;
-    leads_back(&tree.join(".git"), &registrations.path.join(id)).then_some(tree)
+    let admin = registry::folder(common_dir).join(id);
+    let leads = registry::read_pointer(&admin.join("gitdir")).ok()?.filter(|link| !link.is_empty())?;
+    let tree = registry::without_dots(&admin.join(leads)).parent()?.to_owned();
+    leads_back(&tree.join(".git"), &admin).then_some(tree)
 }
 
 /// The registrations of all worktrees, for lists of many.
@@ -170,25 +174,29 @@ impl Registrations {
         Self { path, folder }
     }
 
-    /// As [`tree_now`]; but a link that another worktree brought along is not told from the worktree's own where it is
-    /// just as long.
-    pub fn tree_now(&self, id: &str) -> Option<PathBuf> {
-        // Looked at for every lane that is listed: no more of the registration is read than where it leads.
+    /// As [`tree_now`], for a worktree that was last at `seen`. Where both links between the two are just as long as git
+    /// writes them they are not read: nearly all worktrees are where they were.
+    pub fn tree_now(&self, id: &str, seen: &Path) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?.as_fd();
-        let link = registry::read_pointer_at(folder, &Path::new(id).join("gitdir")).ok()?;
-        let admin = self.path.join(id);
-        let tree =
-            registry::without_dots(&admin.join(link.filter(|link| !link.is_empty())?)).parent()?.to_owned();
-        let link = tree.join(".git");
-        // Nearly all are where git left them, with the link that git wrote: as long as that, and not read.
-        (is_as_written(&link, &admin) || leads_back(&link, &admin)).then_some(tree)
+        let (admin, back) = (self.path.join(id), Path::new(id).join("gitdir"));
+        let link = seen.join(".git");
+        if is_as_long(CWD, &link, "gitdir: ".len() + admin.as_os_str().len())
+            && is_as_long(folder, &back, link.as_os_str().len())
+        {
+            return Some(seen.to_owned());
+        }
+        // Looked at for every lane that is listed: no more of the registration is read than where it leads.
+        let leads = registry::read_pointer_at(folder, &back).ok()?.filter(|link| !link.is_empty())?;
+        let tree = registry::without_dots(&admin.join(leads)).parent()?.to_owned();
+        leads_back(&tree.join(".git"), &admin).then_some(tree)
     }
 }
 
-/// Whether a worktree's `.git` is a file just as long as git writes it for this registration.
-fn is_as_written(link: &Path, admin: &Path) -> bool {
-    let written = "gitdir: ".len() + admin.as_os_str().len() + "\n".len();
-    link.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == written as u64)
+/// Whether there is a file of one line that is so long.
+fn is_as_long(folder: BorrowedFd<'_>, name: &Path, line: usize) -> bool {
+    statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode).is_file() && usize::try_from(stat.st_size) == Ok(line + 1)
+    })
 }
 
 /// Whether a worktree's `.git` leads to its registration: as git writes it, to the letter, or by another way.
