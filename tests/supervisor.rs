@@ -180,6 +180,38 @@ mod the_agent {
     }
 
     #[test]
+    fn while_it_works_its_supervisor_gives_its_own_code_back() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(NEVER_ENDS);
+        let gate = sandbox.path("gate");
+        let waits = format!("supervise.running:wait={}", gate.display());
+        drop(repo.ralph(&["worktree", "dispatch", "T-1"]).env("RALPH_FAILPOINT", waits).run().ok());
+        let supervisor = Session::only(&repo).supervisor();
+        let before = resident_code(supervisor.pid);
+        sandbox.write("gate", "");
+        wait::until("less of its code", || (resident_code(supervisor.pid) < before).then_some(()));
+        stop(&repo);
+    }
+
+    /// How much of ralph's own file a process has in memory, in kilobytes.
+    fn resident_code(pid: i32) -> u64 {
+        let smaps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+        let mut is_ralphs = false;
+        let mut sum = 0;
+        for line in smaps.lines() {
+            if let Some(size) = line.strip_prefix("Rss:") {
+                let size: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+                sum += if is_ralphs { size } else { 0 };
+            } else if line.split(' ').next().is_some_and(|first| first.contains('-')) {
+                is_ralphs = line.ends_with("/ralph");
+            }
+        }
+        assert!(sum > 0, "{smaps}");
+        sum
+    }
+
+    #[test]
     fn it_does_not_hold_the_sessions_lock() {
         let sandbox = Sandbox::new();
         let (repo, _pi, session) = running(&sandbox, NEVER_ENDS, &[]);

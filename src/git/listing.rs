@@ -108,6 +108,8 @@ struct Open<'r> {
     tree: git2::Tree<'r>,
     next: usize,
     folder: usize,
+    /// The last folder in it.
+    inner: Option<usize>,
 }
 
 /// Lays out what `commit` holds, and notes what its attributes ask for on the way. `None` where something in it is for
@@ -125,9 +127,9 @@ pub(super) fn list(
     let mut listing = Listing { paths: Vec::new(), folders: vec![root], items: Vec::new() };
     let mut is_plain = true;
     // A tree may be as deep as its author likes: no recursion.
-    let mut open = vec![Open { tree, next: 0, folder: 0 }];
+    let mut open = vec![Open { tree, next: 0, folder: 0, inner: None }];
     while let Some(at) = open.last_mut() {
-        let folder = at.folder;
+        let (folder, before) = (at.folder, at.inner);
         let Some(entry) = at.tree.get(at.next) else {
             listing.folders[folder].items.end = listing.items.len();
             open.pop();
@@ -145,6 +147,7 @@ pub(super) fn list(
             listing.items.clear();
             listing.paths.clear();
         }
+        let mut inner = before;
         let deeper = match kind {
             Some(Entry::Folder) => {
                 let tree = repo.find_tree(id).map_err(failed)?;
@@ -153,12 +156,15 @@ pub(super) fn list(
                     let path = listing.named(folder, name);
                     let depth = listing.folders[folder].depth + 1;
                     let start = listing.items.len();
-                    is_plain = depth <= DEEPEST && path.end - path.start <= LONGEST_PATH;
+                    // Two of one name would be one on the disk, and two in the index.
+                    let is_new = before.is_none_or(|at| listing.folder_name(&listing.folders[at]) != name);
+                    is_plain = is_new && depth <= DEEPEST && path.end - path.start <= LONGEST_PATH;
                     next = listing.folders.len();
+                    inner = Some(next);
                     let items = start..start;
                     listing.folders.push(Folder { path, id, place: next, parent: folder, depth, items });
                 }
-                Some(Open { tree, next: 0, folder: next })
+                Some(Open { tree, next: 0, folder: next, inner: None })
             }
             Some(Entry::Item(kind)) if is_plain => {
                 let path = listing.named(folder, name);
@@ -171,6 +177,7 @@ pub(super) fn list(
             Some(Entry::Item(_)) | None => None,
         };
         drop(entry);
+        at.inner = inner;
         open.extend(deeper);
     }
     Ok(is_plain.then_some(listing))

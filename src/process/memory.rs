@@ -103,14 +103,6 @@ Anonymous: 0 kB
     }
 
     #[test]
-    fn code_that_was_shed_runs_on() {
-        let before = fs::read_to_string("/proc/self/smaps").unwrap();
-        assert!(!unwritten(&before, &fs::read_link("/proc/self/exe").unwrap()).is_empty());
-        shed_code();
-        assert_eq!(parse_meminfo("MemAvailable: 2 kB\n"), Some(2048));
-    }
-
-    #[test]
     fn a_groups_bound_counts_where_it_has_one() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("memory.current"), "300\n").unwrap();

@@ -103,3 +103,20 @@ impl LaneRecord {
 
 /// The version of [`LaneRecord`] that is written.
 pub const LANE_VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_kept_and_the_short_way_does_not_take_it() {
+        let known = r#"{"schema_version":1,"lane":"T-1","base_ref":"main","base_commit":"c","branch":"ralph/T-1",
+            "worktree_id":"t-1","worktree":"/w","current_session":null,"attempts":2,
+            "created_at":"2026-01-01T00:00:00Z","merged":{"into":"main"}}"#;
+        let whole: LaneRecord = serde_json::from_str(known).unwrap();
+        assert_eq!(LaneRecord::from(serde_json::from_str::<PlainLaneRecord>(known).unwrap()), whole);
+        let newer = known.replacen('{', r#"{"later":1,"#, 1);
+        assert!(serde_json::from_str::<PlainLaneRecord>(&newer).is_err());
+        assert_eq!(serde_json::from_str::<LaneRecord>(&newer).unwrap().extra["later"], 1);
+    }
+}

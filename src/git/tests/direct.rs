@@ -164,15 +164,7 @@ fn no_link_leads_a_file_out_of_the_worktree() {
         fixture.git("repo", &["hash-object", "-w", "../target"])
     };
     // Both a link and a folder of the same name; no git makes such a tree, an author may.
-    let entries = [("120000", "a", &target), ("40000", "a", &inner)];
-    let mut raw = Vec::new();
-    for (mode, name, id) in entries {
-        raw.extend_from_slice(format!("{mode} {name}\0").as_bytes());
-        raw.extend_from_slice(git2::Oid::from_str(id).unwrap().as_bytes());
-    }
-    fixture.write("raw", raw);
-    let tree = fixture.git("repo", &["hash-object", "-w", "-t", "tree", "--literally", "../raw"]);
-    let commit = fixture.git("repo", &["commit-tree", "-m", "evil", &tree]);
+    let commit = raw_commit(&fixture, &[("120000", "a", &target), ("40000", "a", &inner)]);
     let repo = fixture.repo();
     let base = Base { name: "evil".to_owned(), commit: commit.parse().unwrap(), upstream_ahead: None };
     let site = fixture.site("t-1");
@@ -181,6 +173,29 @@ fn no_link_leads_a_file_out_of_the_worktree() {
     drop(guard);
     drop(write_files(&repo, &created, &lane_lock(&site)));
     assert_eq!(fs::read_dir(fixture.path("outside")).unwrap().count(), 1);
+}
+
+#[test]
+fn two_folders_of_one_name_are_left_to_others() {
+    let fixture = Fixture::new();
+    let blob = fixture.git("repo", &["rev-parse", "HEAD:README.md"]);
+    let [one, two] = ["x", "y"].map(|name| made_tree(&fixture, &format!("100644 blob {blob}\t{name}\0")));
+    let commit = raw_commit(&fixture, &[("40000", "a", &one), ("40000", "a", &two)]);
+    assert_eq!(fixture.repo().engine_for(&commit.parse().unwrap()).unwrap(), Engine::Libgit2);
+    let plain = raw_commit(&fixture, &[("40000", "a", &one), ("40000", "b", &two)]);
+    assert_eq!(fixture.repo().engine_for(&plain.parse().unwrap()).unwrap(), Engine::Direct);
+}
+
+/// A commit of a tree with these entries, whatever they are.
+fn raw_commit(fixture: &Fixture, entries: &[(&str, &str, &str)]) -> String {
+    let mut raw = Vec::new();
+    for (mode, name, id) in entries {
+        raw.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+        raw.extend_from_slice(git2::Oid::from_str(id).unwrap().as_bytes());
+    }
+    fixture.write("raw", raw);
+    let tree = fixture.git("repo", &["hash-object", "-w", "-t", "tree", "--literally", "../raw"]);
+    fixture.git("repo", &["commit-tree", "-m", "raw", &tree])
 }
 
 fn made_tree(fixture: &Fixture, record: &str) -> String {

@@ -36,6 +36,11 @@ fn a_branch_that_is_checked_out_elsewhere() {
     fixture.git("repo", &["worktree", "add", "-q", "../mine", "ralph/t-1"]);
     let error = refused(&fixture, &fixture.site("t-1"));
     names(&error, &fixture.path("mine"));
+    // A branch of that name would be born there with the next commit.
+    fixture.git("mine", &["checkout", "-q", "--orphan", "ralph/t-2"]);
+    let error = refused(&fixture, &fixture.site("t-2"));
+    assert!(matches!(&error, GitError::BranchInUse { how: "checked out", .. }), "{error}");
+    names(&error, &fixture.path("mine"));
 }
 
 #[test]
