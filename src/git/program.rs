@@ -76,35 +76,65 @@ pub(super) enum ConfigFiles {
     Named,
 }
 
+/// The variables that say who commits, and when, before any setting does.
+const IDENT_VARS: [&str; 6] = [
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_AUTHOR_DATE",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+    "GIT_COMMITTER_DATE",
+];
+
+/// Who says who commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Ident {
+    /// The settings alone.
+    #[default]
+    Settings,
+    /// The environment, which git alone follows.
+    Environment,
+}
+
 /// The `git` program to run, and what its environment holds beyond the inherited one.
 #[derive(Debug, Clone)]
 pub struct GitProgram {
     path: PathBuf,
     env: Vec<(OsString, OsString)>,
     config_files: ConfigFiles,
+    ident: Ident,
 }
 
 impl GitProgram {
     /// The program at `path`; a plain name is looked for on PATH.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), env: Vec::new(), config_files: ConfigFiles::Usual }
+        Self { path: path.into(), env: Vec::new(), config_files: ConfigFiles::Usual, ident: Ident::Settings }
     }
 
     /// The `git` on PATH in an environment in which the variables are set that `is_set` says.
     pub fn in_environment(is_set: impl Fn(&str) -> bool) -> Self {
-        let named = CONFIG_FILE_VARS.into_iter().any(is_set);
+        let named = CONFIG_FILE_VARS.into_iter().any(&is_set);
         let config_files = if named { ConfigFiles::Named } else { ConfigFiles::Usual };
-        Self { config_files, ..Self::default() }
+        let ident = if IDENT_VARS.into_iter().any(is_set) { Ident::Environment } else { Ident::Settings };
+        Self { config_files, ident, ..Self::default() }
     }
 
     pub(super) fn config_files(&self) -> ConfigFiles {
         self.config_files
     }
 
+    pub(super) fn ident(&self) -> Ident {
+        self.ident
+    }
+
     /// The same program with one more variable in its environment.
     #[must_use]
     pub fn with_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.env.push((name.into(), value.into()));
+        let name = name.into();
+        if IDENT_VARS.iter().any(|ident| name == *ident) {
+            self.ident = Ident::Environment;
+        }
+        self.env.push((name, value.into()));
         self
     }
 

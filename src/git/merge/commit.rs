@@ -1,5 +1,9 @@
 //! Commits made from a tree, by the user and signed as the user has them signed.
 
+use git2::{Repository, Signature, Time};
+
+use super::identity::identity;
+use super::objects::sync_objects;
 use super::tree::{TreeId, durable};
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, GitProgram, Repo};
@@ -32,17 +36,66 @@ pub fn signing(repo: &Repo) -> Result<Signing, GitError> {
     Ok(if signed { Signing::AsConfigured } else { Signing::None })
 }
 
-/// Makes the commit. Nothing leads to it yet.
-pub fn commit_tree(repo: &Repo, new: &NewCommit<'_>) -> Result<CommitId, GitError> {
-    commit_tree_by(repo.program(), repo, new)
+/// When a commit says that it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// When it was.
+    Now,
+    /// At this second since the epoch, in UTC.
+    At(i64),
 }
 
-/// The same by this git, whose environment may say when it is.
-pub(super) fn commit_tree_by(
-    program: &GitProgram,
+/// Makes the commit. Nothing leads to it yet.
+pub fn commit_tree(repo: &Repo, new: &NewCommit<'_>) -> Result<CommitId, GitError> {
+    commit_tree_at(repo, new, When::Now)
+}
+
+/// The same at a time of its own.
+pub(super) fn commit_tree_at(repo: &Repo, new: &NewCommit<'_>, when: When) -> Result<CommitId, GitError> {
+    if new.signing == Signing::None
+        && let Some((identity, libgit2)) = identity(repo)?
+    {
+        let time = match when {
+            When::Now => None,
+            When::At(seconds) => Some(Time::new(seconds, 0)),
+        };
+        return commit_without_program(repo, libgit2, new, &identity.signature(time)?);
+    }
+    match when {
+        When::Now => commit_by_program(repo.program(), repo, new),
+        When::At(seconds) => {
+            let date = format!("@{seconds} +0000");
+            let program = repo.program().clone();
+            let program = program.with_env("GIT_AUTHOR_DATE", &date).with_env("GIT_COMMITTER_DATE", &date);
+            commit_by_program(&program, repo, new)
+        }
+    }
+}
+
+fn commit_without_program(
     repo: &Repo,
+    libgit2: &Repository,
     new: &NewCommit<'_>,
+    by: &Signature<'_>,
 ) -> Result<CommitId, GitError> {
+    let failed = |e| GitError::libgit2("commit the tree", new.tree.as_str(), e);
+    let tree = libgit2.find_tree(new.tree.oid()?).map_err(failed)?;
+    let mut parents = Vec::new();
+    for parent in new.parents {
+        parents.push(libgit2.find_commit(parent.oid()?).map_err(failed)?);
+    }
+    let parents: Vec<_> = parents.iter().collect();
+    let commit = libgit2.commit(None, by, by, &ended(new.message), &tree, &parents).map_err(failed)?;
+    sync_objects(repo, &[commit])?;
+    Ok(commit.into())
+}
+
+/// A message ends with one line feed.
+fn ended(message: &str) -> String {
+    format!("{}\n", message.trim_end())
+}
+
+fn commit_by_program(program: &GitProgram, repo: &Repo, new: &NewCommit<'_>) -> Result<CommitId, GitError> {
     let mut call = durable(Call::write(program, Place::GitDir(repo.common_dir()))).arg("commit-tree");
     for parent in new.parents {
         call = call.args(["-p", parent.as_str()]);
@@ -50,9 +103,7 @@ pub(super) fn commit_tree_by(
     if new.signing == Signing::AsConfigured {
         call = call.arg("-S");
     }
-    let mut message = new.message.trim_end().to_owned();
-    message.push('\n');
-    let call = call.args(["-F", "-", new.tree.as_str()]).input(message);
+    let call = call.args(["-F", "-", new.tree.as_str()]).input(ended(new.message));
     match call.succeed() {
         Ok(out) => String::from_utf8_lossy(&out).trim().parse().map_err(|_| call.unclear()),
         Err(GitError::ProgramFailed { stderr, .. })
@@ -66,6 +117,9 @@ pub(super) fn commit_tree_by(
 
 /// Refuses where git does not know who commits.
 pub fn refuse_without_identity(repo: &Repo) -> Result<(), GitError> {
+    if identity(repo)?.is_some() {
+        return Ok(());
+    }
     for who in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
         match repo.read().args(["var", who]).succeed() {
             Ok(_) => {}

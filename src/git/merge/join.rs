@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::commit::{NewCommit, Signing, commit_tree_by};
+use super::commit::{NewCommit, Signing, When, commit_tree_at};
 use super::land::contains;
 use super::tree::{TreeMerge, merge_trees};
 use crate::durable;
 use crate::git::repo::Backend;
-use crate::git::{CommitId, GitError, GitProgram, Repo};
+use crate::git::{CommitId, GitError, Repo};
 
 /// What joining came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn join(repo: &Repo, first: &CommitId, others: &[CommitId], message: &str) -
         };
         let parents = [&joined, tip];
         let new = NewCommit { tree: &tree, parents: &parents, message, signing: Signing::None };
-        joined = commit_tree_by(&dated_by(repo, &parents)?, repo, &new)?;
+        joined = commit_tree_at(repo, &new, When::At(last_of(repo, &parents)?))?;
     }
     Ok(Joined::Commit(joined))
 }
@@ -67,13 +67,6 @@ fn whom<'t>(
         }
     }
     Ok(None)
-}
-
-/// git, for commits that are dated by their parents.
-fn dated_by(repo: &Repo, parents: &[&CommitId]) -> Result<GitProgram, GitError> {
-    let date = format!("@{} +0000", last_of(repo, parents)?);
-    let program = repo.program().clone();
-    Ok(program.with_env("GIT_AUTHOR_DATE", &date).with_env("GIT_COMMITTER_DATE", &date))
 }
 
 /// When the last of the commits was made, in seconds since the epoch.

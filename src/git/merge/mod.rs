@@ -2,8 +2,9 @@
 //! worktrees that have a moved branch checked out brought along.
 //!
 //! What a merge comes to is git's own answer, in every part: `git merge-tree`, `git rebase`, `git commit-tree`,
-//! `git read-tree` and `git update-ref` do the work, with the user's settings, merge drivers and attributes. Hooks do
-//! not run by themselves; see `hooks`.
+//! `git read-tree` and `git update-ref` do the work, with the user's settings, merge drivers and attributes. Without a
+//! process is done what can have one answer only: merges of different files (`plain`), and commits that are not signed,
+//! by whom the settings name (`identity`). Hooks do not run by themselves; see `hooks`.
 //!
 //! Limits: a submodule that both sides moved is a conflict, since only its own checkout could tell more. Unfinished
 //! merges of other tools are none of ours.
@@ -16,8 +17,11 @@ mod follow;
 mod follower;
 mod guard;
 mod hooks;
+mod identity;
 mod join;
 mod land;
+mod objects;
+mod plain;
 mod rebase;
 mod touched;
 mod tree;

@@ -1,5 +1,5 @@
 //! The tree that a merge of two commits comes to: `git merge-tree --write-tree`, made to answer as `git merge` does
-//! in a clean checkout of the first.
+//! in a clean checkout of the first. Merges that can have one answer only are computed without it (`plain`).
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::attributes::attributes_folder;
+use super::plain::merge_plainly;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
 
@@ -18,6 +19,14 @@ impl TreeId {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(super) fn of(tree: git2::Oid) -> Self {
+        Self(tree.to_string())
+    }
+
+    pub(super) fn oid(&self) -> Result<git2::Oid, GitError> {
+        git2::Oid::from_str(&self.0).map_err(|e| GitError::libgit2("read the tree's name", &self.0, e))
     }
 
     /// Takes the name that `call` printed.
@@ -54,6 +63,9 @@ pub fn merge_trees(
         settings.text("pull.twohead").filter(|name| !matches!(name.as_str(), "ort" | "recursive"))
     {
         return Err(GitError::MergeStrategyUnknown { name: other });
+    }
+    if let Some(tree) = merge_plainly(repo, ours, theirs)? {
+        return Ok(TreeMerge::Clean(tree));
     }
     let top = attributes_folder(repo, scratch, ours)?;
     let place = Place::Tree { admin: repo.common_dir(), top: &top };

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::fixture::Fixture;
-use crate::git::{CommitId, GitError, Joined, Rebased, TreeMerge, join, merge_trees, rebase, touched_files};
+use crate::git::{
+    CommitId, GitError, GitProgram, Joined, Rebased, Repo, TreeMerge, join, merge_trees, rebase,
+    touched_files,
+};
 
 /// What a merge or a rebase came to: the trees of the commits, or the files in conflict.
 #[derive(Debug, PartialEq, Eq)]
@@ -305,10 +308,15 @@ fn what_cannot_be_merged_says_so() {
 
 #[test]
 fn a_driver_out_of_the_worktree_is_refused_where_it_is_used() {
-    let fixture = Fixture::new();
-    git(&fixture, &["config", "merge.tool.driver", "./tools/merge %A %B"]);
-    let main = id(&fixture, "main");
-    let merge = || merge_trees(&fixture.repo(), &scratch(&fixture), &main, &id(&fixture, "main"));
+    let forked = Forked::new(
+        |f| f.write("repo/src/lib.rs", lines(20)),
+        |f| f.write("repo/src/lib.rs", lines(20).replace("line 3\n", "main's\n")),
+        |f| f.write("repo/src/lib.rs", lines(20).replace("line 15\n", "side's\n")),
+    );
+    let fixture = &forked.0;
+    git(fixture, &["config", "merge.tool.driver", "./tools/merge %A %B"]);
+    let merge =
+        || merge_trees(&fixture.repo(), &scratch(fixture), &id(fixture, "main"), &id(fixture, "side"));
     assert!(merge().is_ok());
     fixture.write("repo/.git/info/attributes", "*.rs merge=tool\n");
     assert!(matches!(merge(), Err(GitError::RelativeDriver { .. })));
@@ -347,6 +355,54 @@ fn several_tips_are_joined_without_a_working_tree_and_always_to_the_same_commit(
     let conflict = Joined::Conflict { files: vec!["f".into()], between: (tip("b"), tip("d")) };
     assert_eq!(joined("a", &["b", "c", "d"]), conflict);
     assert_eq!(fixture.git("repo", &["status", "--porcelain"]), "");
+}
+
+/// Two branches that changed different files, among them in one folder.
+fn apart() -> Forked {
+    Forked::new(
+        |f| {
+            f.write("repo/both/a", "a");
+            f.write("repo/both/b", "b");
+        },
+        |f| {
+            f.write("repo/both/a", "main's");
+            f.write("repo/both/deeper/new", "main's");
+        },
+        |f| {
+            f.write("repo/both/b", "side's");
+            fs::set_permissions(f.path("repo/both/b"), fs::Permissions::from_mode(0o755)).unwrap();
+            f.write("repo/both/deeper/other", "side's");
+        },
+    )
+}
+
+#[test]
+fn changes_of_different_files_are_joined_without_a_process_to_the_commit_that_git_makes() {
+    let forked = apart();
+    let fixture = &forked.0;
+    let tips = [id(fixture, "main"), id(fixture, "side")];
+    let joined = |repo: &Repo| join(repo, &tips[0], &tips[1..], "Join both\n\n").unwrap();
+    let by_git = joined(&fixture.repo());
+    git(fixture, &["config", "user.name", "A U Thor"]);
+    git(fixture, &["config", "user.email", "author@example.com"]);
+    let no_program = Repo::open_with(&fixture.path("repo"), GitProgram::new("/no/such/program")).unwrap();
+    assert_eq!(joined(&no_program), by_git);
+    assert!(assert_as_git_does(fixture, "main", "side"));
+    // What the two together cannot tell is git's: here a name that git would not write as it is said.
+    git(fixture, &["config", "user.name", "A U <Thor>"]);
+    let refused = join(&no_program, &tips[0], &tips[1..], "Join both");
+    assert!(matches!(refused, Err(GitError::ProgramMissing { .. })), "{refused:?}");
+}
+
+#[test]
+fn where_objects_were_replaced_git_is_asked() {
+    let forked = apart();
+    let fixture = &forked.0;
+    let blob = |name: &str| fixture.git("repo", &["rev-parse", &format!("{name}:both/a")]);
+    git(fixture, &["replace", &blob("side"), &blob("main")]);
+    let repo = Repo::open_with(&fixture.path("repo"), GitProgram::new("/no/such/program")).unwrap();
+    let asked = merge_trees(&repo, &scratch(fixture), &id(fixture, "main"), &id(fixture, "side"));
+    assert!(matches!(asked, Err(GitError::ProgramMissing { .. })), "{asked:?}");
 }
 
 #[test]
@@ -472,5 +528,38 @@ proptest! {
         }
         prop_assert_eq!(fixture.git("repo", &["status", "--porcelain"]), before);
         prop_assert!(!Path::new(&fixture.path("repo/.git/worktrees")).exists());
+    }
+
+    #[test]
+    fn changes_and_additions_on_two_sides_come_to_what_git_makes_of_them(
+        changes in proptest::collection::vec((0..3u8, 0..2u8, 0..3u8, 0..4u8, any::<bool>()), 1..14),
+    ) {
+        let fixture = Fixture::new();
+        for file in 0..3 {
+            fixture.write(&format!("repo/d0/f{file}"), "old");
+            fixture.write(&format!("repo/d1/deep/f{file}"), "old");
+        }
+        fixture.commit_all("repo", "base");
+        git(&fixture, &["branch", "side"]);
+        for branch in ["main", "side"] {
+            git(&fixture, &["switch", "-q", branch]);
+            for (folder, deep, file, content, _) in changes.iter().filter(|change| change.4 == (branch == "main")) {
+                let deep = if *deep == 1 { "deep/" } else { "" };
+                let name = format!("repo/d{folder}/{deep}f{file}");
+                let path = fixture.path(&name);
+                match content {
+                    // The same on both sides, now and then.
+                    0 | 1 => fixture.write(&name, format!("new {content}")),
+                    2 => fixture.write(&name, branch),
+                    _ if path.is_file() => fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap(),
+                    _ => fixture.write(&name, "old"),
+                }
+            }
+            git(&fixture, &["add", "-A"]);
+            git(&fixture, &["commit", "-q", "--allow-empty", "-m", branch]);
+        }
+        git(&fixture, &["switch", "-q", "main"]);
+        let oracle = by_git(&fixture, "main", &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        prop_assert_eq!(merged(&fixture, "main", "side"), oracle);
     }
 }
