@@ -439,6 +439,28 @@ fn siblings_that_touch_the_same_file_are_told() {
 }
 
 #[test]
+fn before_anything_starts_it_is_told_which_sessions_of_others_touch_the_same_files() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    // Work of an earlier session, and a session of someone else's that has just done the same.
+    pi.plays("commit shared.txt; answer stop");
+    drop(batch(&repo, &["T-1"]).run().ok());
+    pi.plays("commit shared.txt; here; wait_for_go; answer stop");
+    let other = repo.ralph(&["worktree", "dispatch", "T-2", "--wait"]).spawn();
+    pi.wait_here("T-2");
+    pi.plays(COMMITS);
+    let events = events(&batch(&repo, &["T-1", "--json"]).run().ok());
+    let at = |kind: &str| events.iter().position(|event| event["event"] == kind).unwrap();
+    let warning = &events[at("warning")];
+    assert_eq!(warning["lanes"], json!(["T-1", "T-2"]));
+    assert_eq!(warning["text"], "both touch shared.txt (T-2 runs beside this batch)");
+    assert!(at("warning") < at("launched"), "{events:?}");
+    pi.go("T-2");
+    drop(other.wait().ok());
+}
+
+#[test]
 fn a_page_for_the_browser_says_what_came_of_each_ticket() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

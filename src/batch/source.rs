@@ -9,7 +9,7 @@ use super::event::{Event, ItemRecord, Skip, Standing};
 use super::items::Workshop;
 use super::overlay::{Overlay, finished_since};
 use super::run::{Source, Start};
-use super::siblings::{self, Siblings};
+use super::siblings::Siblings;
 use crate::dispatch::{Place, Request};
 use crate::git::{CommitId, GitError, Repo, tip_of};
 use crate::id::{RefName, SessionId, TicketId};
@@ -92,9 +92,10 @@ impl Source for TicketSource<'_> {
 
     fn further(&mut self, _board: &Board) -> Vec<ItemRecord> {
         // What cannot be read now may be read at the next look.
-        let Some(folder) = self.folder().filter(|_| self.intake == Intake::Everything) else {
+        if self.intake == Intake::Fixed {
             return Vec::new();
-        };
+        }
+        let Some(folder) = self.folder() else { return Vec::new() };
         let new: Vec<TicketId> = folder.ids().filter(|id| !self.seen.contains(*id)).cloned().collect();
         if new.is_empty() {
             return Vec::new();
@@ -110,11 +111,11 @@ impl Source for TicketSource<'_> {
     }
 
     fn warnings(&mut self, board: &Board) -> Vec<Event> {
-        self.siblings.look(self.repo, board, Instant::now())
+        self.siblings.look(self.repo, self.store, board, Instant::now())
     }
 
     fn rhythm(&self, board: &Board) -> Option<Duration> {
-        siblings::rhythm(board)
+        self.siblings.rhythm(board)
     }
 }
 
