@@ -276,3 +276,41 @@ mod killed {
         assert_eq!(ended, [("lost", "retry"), ("lost", "nothing")]);
     }
 }
+
+#[test]
+fn on_a_full_disk_nothing_more_is_started_and_when_there_is_room_the_batch_is_taken_up() {
+    let sandbox = Sandbox::new();
+    let agent = ScriptedPi::other(&sandbox, "helper");
+    agent.plays(COMMITS);
+    for tool in ["unshare", "mount"] {
+        sandbox.link_tool(tool);
+    }
+    let small = sandbox.path("small");
+    fs::create_dir(&small).unwrap();
+    let mount = "mount -t tmpfs -o size=3m,mode=700 tmpfs \"$1\"";
+    let probe = sandbox.run("unshare", &["-Urm", "sh", "-c", mount, "sh"]).arg(&small).run();
+    if probe.code != Some(0) {
+        eprintln!("skipped: this machine does not let a test mount a small disk: {}", probe.stderr);
+        return;
+    }
+    // Room for the files of one worktree, and not of two.
+    let script = format!(
+        "set -eu; {mount}; git init -q -b main app; cd app
+         head -c 1000000 /dev/urandom >large; git add large; git commit -q -m Start
+         head -c 1500000 /dev/zero >\"$1/filler\"
+         export RALPH_WORKTREE_ROOT=\"$1/trees\"
+         {ralph} worktree batch -j 1 T-1 T-2 T-3 --agent helper >&2 && exit 90 || [ $? -eq 1 ]
+         [ ! -e .git/ralph/running/* ]
+         rm \"$1/filler\" \"$1\"/trees/*/large
+         {ralph} worktree batch --resume --json",
+        ralph = env!("CARGO_BIN_EXE_ralph"),
+    );
+    let finished = sandbox.run("unshare", &["-Urm", "sh", "-c", &script, "sh"]).arg(&small).run();
+    let told = &finished.stderr;
+    assert!(told.contains("a disk is full: nothing more is started"), "{told}");
+    assert!(told.contains("make room, then: ralph worktree batch --resume"), "{told}");
+    let told = told.clone();
+    let events = events(&finished.ok());
+    assert_eq!(lanes(&events, "ended"), ["T-2", "T-3"], "{told}");
+    assert!(of_kind(&events, "ended").iter().all(|event| event["outcome"] == "succeeded"), "{events:?}");
+}

@@ -18,7 +18,7 @@ impl Repo<'_> {
     }
 
     /// Installs one of the user's hooks.
-    fn hook(&self, name: &str, script: &str) -> PathBuf {
+    pub fn hook(&self, name: &str, script: &str) -> PathBuf {
         let path = self.write(format!(".git/hooks/{name}"), format!("#!/bin/sh\n{script}\n"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
@@ -178,7 +178,7 @@ fn row_76_a_hook_that_refuses_moves_nothing_and_says_why() {
         );
         let refs = repo.refs();
         let ended = repo.merge(&[]);
-        ended.refused(4, &[&format!("the hook {hook} refused the merge of T-1"), "not like this"]);
+        ended.refused(4, &[&format!("the hook {hook} refused the commit for T-1"), "not like this"]);
         assert_eq!(
             ended.json(),
             json!({ "status": "hook_refused", "lane": "T-1", "hook": hook, "said": "not like this" })
@@ -230,6 +230,22 @@ fn row_76_commits_are_signed_as_the_user_has_them_signed() {
         commit.contains("gpgsig -----BEGIN PGP SIGNATURE-----") && commit.contains("signed by my key"),
         "{commit}"
     );
+}
+
+#[test]
+fn row_76_where_only_signed_commits_are_merged_an_unsigned_one_is_refused_as_git_refuses_it() {
+    let sandbox = Sandbox::new();
+    let repo = scene(&sandbox, |repo| drop(repo.git(&["config", "merge.verifySignatures", "true"])), COMMITS);
+    let refs = repo.refs();
+    for strategy in ["merge", "squash", "ff"] {
+        let ended = repo.merge(&["--strategy", strategy]);
+        ended.refused(4, &["ralph/T-1 of T-1 was not merged", "has no signature", "merge.verifySignatures"]);
+    }
+    assert_eq!(repo.refs(), refs);
+    let git = repo.try_git(&["merge", "ralph/T-1"]);
+    assert!(git.stderr.contains("does not have a GPG signature"), "{git}");
+    // What is signed by the one who merges is a rebase's own.
+    drop(repo.worktree(&["merge", "T-1", "--strategy", "rebase"]).run().ok());
 }
 
 #[test]

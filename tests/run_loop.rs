@@ -57,6 +57,24 @@ fn it_goes_on_until_nothing_is_ready_and_closes_what_was_merged() {
 }
 
 #[test]
+fn the_users_hooks_have_their_say_in_the_commit_that_closes_a_ticket() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    drop(repo.hook("prepare-commit-msg", "[ \"$2\" != message ] || echo 'Prepared: yes' >>\"$1\""));
+    drop(repo.hook("commit-msg", "! grep -q 'Close T-4' \"$1\" || { echo 'not T-4'; exit 1; }"));
+    let ended = run(&repo, &["--json"]).run().ok();
+    let closed = lanes(&ended, "closed");
+    assert!(closed.contains(&"T-1".to_owned()) && !closed.contains(&"T-4".to_owned()), "{closed:?}");
+    assert!(ended.stdout.contains("the hook commit-msg refused the commit for T-4: not T-4"), "{ended}");
+    let closing = repo.git(&["log", "--format=%B", "--grep", "Close T-1", "main"]);
+    assert_eq!(closing.trim(), "Close T-1\nPrepared: yes");
+    assert_eq!((status_of(&repo, "T-1"), status_of(&repo, "T-4")), ("closed".into(), "open".into()));
+    assert_eq!(repo.worktrees().len(), 1 + lanes(&ended, "launched").len());
+}
+
+#[test]
 fn a_ticket_that_git_does_not_track_is_closed_in_its_file() {
     let sandbox = Sandbox::new();
     let repo = Repo::with_files(

@@ -209,7 +209,8 @@ impl Board {
             }
             Event::Halted { why } => {
                 self.halt = Some(*why);
-                self.halts = self.halts.saturating_add(1);
+                // Who interrupts then has not been there before.
+                self.halts = if *why == Halt::DiskFull { 0 } else { self.halts.saturating_add(1) };
             }
             Event::Finished => self.finished = true,
             Event::Added { .. } | Event::Warning { .. } | Event::Slowed { .. } | Event::Closed { .. } => {}

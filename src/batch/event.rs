@@ -323,12 +323,19 @@ pub enum Halt {
     TokensUsedUp,
     /// As many tickets were worked on as may be.
     EnoughTickets,
+    /// A session could not be begun for want of room on a disk; those that run go on.
+    DiskFull,
 }
 
 impl Halt {
     /// Whether what was not done is done when the batch is taken up again.
     pub fn is_for_now(self) -> bool {
-        matches!(self, Self::Interrupted | Self::Detached)
+        matches!(self, Self::Interrupted | Self::Detached | Self::DiskFull)
+    }
+
+    /// Whether the sessions that run are ended.
+    pub fn ends_sessions(self) -> bool {
+        !matches!(self, Self::Detached | Self::DiskFull)
     }
 }
 
@@ -413,6 +420,7 @@ impl fmt::Display for Halt {
             Self::EnoughTickets => {
                 "as many tickets were worked on as may be (--max-tickets, or maxIterations)"
             }
+            Self::DiskFull => "a disk is full",
         })
     }
 }

@@ -84,7 +84,8 @@ impl Engine<'_> {
                 self.watch.begin(self.store, session_id);
                 self.workers.wait_for(item, session_id)?;
                 match self.board.halt() {
-                    None | Some(Halt::Detached) => Ok(()),
+                    None => Ok(()),
+                    Some(why) if !why.ends_sessions() => Ok(()),
                     Some(why) => self.stop(session_id, StoppedFor::Halt(why), Urgency::Graceful),
                 }
             }
@@ -97,6 +98,15 @@ impl Engine<'_> {
             CameTo::Failed(DispatchError::Launch(LaunchError::Vanished { .. })) => {
                 let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
                 self.ended(item, session_id, manifest)
+            }
+            CameTo::Failed(error) if error.is_full() => {
+                let text = error.to_string();
+                self.about(item, |lane| Event::Withdrawn { lane, session_id })?;
+                self.about(item, |lane| Event::Warning { lanes: vec![lane], text })?;
+                match self.board.halt() {
+                    None => self.halt(Halt::DiskFull, Urgency::Graceful),
+                    Some(_) => Ok(()),
+                }
             }
             CameTo::Failed(error) => {
                 let first = self.board.items().get(item).is_none_or(|item| item.attempts() <= 1);
@@ -215,9 +225,10 @@ impl Engine<'_> {
             (Some(Halt::Detached), _) => Ok(()),
             (None, OnInterrupt::Leave) => self.halt(Halt::Detached, Urgency::Graceful),
             (None, OnInterrupt::End) => self.halt(Halt::Interrupted, Urgency::Graceful),
-            (Some(why), OnInterrupt::Leave) if !why.is_for_now() => {
+            (Some(why), OnInterrupt::Leave) if why == Halt::DiskFull || !why.is_for_now() => {
                 self.halt(Halt::Detached, Urgency::Graceful)
             }
+            (Some(Halt::DiskFull), OnInterrupt::End) => self.halt(Halt::Interrupted, Urgency::Graceful),
             (Some(_), _) => self.halt(Halt::Interrupted, Urgency::AtOnce),
         }
     }
@@ -225,7 +236,7 @@ impl Engine<'_> {
     /// The terminal has gone, and with it whoever would read on: the sessions stay, and nothing else does.
     fn hang_up(&mut self) -> Result<(), BatchError> {
         match self.board.halt() {
-            Some(why) if why.is_for_now() => Ok(()),
+            Some(Halt::Interrupted | Halt::Detached) => Ok(()),
             Some(_) | None => self.halt(Halt::Detached, Urgency::Graceful),
         }
     }

@@ -111,7 +111,7 @@ impl BaseLander {
     ) -> Landed {
         let closed = match self.closing {
             Closing::Never => Ok((Closed::No, None)),
-            Closing::IfOpen => close_ticket(place, lane, target, &kept),
+            Closing::IfOpen => close_ticket(place, lane, target, self.changes, &kept),
         };
         let (closed, moved) = closed.unwrap_or_else(|why| {
             kept.note(&format!("its ticket could not be closed: {why}"));
@@ -127,11 +127,12 @@ fn close_ticket(
     place: &Place<'_>,
     lane: &Lane,
     target: &BranchName,
+    changes: IfChanged,
     progress: &dyn Progress,
 ) -> Result<(Closed, Option<CommitId>), String> {
     let inside = Path::new(".tickets").join(format!("{}.md", lane.ticket()));
     let message = format!("Close {}", lane.ticket());
-    let edit = FileEdit { lane, target, path: &inside, edit: &ticket::close, message: &message };
+    let edit = FileEdit { lane, target, path: &inside, edit: &ticket::close, message: &message, changes };
     match commit_file(place, &edit, progress).map_err(|error| error.to_string())? {
         Edited::Committed(commit) => Ok((Closed::Yes, Some(commit))),
         Edited::Unchanged => Ok((Closed::No, None)),

@@ -320,7 +320,7 @@ impl<'a> Engine<'a> {
         if why.is_for_now() {
             self.workers.halt_landings();
         }
-        if why == Halt::Detached {
+        if !why.ends_sessions() {
             return Ok(());
         }
         for (_, id) in self.running() {
@@ -457,7 +457,9 @@ impl<'a> Engine<'a> {
             Some(Halt::Detached) if starting == 0 && self.landing.is_empty() => {
                 return Ok(Some(Finish::Left));
             }
-            Some(Halt::Interrupted) if starting + running == 0 && self.landing.is_empty() => {
+            Some(Halt::Interrupted | Halt::DiskFull)
+                if starting + running == 0 && self.landing.is_empty() =>
+            {
                 if waiting + merging == 0 {
                     self.finish()?;
                 }

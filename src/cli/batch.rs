@@ -23,7 +23,7 @@ use super::surroundings::{Surroundings, TicketLookup, layer};
 use super::waiting::{Heard, listen};
 use crate::agent::redact::{REDACTED, redacted};
 use crate::batch::board::Board;
-use crate::batch::event::{BatchId, EVENTS_VERSION, Entry, Event, ItemRecord, Skip};
+use crate::batch::event::{BatchId, EVENTS_VERSION, Entry, Event, Halt, ItemRecord, Skip};
 use crate::batch::items::Workshop;
 use crate::batch::journal::{Journal, JournalError, Known, unfinished};
 use crate::batch::land::BaseLander;
@@ -226,6 +226,7 @@ impl<'a> Batch<'a> {
         }
         closed?;
         Ok(match finish {
+            Finish::Interrupted if board.halt() == Some(Halt::DiskFull) => Exit::NotSucceeded,
             Finish::Interrupted | Finish::Left => Exit::Interrupted,
             Finish::Finished if all_good(&board) => Exit::Done,
             Finish::Finished => Exit::NotSucceeded,

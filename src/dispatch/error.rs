@@ -1,5 +1,7 @@
 //! Why a dispatch did not come to a running session.
 
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 use crate::agent::AgentError;
@@ -105,9 +107,28 @@ pub enum DispatchError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
+
+impl DispatchError {
+    /// Whether it failed for want of room on a disk.
+    pub fn is_full(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        // git and libgit2 have words only.
+        FULL.iter().any(|words| self.to_string().contains(words))
+    }
+}
+
+/// What the system says of a disk without room, or of a user who may not fill it further.
+const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 
 fn names(lanes: &[LaneRecord]) -> String {
     lanes.iter().map(unambiguous_name).collect::<Vec<_>>().join(", ")

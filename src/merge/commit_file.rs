@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
+use super::commit::{Desk, New, commit, refuse_changes};
 use super::error::MergeError;
 use super::land::{Landed, Load, discard, keep, land};
-use super::queue::{self, Entry, Turn, wait_for_turn};
+use super::queue::{self, Entry, wait_for_turn};
 use super::settle::settle_in_turn;
-use super::{Place, Progress, WhyNoTarget};
-use crate::git::{
-    CommitId, NewCommit, commit_tree, edited_tree, refuse_without_identity, signing, tip_of, tracked_file,
-};
+use super::{IfChanged, Place, Progress, WhyNoTarget};
+use crate::git::{CommitId, DraftKind, edited_tree, refuse_without_identity, tip_of, tracked_file};
 use crate::id::{BranchName, Lane};
 
 /// A changed file to be committed.
@@ -25,6 +24,8 @@ pub struct FileEdit<'a> {
     pub edit: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
     /// What the commit says.
     pub message: &'a str,
+    /// What to do if git's settings or hooks were changed since the lane's agent was launched.
+    pub changes: IfChanged,
 }
 
 /// What came of it.
@@ -40,7 +41,8 @@ pub enum Edited {
 
 const TRIES: usize = 5;
 
-/// Commits it. A worktree that has the branch checked out follows, or is in the way, as with a merge. No hook runs.
+/// Commits it. A worktree that has the branch checked out follows, or is in the way, as with a merge. The
+/// user's commit hooks have their say.
 pub fn commit_file(
     place: &Place<'_>,
     edit: &FileEdit<'_>,
@@ -50,20 +52,20 @@ pub fn commit_file(
     let cancelled = || MergeError::Cancelled { lane: edit.lane.clone() };
     let turn = wait_for_turn(place.store, &what, progress)?.ok_or_else(cancelled)?;
     settle_in_turn(place, &turn, None)?;
+    if let Some(record) = place.store.lane(edit.lane)? {
+        refuse_changes(place, &record, edit.changes)?;
+    }
     let mut entry = queue::begin(place, &turn, &what)?;
-    let edited = until_landed(place, &turn, &mut entry, edit);
+    let desk = Desk { place, turn: &turn, lane: edit.lane, progress };
+    let edited = until_landed(desk, &mut entry, edit);
     if matches!(entry.stage, queue::Stage::Making) {
         discard(place, &mut entry)?;
     }
     edited
 }
 
-fn until_landed(
-    place: &Place<'_>,
-    turn: &Turn,
-    entry: &mut Entry,
-    edit: &FileEdit<'_>,
-) -> Result<Edited, MergeError> {
+fn until_landed(desk: Desk<'_>, entry: &mut Entry, edit: &FileEdit<'_>) -> Result<Edited, MergeError> {
+    let Desk { place, turn, .. } = desk;
     let FileEdit { lane, target, path, message, .. } = *edit;
     refuse_without_identity(place.repo)?;
     for _ in 0..TRIES {
@@ -77,8 +79,11 @@ fn until_landed(
         };
         let scratch = queue::scratch(place.store, entry.id);
         let tree = edited_tree(place.repo, &scratch, &from, path, &file.holding(content))?;
-        let new = NewCommit { tree: &tree, parents: &[&from], message, signing: signing(place.repo)? };
-        let to = commit_tree(place.repo, &new)?;
+        let to = commit(
+            desk,
+            entry,
+            New { tree, onto: &from, kind: DraftKind::Plain, message: message.to_owned() },
+        )?;
         keep(place, entry, &to, &[&from])?;
         let log = format!("commit: {}", message.lines().next().unwrap_or_default());
         let load = Load { target, from: &from, to: &to, log: &log, lane: None };
@@ -121,6 +126,7 @@ mod tests {
             path: path.as_ref(),
             edit: &closed,
             message: "Close T-1",
+            changes: IfChanged::Refuse,
         };
         commit_file(&place, &edit, &Silent)
     }

@@ -77,7 +77,7 @@ pub enum MergeError {
         operation: Operation,
     },
     /// The target has all of it.
-    #[error("{target} has all of {branch} already")]
+    #[error("{target} has all of {branch} already{}", besides(left))]
     NothingToMerge {
         /// The lane.
         lane: Lane,
@@ -85,6 +85,20 @@ pub enum MergeError {
         branch: BranchName,
         /// The target.
         target: BranchName,
+        /// What there is to say of the worktree, such as work that is not committed.
+        left: Vec<String>,
+    },
+    /// The user merges signed commits only (`merge.verifySignatures`).
+    #[error("{branch} of {lane} was not merged: commit {} {why}, and merge.verifySignatures is set", tip.short())]
+    NotSigned {
+        /// The lane.
+        lane: Lane,
+        /// Its branch.
+        branch: BranchName,
+        /// Its commit.
+        tip: CommitId,
+        /// What is wrong with its signature.
+        why: &'static str,
     },
     /// The target has commits that the lane lacks.
     #[error("{target} cannot be fast-forwarded to {branch}: it has commits of its own")]
@@ -114,7 +128,7 @@ pub enum MergeError {
         what: Vec<String>,
     },
     /// One of the user's hooks refused the commit.
-    #[error("the hook {hook} refused the merge of {lane}: {said}")]
+    #[error("the hook {hook} refused the commit for {lane}: {said}")]
     HookRefused {
         /// The lane.
         lane: Lane,
@@ -205,6 +219,10 @@ fn conflicted(files: &[Conflicted]) -> String {
     }))
 }
 
+fn besides(left: &[String]) -> String {
+    left.iter().map(|what| format!("; {what}")).collect()
+}
+
 fn one(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
@@ -244,6 +262,7 @@ impl MergeError {
             | Self::NoTarget { .. }
             | Self::Unfinished { .. }
             | Self::NothingToMerge { .. }
+            | Self::NotSigned { .. }
             | Self::NotFastForward { .. }
             | Self::Conflict(_)
             | Self::InTheWay { .. }
@@ -261,9 +280,16 @@ impl MergeError {
             Self::Git(error) => return error.hint(),
             Self::Store(_)
             | Self::File(_)
-            | Self::NothingToMerge { .. }
             | Self::NotEnded { .. }
             | Self::Cancelled { .. } => return None,
+            Self::NothingToMerge { left, .. } if left.is_empty() => return None,
+            Self::NothingToMerge { lane, .. } => format!(
+                "look at it: cd \"$(ralph worktree path {lane})\"; commit there what is to be merged, and merge again"
+            ),
+            Self::NotSigned { .. } => {
+                "sign it there (`git commit --amend -S`), or merge with `git -c merge.verifySignatures=false merge`"
+                    .to_owned()
+            }
             Self::NoSuchLane { .. } => "`ralph worktree list` shows the worktrees".to_owned(),
             Self::Busy { lane, .. } => {
                 format!("wait for it: `ralph worktree wait {lane}`, or end it: `ralph worktree stop {lane}`")

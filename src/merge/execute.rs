@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::commit::{Desk, New, commit, refuse_changes};
 use super::error::{Conflict, MergeError};
 use super::gather::{claim, gather, known_lane};
 use super::land::{Landed, Load, discard, keep, land};
@@ -15,17 +16,15 @@ use super::plan::{Plan, decide};
 use super::queue::{self, Entry, LaneMerge, Turn, wait_for_turn};
 use super::settle::{Settled, settle_in_turn};
 use super::status_line::reconcile;
-use super::verify::{Checked, MARK_VARIABLE, close, open, verify};
-use super::{IfChanged, MergeRequest, MergeStrategy, Place, Progress};
+use super::verify::{Checked, verify};
+use super::{MergeRequest, MergeStrategy, Place, Progress};
 use crate::failpoint;
 use crate::git::{
-    CommitId, Draft, Follower, GitError, Hooked, NewCommit, Rebased, Repo, Signing, TreeId, TreeMerge, Way,
-    commit_tree, contains, guard, guard_changes, has_hooks, merge_trees, rebase, refuse_without_identity,
-    reporting_hooks, run_hooks, signing, squashed_commits, tip_of, tree_of, way,
+    CommitId, DraftKind, Follower, Rebased, Signing, TreeMerge, Way, contains, merge_trees, rebase,
+    refuse_without_identity, squashed_commits, tip_of, tree_of, unverified, way,
 };
 use crate::id::{BranchName, Lane, TicketId};
 use crate::session::lane::{LaneRecord, MergedRecord};
-use crate::session::launch::LaunchSpec;
 use crate::session::store::LaneLock;
 
 /// So often a merge is made before a target that keeps moving is given up on.
@@ -162,21 +161,6 @@ enum Made<'a> {
     New(New<'a>),
 }
 
-/// A commit that is to be made.
-struct New<'a> {
-    tree: TreeId,
-    onto: &'a CommitId,
-    merged: Option<&'a CommitId>,
-    message: String,
-}
-
-impl New<'_> {
-    fn commit(&self, repo: &Repo, signing: Signing) -> Result<CommitId, GitError> {
-        let parents: Vec<&CommitId> = std::iter::once(self.onto).chain(self.merged).collect();
-        commit_tree(repo, &NewCommit { tree: &self.tree, parents: &parents, message: &self.message, signing })
-    }
-}
-
 struct Work<'a> {
     place: &'a Place<'a>,
     request: &'a MergeRequest,
@@ -260,59 +244,35 @@ impl Work<'_> {
                     return Err(self.nothing());
                 }
                 let message = self.message(from)?;
-                Ok(Made::New(New { tree, onto: from, merged: (!squash).then_some(tip), message }))
+                let kind = if squash { DraftKind::Squash } else { DraftKind::Merge(tip) };
+                Ok(Made::New(New { tree, onto: from, kind, message }))
             }
         }
     }
 
-    /// The commit, as the user's hooks let it pass and signed as the user has them signed.
     fn commit(&self, turn: &Turn, entry: &mut Entry, made: Made<'_>) -> Result<CommitId, MergeError> {
-        let repo = self.place.repo;
-        let mut new = match made {
-            Made::There(commit) => return Ok(commit),
-            Made::New(new) => new,
-        };
-        let reporting = reporting_hooks(repo)?;
-        if !reporting.is_empty() {
-            self.progress
-                .note(&format!("{} are not run: no one's checkout was merged in", reporting.join(" and ")));
-        }
-        if has_hooks(repo, new.merged.is_some())? {
-            // Only to check its files out.
-            let draft = new.commit(repo, Signing::None)?;
-            keep(self.place, entry, &draft, &[new.onto, &self.plan.tip])?;
-            let workshop = open(self.place, turn, entry, &draft, &self.plan.lane)?;
-            let variables = [(MARK_VARIABLE, entry.id.to_string())];
-            let asked = Draft { onto: new.onto, merged: new.merged, message: &new.message };
-            let hooked = run_hooks(repo, &workshop.admin(repo)?, workshop.path(), &asked, &variables);
-            close(self.place, entry)?;
-            match hooked? {
-                Hooked::Passed { tree, message } => (new.tree, new.message) = (tree, message),
-                Hooked::Refused { hook, said } => {
-                    return Err(MergeError::HookRefused { lane: self.plan.lane.clone(), hook, said });
-                }
+        match made {
+            Made::There(commit) => Ok(commit),
+            Made::New(new) => {
+                let Self { place, progress, .. } = *self;
+                commit(Desk { place, turn, lane: &self.plan.lane, progress }, entry, new)
             }
         }
-        Ok(new.commit(repo, signing(repo)?)?)
     }
 
-    /// Refuses what an agent may have set up for its own merge.
+    /// Refuses what the user would not have merged: with what an agent may have set up for that, or unsigned.
     fn guard(&self) -> Result<(), MergeError> {
-        if self.request.changes == IfChanged::Accept {
+        refuse_changes(self.place, self.record, self.request.changes)?;
+        // A rebase makes commits of the user's own.
+        if self.request.strategy == MergeStrategy::Rebase {
             return Ok(());
         }
-        let Some(session) = self.record.current_session else { return Ok(()) };
-        let what = match LaunchSpec::read(&self.place.store.session_dir(session)) {
-            Ok(Some(LaunchSpec { guard: Some(before), .. })) => {
-                guard_changes(&before, &guard(self.place.repo)?)
+        match unverified(self.place.repo, &self.plan.tip)? {
+            None => Ok(()),
+            Some(why) => {
+                let Plan { lane, branch, tip, .. } = self.plan.clone();
+                Err(MergeError::NotSigned { lane, branch, tip, why })
             }
-            // Never launched, or launched by a ralph that did not look.
-            Ok(_) => Vec::new(),
-            Err(error) => vec![format!("what they were cannot be told any more ({error})")],
-        };
-        match what.is_empty() {
-            true => Ok(()),
-            false => Err(MergeError::ConfigChanged { lane: self.plan.lane.clone(), what }),
         }
     }
 
@@ -364,8 +324,9 @@ impl Work<'_> {
     }
 
     fn nothing(&self) -> MergeError {
+        // The notes have been told.
         let Plan { lane, branch, target, .. } = self.plan.clone();
-        MergeError::NothingToMerge { lane, branch, target }
+        MergeError::NothingToMerge { lane, branch, target, left: Vec::new() }
     }
 
     /// The error for files in conflict; where that cannot be looked at, the error why.

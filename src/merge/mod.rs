@@ -8,6 +8,7 @@
 //! Locks are taken in the order lane, merge, repository. The lane's and the queue's are held from the look to the
 //! end, the repository's for moments only: a check that takes an hour holds up no dispatch.
 
+mod commit;
 mod commit_file;
 mod conflict;
 mod error;

@@ -75,10 +75,10 @@ pub(super) fn decide(facts: Facts) -> Result<Plan, MergeError> {
     if let Some(operation) = tree.as_ref().and_then(|tree| tree.operation) {
         return Err(MergeError::Unfinished { lane, operation });
     }
-    if contained {
-        return Err(MergeError::NothingToMerge { lane, branch, target });
-    }
     let notes = tree.map(|tree| notes(&lane, &branch, &tree)).unwrap_or_default();
+    if contained {
+        return Err(MergeError::NothingToMerge { lane, branch, target, left: notes });
+    }
     Ok(Plan { lane, branch, tip, target, before, notes })
 }
 

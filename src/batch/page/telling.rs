@@ -58,7 +58,7 @@ fn state(board: &Board) -> State {
     match board.halt() {
         _ if board.is_finished() => State::Finished,
         Some(Halt::Detached) => State::Left,
-        Some(Halt::Interrupted) if !is_active => State::Interrupted,
+        Some(Halt::Interrupted | Halt::DiskFull) if !is_active => State::Interrupted,
         _ => State::Unfinished,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::words::{self, count, some, verdict};
 use crate::batch::board::{Board, Handover, Item, Phase, Verdict};
-use crate::batch::event::{Entry, Event, Skip};
+use crate::batch::event::{Entry, Event, Halt, Skip};
 use crate::batch::policy::hopeless;
 use crate::batch::run::Finish;
 use crate::cli::error::CliResult;
@@ -77,6 +77,9 @@ pub fn show(board: &Board, finish: Finish, out: &Out) -> CliResult {
     let id = board.batch().map(|id| id.to_string()).unwrap_or_default();
     match finish {
         Finish::Finished => {}
+        Finish::Interrupted if board.halt() == Some(Halt::DiskFull) => {
+            out.note(&format!("batch {id}: make room, then: ralph worktree batch --resume"));
+        }
         Finish::Interrupted => {
             out.note(&format!("batch {id}: take it up with: ralph worktree batch --resume"));
         }

@@ -66,6 +66,7 @@ pub fn line(event: &Event, board: &Board) -> Option<String> {
             Halt::Detached => "leaving; the sessions go on".to_owned(),
             Halt::CostUsedUp | Halt::TokensUsedUp => format!("{why}: ending what runs"),
             Halt::EnoughTickets => why.to_string(),
+            Halt::DiskFull => format!("{why}: nothing more is started, what runs goes on"),
         },
         Event::Starting { .. } | Event::Withdrawn { .. } | Event::Merging { .. } | Event::Finished => {
             return None;

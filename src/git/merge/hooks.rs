@@ -19,10 +19,46 @@ use crate::git::{CommitId, GitError, Repo};
 pub struct Draft<'a> {
     /// What it follows.
     pub onto: &'a CommitId,
-    /// What is merged by it, where it is a merge.
-    pub merged: Option<&'a CommitId>,
+    /// What kind of commit it is.
+    pub kind: DraftKind<'a>,
     /// What it says.
     pub message: &'a str,
+}
+
+/// Which kind of commit the hooks are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DraftKind<'a> {
+    /// It merges this one.
+    Merge(&'a CommitId),
+    /// It is a branch's commits as one.
+    Squash,
+    /// It is one with a message of its own, as by `git commit -m`.
+    Plain,
+}
+
+impl<'a> DraftKind<'a> {
+    /// What is merged by it, where it is a merge.
+    pub fn merged(self) -> Option<&'a CommitId> {
+        match self {
+            Self::Merge(commit) => Some(commit),
+            Self::Squash | Self::Plain => None,
+        }
+    }
+
+    /// The hooks that have a say in it, in the order in which git asks them.
+    fn asked(self) -> [&'static str; 3] {
+        let check = if self.merged().is_some() { "pre-merge-commit" } else { "pre-commit" };
+        [check, "prepare-commit-msg", "commit-msg"]
+    }
+
+    /// The file in which its message is worked on, and what `prepare-commit-msg` is told of where that comes from.
+    fn message(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Merge(_) => ("MERGE_MSG", "merge"),
+            Self::Squash => ("COMMIT_EDITMSG", "squash"),
+            Self::Plain => ("COMMIT_EDITMSG", "message"),
+        }
+    }
 }
 
 /// What the hooks made of it.
@@ -44,11 +80,6 @@ pub enum Hooked {
     },
 }
 
-/// The hooks that have a say in a commit, in the order in which git asks them.
-fn asked(merge: bool) -> [&'static str; 3] {
-    [if merge { "pre-merge-commit" } else { "pre-commit" }, "prepare-commit-msg", "commit-msg"]
-}
-
 /// The hooks that git would run after a merge, and that are there.
 pub fn reporting_hooks(repo: &Repo) -> Result<Vec<&'static str>, GitError> {
     let folder = hooks_folder(repo, &repo.settings()?);
@@ -56,10 +87,10 @@ pub fn reporting_hooks(repo: &Repo) -> Result<Vec<&'static str>, GitError> {
     Ok(hooks.into_iter().filter(|hook| can_run(&folder.join(hook))).collect())
 }
 
-/// Whether a hook has a say in a commit.
-pub fn has_hooks(repo: &Repo, merge: bool) -> Result<bool, GitError> {
+/// Whether a hook has a say in such a commit.
+pub fn has_hooks(repo: &Repo, kind: DraftKind<'_>) -> Result<bool, GitError> {
     let folder = hooks_folder(repo, &repo.settings()?);
-    Ok(asked(merge).into_iter().any(|hook| can_run(&folder.join(hook))))
+    Ok(kind.asked().into_iter().any(|hook| can_run(&folder.join(hook))))
 }
 
 fn can_run(hook: &Path) -> bool {
@@ -89,19 +120,16 @@ pub fn run_hooks(
         let file = admin.join(name);
         fs::write(&file, text).map_err(|e| GitError::io("write", &file, e)).map(|()| file)
     };
-    if let Some(merged) = draft.merged {
+    if let Some(merged) = draft.kind.merged() {
         write("MERGE_HEAD", &format!("{merged}\n"))?;
     }
-    let [check, prepare, message] = asked(draft.merged.is_some());
+    let [check, prepare, message] = draft.kind.asked();
     if let Some(said) = stage.run(check, &[])? {
         return Ok(Hooked::Refused { hook: check, said });
     }
     let call = Call::write(repo.program(), Place::Tree { admin, top }).arg("write-tree");
     let tree = TreeId::printed(&call.succeed()?, &call)?;
-    let (file, source) = match draft.merged {
-        Some(_) => ("MERGE_MSG", "merge"),
-        None => ("COMMIT_EDITMSG", "squash"),
-    };
+    let (file, source) = draft.kind.message();
     let file = write(file, &format!("{}\n", draft.message.trim_end()))?;
     for (hook, args) in
         [(prepare, vec![file.as_os_str(), source.as_ref()]), (message, vec![file.as_os_str()])]

@@ -292,6 +292,29 @@ fn histories_that_cross() {
 }
 
 #[test]
+fn submodules_that_one_side_moved_and_that_both_did() {
+    // Two histories of a submodule, of which the repository has only the names.
+    let at = |f: &Fixture, digit: &str, path: &str| {
+        let entry = format!("160000,{},{path}", digit.repeat(40));
+        git(f, &["update-index", "--add", "--cacheinfo", &entry]);
+        git(f, &["commit", "-q", "-m", digit]);
+    };
+    let fixture = Fixture::new();
+    at(&fixture, "1", "mods/one");
+    at(&fixture, "2", "mods/other");
+    git(&fixture, &["branch", "side"]);
+    at(&fixture, "3", "mods/one");
+    git(&fixture, &["switch", "-q", "side"]);
+    at(&fixture, "4", "mods/other");
+    git(&fixture, &["switch", "-q", "main"]);
+    assert!(matches!(merged(&fixture, "main", "side"), Result::Trees(_)));
+    let oracle = fixture.git("repo", &["merge-tree", "--write-tree", "main", "side"]);
+    assert_eq!(merged(&fixture, "main", "side"), Result::Trees(vec![oracle]));
+    at(&fixture, "5", "mods/other");
+    assert_eq!(merged(&fixture, "main", "side"), Result::Conflict(BTreeSet::from(["mods/other".into()])));
+}
+
+#[test]
 fn what_cannot_be_merged_says_so() {
     let fixture = Fixture::new();
     git(&fixture, &["switch", "-q", "--orphan", "alone"]);
