@@ -18,8 +18,10 @@ pub(super) struct Asked {
     pub(super) filters: BTreeMap<String, String>,
     /// Whether a file is kept in another encoding than it is checked out in.
     pub(super) encoding: bool,
-    /// Whether line ends or keywords are written otherwise than they are kept.
+    /// Whether line ends or keywords may be written otherwise than they are kept.
     pub(super) rewrites: bool,
+    /// The commit's own attribute files: the folder of each, and what it says. Only where they can be looked at at once.
+    pub(super) files: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Asked {
@@ -40,12 +42,15 @@ impl Asked {
         &mut self,
         odb: &git2::Odb<'_>,
         id: git2::Oid,
+        folder: &[u8],
         commit: &CommitId,
     ) -> Result<(), GitError> {
         let failed = |e| GitError::libgit2("read the attributes of the commit", commit, e);
         let (size, _) = odb.read_header(id).map_err(failed)?;
         if size as u64 <= ATTRIBUTES_LIMIT {
-            self.note(odb.read(id).map_err(failed)?.data(), ".gitattributes");
+            let content = odb.read(id).map_err(failed)?;
+            self.note(content.data(), ".gitattributes");
+            self.files.push((folder.to_owned(), content.data().to_owned()));
         }
         Ok(())
     }
@@ -84,18 +89,33 @@ fn attributes_object(record: &[u8]) -> Option<String> {
 }
 
 /// The attribute files outside the commit that git reads too.
-pub(super) fn attribute_files(settings: &Settings, common: &Path) -> Vec<PathBuf> {
-    let mut files = vec![common.join("info/attributes"), PathBuf::from("/etc/gitattributes")];
+pub(super) struct AttributeFiles {
+    /// Those that any file of the commit overrules, the weakest first.
+    pub(super) below: Vec<PathBuf>,
+    /// The one that overrules all.
+    pub(super) above: PathBuf,
+}
+
+impl AttributeFiles {
+    /// All of them.
+    pub(super) fn all(self) -> impl Iterator<Item = PathBuf> {
+        self.below.into_iter().chain([self.above])
+    }
+}
+
+/// Where they are, if they are there.
+pub(super) fn attribute_files(settings: &Settings, common: &Path) -> AttributeFiles {
+    let mut below = vec![PathBuf::from("/etc/gitattributes")];
     match settings.attributes_file() {
-        Some(file) => files.push(file),
+        Some(file) => below.push(file),
         // Beside the user's configuration, wherever that turns out to be.
         None => {
             let beside = |file: PathBuf, name: &str| file.parent().map(|folder| folder.join(name));
-            files.extend(git2::Config::find_xdg().ok().and_then(|f| beside(f, "attributes")));
-            files.extend(git2::Config::find_global().ok().and_then(|f| beside(f, ".config/git/attributes")));
+            below.extend(git2::Config::find_xdg().ok().and_then(|f| beside(f, "attributes")));
+            below.extend(git2::Config::find_global().ok().and_then(|f| beside(f, ".config/git/attributes")));
         }
     }
-    files
+    AttributeFiles { below, above: common.join("info/attributes") }
 }
 
 pub(super) fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {

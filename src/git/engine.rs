@@ -1,15 +1,16 @@
-//! Which engine writes a commit's files as git itself would: ralph where they are written as they are kept, libgit2
-//! where their content is changed on the way, else the `git` program.
+//! Which engine writes a commit's files as git itself would: ralph where no program has to be run for them, libgit2
+//! where names are odd or the file system is, else the `git` program.
 //!
 //! The answer rests on settings and on the attributes that the commit brings along. It errs towards the program:
 //! an attribute that looks like one libgit2 cannot honour counts, wherever it stands in its file.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::attributes::{Asked, attribute_files, read_attributes};
 use super::config::Settings;
+use super::conversions::{self, LineEnds};
 use super::listing::{Listing, list};
 use super::repo::{Backend, Repo};
 use super::why::WhyGitProgram;
@@ -71,7 +72,7 @@ impl Repo {
         let mut plain = None;
         // The attributes matter for what a filter may run, even where the program is needed for another reason.
         if why.is_none() || !filters.is_empty() {
-            let (asked, listing) = self.asked_by(commit, &settings)?;
+            let (asked, mut listing) = self.asked_by(commit, &settings)?;
             for (name, used_by) in &asked.filters {
                 if let Some(commands) = filters.get(name) {
                     refuse_relative(name, commands, used_by)?;
@@ -81,7 +82,20 @@ impl Repo {
             if asked.encoding {
                 why.get_or_insert(WhyGitProgram::WorkingTreeEncoding);
             }
-            plain = listing.filter(|_| !asked.rewrites && !rewrites_by_settings(&settings));
+            let ends = LineEnds::of(&settings);
+            if why.is_some() || is_odd_file_system(&settings) || ends.is_none() {
+                listing = None;
+            }
+            if let (Some(listing), Some(ends)) = (&mut listing, ends)
+                && (asked.rewrites || ends.rewrite())
+            {
+                let files = attribute_files(&settings, self.common_dir());
+                let read = |file: &PathBuf| read_attributes(file).map(Option::unwrap_or_default);
+                let below = files.below.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+                let above = read_attributes(&files.above)?;
+                conversions::plan(listing, &asked, (&below, above.as_deref()), ends)?;
+            }
+            plain = listing;
         }
         Ok(match (why, plain) {
             (Some(why), _) => Route::GitProgram(why),
@@ -124,7 +138,7 @@ impl Repo {
     /// What the attributes of a commit ask for, and its files where they make a plan.
     fn asked_by(&self, commit: &CommitId, settings: &Settings) -> Result<(Asked, Option<Listing>), GitError> {
         let mut asked = Asked::default();
-        for file in attribute_files(settings, self.common_dir()) {
+        for file in attribute_files(settings, self.common_dir()).all() {
             if let Some(content) = read_attributes(&file)? {
                 asked.note(&content, &file.to_string_lossy());
             }
@@ -202,15 +216,12 @@ fn why_by_other_settings(
     Ok(CHECKOUT_SETTINGS.iter().any(|key| differs(key)).then_some(WhyGitProgram::OtherSettings))
 }
 
-/// Whether settings alone change files on their way into a worktree, or how they are kept there.
-fn rewrites_by_settings(settings: &Settings) -> bool {
-    let is_text = |key: &str, values: &[&str]| {
-        settings.text(key).is_some_and(|value| values.contains(&value.to_ascii_lowercase().as_str()))
-    };
-    let ends = settings.text("core.autocrlf").is_some()
-        && !is_text("core.autocrlf", &["input", "false", "no", "off", "0", ""]);
-    let no_links = is_text("core.symlinks", &["false", "no", "off", "0", ""]);
-    ends || is_text("core.eol", &["crlf"]) || no_links || settings.flag("core.ignorecase")
+/// Whether settings say that the file system cannot keep what a commit may hold.
+fn is_odd_file_system(settings: &Settings) -> bool {
+    let no_links = settings.text("core.symlinks").is_some_and(|value| {
+        matches!(value.to_ascii_lowercase().as_str(), "false" | "no" | "off" | "0" | "")
+    });
+    no_links || settings.flag("core.ignorecase")
 }
 
 /// libgit2 makes files 0644 and 0755 at most; git leaves it to the umask alone.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use git2::Oid;
 
 use super::attributes::Asked;
+use super::checkout::convert::Conversion;
 use super::{CommitId, GitError};
 
 /// More entries than any repository has: trees can name one another so that a few objects are billions of files.
@@ -51,6 +52,8 @@ pub(super) struct Item {
     pub(super) id: Oid,
     /// The place of the folder that it is in.
     pub(super) folder: usize,
+    /// What is changed in its content on the way.
+    pub(super) conversion: Conversion,
 }
 
 /// What an item is.
@@ -139,7 +142,10 @@ pub(super) fn list(
         let (name, id) = (entry.name_bytes(), entry.id());
         let kind = Entry::of(entry.filemode_raw());
         if name == b".gitattributes" && matches!(kind, Some(Entry::Item(Kind::File | Kind::Program))) {
-            asked.note_blob(&odb, id, commit)?;
+            // Of a commit that makes no plan, no one asks which folder it is in.
+            let folder = listing.folders.get(folder).filter(|_| is_plain);
+            let folder = folder.map_or(&[][..], |folder| &listing.paths[folder.path.start..folder.path.end]);
+            asked.note_blob(&odb, id, folder, commit)?;
         }
         is_plain &= kind.is_some_and(|kind| is_plain_name(name, kind));
         if !is_plain {
@@ -171,7 +177,8 @@ pub(super) fn list(
                 let before = listing.items.last().map(|before| listing.path(before));
                 let in_order = before.is_none_or(|before| before < &listing.paths[path.start..path.end]);
                 is_plain = in_order && listing.items.len() < MOST_ENTRIES;
-                listing.items.push(Item { path, kind, id, folder });
+                let conversion = Conversion::default();
+                listing.items.push(Item { path, kind, id, folder, conversion });
                 None
             }
             Some(Entry::Item(_)) | None => None,

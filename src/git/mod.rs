@@ -15,6 +15,7 @@ mod checkout;
 mod comeback;
 mod commit;
 mod config;
+mod conversions;
 mod create;
 mod elsewhere;
 mod engine;

@@ -253,7 +253,9 @@ fn inside_repository(repository: &Repository) -> Vec<Finding> {
     let engine = engine.as_ref().map(|engine| match engine {
         Err(trouble) => missing("checkout", trouble),
         Ok(Engine::Direct) => Finding::ok("checkout", "by ralph, several files at a time"),
-        Ok(Engine::Libgit2) => Finding::ok("checkout", "by libgit2, because files are rewritten on the way"),
+        Ok(Engine::Libgit2) => {
+            Finding::ok("checkout", "by libgit2, because of odd names in it, or of the file system")
+        }
         Ok(Engine::GitProgram(why)) => Finding::ok("checkout", format!("by the git program: {why}")),
     });
     let folders = [folder("store", store), folder("worktrees", worktrees)];

@@ -1,6 +1,6 @@
 //! Writes the files of a new worktree in several threads, and its index.
 //!
-//! Only for files that are written as they are kept. Folders come first, so that no link can stand where a file's
+//! Only for files that are written as they are kept, or with other line ends or keywords. Folders come first, so that no link can stand where a file's
 //! folder belongs; then the files, each made new; then the index, at once and whole. Whatever stands in the way of a
 //! file was left by a checkout that was interrupted, and is replaced; a folder there is not.
 //!
@@ -24,8 +24,9 @@ use rustix::io::Errno;
 use super::content::Contents;
 use super::descent::{Descent, top};
 use super::index_file::{self, Facts};
+use super::near::{Near, near, remember};
 use crate::git::listing::{Item, Kind, Listing};
-use crate::git::{GitError, Repo, Worktree};
+use crate::git::{CommitId, GitError, Repo, Worktree};
 
 /// So many files are taken at a time: few enough that the threads end together.
 const SHARE: usize = 64;
@@ -33,10 +34,20 @@ const SHARE: usize = 64;
 const MOST_THREADS: usize = 16;
 
 /// Writes the files and the index of a worktree that has none.
-pub(super) fn write(repo: &Repo, worktree: &Worktree, listing: &Listing) -> Result<(), GitError> {
+pub(super) fn write(
+    repo: &Repo,
+    worktree: &Worktree,
+    start: &CommitId,
+    listing: &Listing,
+) -> Result<(), GitError> {
     let path = &worktree.path;
     let tree = top(path).map_err(|e| GitError::io("open", path, e))?;
-    let near = repo.main_checkout().and_then(|main| top(main).ok());
+    let near = near(repo, start);
+    if !matches!(near, Near::Main(_)) {
+        // From the beginning: others that start now copy what is there already.
+        remember(repo, start, path);
+    }
+    let near = near.path().and_then(|near| top(near).ok());
     let job =
         Job { listing, tree: &tree, near: near.as_ref(), path, admin: &worktree.admin_dir, times: times() };
     job.make_folders()?;
@@ -137,7 +148,8 @@ impl Worker<'_> {
             Kind::File | Kind::Program => {
                 let mode = if item.kind == Kind::Program { 0o777 } else { 0o666 };
                 self.contents.give(item, name, |content| {
-                    write_file(folder, name, Mode::from_raw_mode(mode), content, times).map_err(failed)
+                    let content = item.conversion.apply(content, item.id);
+                    write_file(folder, name, Mode::from_raw_mode(mode), &content, times).map_err(failed)
                 })?
             }
             Kind::Link => self

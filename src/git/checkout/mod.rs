@@ -5,9 +5,11 @@
 //! that the worktree is complete; no worktree without it is ever written to here.
 
 mod content;
+pub(super) mod convert;
 mod descent;
 mod direct;
 mod index_file;
+mod near;
 
 use std::fs;
 use std::io;
@@ -54,7 +56,7 @@ pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Engin
 fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {
     let engine = match repo.route_for(start)? {
         Route::Direct(listing) => {
-            direct::write(repo, worktree, &listing)?;
+            direct::write(repo, worktree, start, &listing)?;
             Engine::Direct
         }
         Route::Libgit2 => {

@@ -97,6 +97,34 @@ fn a_bare_repository_has_no_checkout_to_copy_from() {
 }
 
 #[test]
+fn a_second_worktree_of_a_commit_that_is_nowhere_else_is_copied_from_the_first() {
+    let fixture = of_every_kind();
+    fixture.git("repo", &["tag", "old"]);
+    fixture.write("repo/README.md", "read you\n");
+    fixture.commit_all("repo", "two");
+    let repo = fixture.repo();
+    let old = repo.resolve_base(&"old".parse().unwrap()).unwrap();
+    let readme = fixture.git("repo", &["rev-parse", "old:README.md"]);
+    dispatch_on(&repo, &fixture.site("t-1"), &old);
+    // What cannot be unpacked any more can only have come from there.
+    let object = fixture.path("repo/.git/objects").join(&readme[..2]).join(&readme[2..]);
+    fs::rename(&object, fixture.path("aside")).unwrap();
+    dispatch_on(&repo, &fixture.site("t-2"), &old);
+    assert_eq!(listing(&fixture.site("t-2").path), listing(&fixture.site("t-1").path));
+    // What an agent has made of it is not taken.
+    fs::rename(fixture.path("aside"), &object).unwrap();
+    fixture.write("repo.ralph/t-2/README.md", "not this\n");
+    dispatch_on(&repo, &fixture.site("t-3"), &old);
+    assert_eq!(listing(&fixture.site("t-3").path), listing(&fixture.site("t-1").path));
+    // And where all of that has gone, it is unpacked.
+    for lane in ["t-1", "t-2", "t-3"] {
+        fs::remove_dir_all(fixture.site(lane).path).unwrap();
+    }
+    dispatch_on(&repo, &fixture.site("t-4"), &old);
+    assert_eq!(fixture.git("repo.ralph/t-4", &["status", "--porcelain"]), "");
+}
+
+#[test]
 fn a_change_right_after_shows_however_alike_it_is() {
     let fixture = of_every_kind();
     let repo = fixture.repo();
@@ -254,4 +282,71 @@ proptest! {
         drop(fs::remove_file(top.join(name)));
         assert_as_git_makes_it(&fixture, "main");
     }
+
+    #[test]
+    fn line_ends_and_keywords_are_written_as_git_writes_them(
+        files in prop::collection::btree_map("(in/)?(deep/)?[ab]\\.(txt|bin|id)", text(), 1..8),
+        attributes in prop::collection::btree_map("(in/)?(deep/)?", prop::collection::vec(attribute_line(), 0..4), 0..3),
+        outside in prop::collection::vec(attribute_line(), 0..2),
+        autocrlf in prop_oneof![4 => Just(None), 1 => Just(Some("true")), 1 => Just(Some("input"))],
+        eol in prop_oneof![4 => Just(None), 1 => Just(Some("crlf")), 1 => Just(Some("lf")), 1 => Just(Some("native"))],
+    ) {
+        let fixture = Fixture::new();
+        // As it is kept: whatever a clean checkout would make of it.
+        for (path, content) in &files {
+            fixture.write(&format!("repo/{path}"), content);
+        }
+        fixture.git("repo", &["-c", "core.autocrlf=false", "add", "-A"]);
+        for (folder, lines) in &attributes {
+            fixture.write(&format!("repo/{folder}.gitattributes"), lines.join("\n") + "\n");
+            fixture.git("repo", &["add", &format!("{folder}.gitattributes")]);
+        }
+        fixture.git("repo", &["commit", "-q", "-m", "texts"]);
+        fixture.write("repo/.git/info/attributes", outside.join("\n") + "\n");
+        for (key, value) in [("core.autocrlf", autocrlf), ("core.eol", eol)] {
+            if let Some(value) = value {
+                fixture.git("repo", &["config", key, value]);
+            }
+        }
+        let repo = fixture.repo();
+        let base = repo.head_base().unwrap();
+        prop_assert_eq!(repo.engine_for(&base.commit).unwrap(), Engine::Direct);
+        let site = fixture.site("t-1");
+        dispatch_on(&repo, &site, &base);
+        fixture.git("repo", &["worktree", "add", "-q", "--detach", "../theirs"]);
+        prop_assert_eq!(listing(&site.path), listing(&fixture.path("theirs")));
+    }
+}
+
+/// A file with line ends and keywords of every kind.
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => Just("line\n"), 2 => Just("line\r\n"), 1 => Just("lone\r"), 1 => Just("\0"), 1 => Just("\u{1a}"),
+        2 => Just("$Id$"), 1 => Just("$Id: x $"), 1 => Just("$Id: two words $"), 1 => Just("$Id: open"), 1 => Just("$"),
+        1 => Just("\n"), 1 => Just("\u{1}"), 1 => Just("$Id:$"), 1 => Just("$Id:x$\n"),
+    ];
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+fn attribute_line() -> impl Strategy<Value = String> {
+    let pattern = prop_oneof![
+        Just("*"),
+        Just("*.txt"),
+        Just("a.*"),
+        Just("/b.id"),
+        Just("deep/*"),
+        Just("**/deep/*.txt"),
+        Just("in/"),
+        Just("[attr]dos"),
+        Just("!*.bin"),
+        Just("in/**"),
+    ];
+    let word = prop_oneof![
+        2 => Just("text"), 1 => Just("-text"), 2 => Just("text=auto"), 1 => Just("text=input"), 1 => Just("!text"),
+        3 => Just("eol=crlf"), 1 => Just("eol=lf"), 1 => Just("-eol"), 1 => Just("eol=odd"), 2 => Just("ident"),
+        1 => Just("-ident"), 1 => Just("crlf"), 1 => Just("-crlf"), 1 => Just("crlf=input"), 1 => Just("binary"),
+        1 => Just("dos"), 1 => Just("text=odd"),
+    ];
+    (pattern, prop::collection::vec(word, 1..4))
+        .prop_map(|(pattern, words)| format!("{pattern} {}", words.join(" ")))
 }
