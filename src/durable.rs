@@ -61,6 +61,34 @@ impl FileError {
     pub fn is_full(&self) -> bool {
         matches!(self.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        remedy(self.kind()?)
+    }
+}
+
+/// What to do about a file that the machine does not let ralph write.
+pub fn remedy(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("make room on that disk, and try again; nothing was lost")
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            Some("ralph keeps its records in the repository's git directory, and must be able to write there")
+        }
+        _ => None,
+    }
+}
+
+/// The same where all that there is of the cause is what a library or a program said, in the C library's words.
+pub fn remedy_of(said: &str) -> Option<&'static str> {
+    let causes = [
+        ("No space left on device", io::ErrorKind::StorageFull),
+        ("Disk quota exceeded", io::ErrorKind::QuotaExceeded),
+        ("Read-only file system", io::ErrorKind::ReadOnlyFilesystem),
+    ];
+    causes.iter().find(|(words, _)| said.contains(words)).and_then(|(_, kind)| remedy(*kind))
 }
 
 /// Makes `path` a directory of mode 0700, with its parents, whatever the umask; one that exists is left as it is.

@@ -1,7 +1,6 @@
 //! Errors on their way to a person or a program: a kind, a sentence, and what to do next.
 
 use std::fmt;
-use std::io::ErrorKind;
 
 use super::exit::Exit;
 use super::text::{clean, one_line};
@@ -98,34 +97,15 @@ fn exit_of(class: ErrorClass) -> Exit {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
-        let hint = match &error {
-            StoreError::Damaged { .. } => Some("`ralph worktree recover` makes damaged records good"),
-            StoreError::Newer { .. } => Some("use the newer ralph"),
-            StoreError::File(error) => file_hint(error),
-            StoreError::List { .. }
-            | StoreError::OtherLane { .. }
-            | StoreError::Encode { .. }
-            | StoreError::Step(_) => None,
-        };
-        Self { exit: Exit::CannotDo, message: error.to_string(), hint: hint.map(str::to_owned) }
+        let hint = error.hint().map(str::to_owned);
+        Self { exit: Exit::CannotDo, message: error.to_string(), hint }
     }
 }
 
 impl From<FileError> for CliError {
     fn from(error: FileError) -> Self {
-        let hint = file_hint(&error).map(str::to_owned);
+        let hint = error.hint().map(str::to_owned);
         Self { exit: Exit::CannotDo, message: error.to_string(), hint }
-    }
-}
-
-/// What to do about a file that the machine does not let ralph write.
-fn file_hint(error: &FileError) -> Option<&'static str> {
-    match error.kind()? {
-        _ if error.is_full() => Some("make room on that disk, and try again; nothing was lost"),
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-            Some("ralph keeps its records in the repository's git directory, and must be able to write there")
-        }
-        _ => None,
     }
 }
 
@@ -299,5 +279,33 @@ mod tests {
         assert!(told.hint.is_some_and(|text| text.contains("make room") && text.contains("--resume")));
         let other = FileError::io("write", Path::new("x"), io::Error::from_raw_os_error(5));
         assert_eq!(CliError::from(other).hint, None);
+        // Whichever room the file belongs to, and whoever found the disk full.
+        let io = |errno| GitError::Io {
+            operation: "write",
+            path: "x".into(),
+            source: io::Error::from_raw_os_error(errno),
+        };
+        let said = |message: &str| GitError::Libgit2 {
+            operation: "create",
+            object: "x".to_owned(),
+            message: message.to_owned(),
+        };
+        let file = || FileError::io("write", Path::new("x"), io::Error::from_raw_os_error(30));
+        for (told, hint) in [
+            (CliError::from(io(28)), Some("make room")),
+            (CliError::from(io(30)), Some("must be able to write")),
+            (CliError::from(said("could not write 'x': No space left on device")), Some("make room")),
+            (
+                CliError::from(said("could not write 'x': Read-only file system")),
+                Some("must be able to write"),
+            ),
+            (CliError::from(said("something else")), None),
+            (CliError::from(RemovalError::File(file())), Some("must be able to write")),
+            (CliError::from(MergeError::File(file())), Some("must be able to write")),
+        ] {
+            let seen = told.hint.as_deref();
+            let right = hint.map_or(seen.is_none(), |part| seen.is_some_and(|text| text.contains(part)));
+            assert!(right, "{told}: {seen:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::plan::{LanePlan, choose_lane, plan};
 use super::preflight::{AgentReady, NotReady, Subject, preflight};
 use super::prepare::{Ready, bring_ticket, lane_record, make_ready, pin_earlier_work};
 use super::{Context, LANE_PATIENCE, Place, Request};
-use crate::durable::LockState;
+use crate::durable::{self, LockState};
 use crate::failpoint;
 use crate::git::{LOCAL_ENV_VARS, Located, guard, held_by_session, is_untouched, unlock_for};
 use crate::id::SessionId;
@@ -131,7 +131,9 @@ impl Session<'_> {
         match launched {
             Launched::Running => Ok(Dispatched { manifest, notes }),
             Launched::NotStarted => {
-                let hint = format!("see whether it runs by hand: {}", manifest.agent.program);
+                let disk = manifest.reason.as_deref().and_then(durable::remedy_of).map(str::to_owned);
+                let by_hand = || format!("see whether it runs by hand: {}", manifest.agent.program);
+                let hint = disk.unwrap_or_else(by_hand);
                 Err(DispatchError::NotLaunched { manifest: Box::new(manifest), hint: Some(hint) })
             }
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::GitError;
+use crate::durable;
 
 impl GitError {
     /// What to do next, where there is something.
@@ -94,6 +95,11 @@ impl GitError {
                 from.short()
             ),
             Self::RegistryUnsteady { .. } => "stop what prunes worktrees in a loop, and try again".to_owned(),
+            Self::File(error) => return error.hint().map(str::to_owned),
+            Self::Io { source, .. } => return durable::remedy(source.kind()).map(str::to_owned),
+            Self::Libgit2 { message: said, .. } | Self::ProgramFailed { stderr: said, .. } => {
+                return durable::remedy_of(said).map(str::to_owned);
+            }
             _ => return None,
         })
     }

@@ -278,10 +278,9 @@ impl MergeError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Git(error) => return error.hint(),
-            Self::Store(_)
-            | Self::File(_)
-            | Self::NotEnded { .. }
-            | Self::Cancelled { .. } => return None,
+            Self::Store(error) => return error.hint().map(str::to_owned),
+            Self::File(error) => return error.hint().map(str::to_owned),
+            Self::NotEnded { .. } | Self::Cancelled { .. } => return None,
             Self::NothingToMerge { left, .. } if left.is_empty() => return None,
             Self::NothingToMerge { lane, .. } => format!(
                 "look at it: cd \"$(ralph worktree path {lane})\"; commit there what is to be merged, and merge again"

@@ -117,7 +117,9 @@ impl RemovalError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Git(error) => return error.hint(),
-            Self::Store(_) | Self::File(_) | Self::NotExpired { .. } => return None,
+            Self::Store(error) => return error.hint().map(str::to_owned),
+            Self::File(error) => return error.hint().map(str::to_owned),
+            Self::NotExpired { .. } => return None,
             Self::NoSuchLane { .. } => "`ralph worktree list` shows the worktrees".to_owned(),
             Self::NotInTrash { .. } => {
                 "`ralph worktree gc --older-than 0s` lists what is in the trash".to_owned()

@@ -75,6 +75,18 @@ pub enum StoreError {
     Step(#[from] super::state::IllegalStep),
 }
 
+impl StoreError {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Damaged { .. } => Some("`ralph worktree recover` makes damaged records good"),
+            Self::Newer { .. } => Some("use the newer ralph"),
+            Self::File(error) => error.hint(),
+            Self::List { .. } | Self::OtherLane { .. } | Self::Encode { .. } | Self::Step(_) => None,
+        }
+    }
+}
+
 /// The store of one repository. Nothing exists on disk until the first write.
 #[derive(Debug, Clone)]
 pub struct Store {

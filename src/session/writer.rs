@@ -67,36 +67,17 @@ impl ViewPlace {
 pub struct ViewResult(pub Result<(), view::ViewError>);
 
 impl SessionWriter {
-    /// Makes the session's folder, held and with its first manifest, and its entry in `running/`.
+    /// Makes the session's folder, held and with its first manifest, and its entry in `running/`; or nothing at all.
     pub fn begin(store: &Store, lane: &LaneLock, manifest: Manifest) -> Result<Self, StoreError> {
-        let id = manifest.session_id;
-        let (running, sessions) = (store.running_dir(), store.sessions_dir());
-        durable::create_private_dir(&running)?;
-        durable::create_private_dir(&sessions)?;
-        let process = &manifest.process;
-        let machine = EntryMachine {
-            host: process.host.clone(),
-            boot_id: process.boot_id.clone(),
-            pid_ns: process.pid_ns,
+        let (dir, lock) = match put_in_place(store, lane, &manifest) {
+            Ok(begun) => begun,
+            Err(error) => {
+                // Best effort: whatever stays behind is discarded by the next command.
+                drop(discard_unfinished(store, lane, manifest.session_id));
+                return Err(error);
+            }
         };
-        let entry = RunningEntry { session_id: id, lane: lane.lane().clone(), machine: Some(machine) };
-        durable::write(&running.join(id.to_string()), &encode("a running entry", &entry)?)?;
-        failpoint::hit("begin.entry");
-
-        let hidden = SessionDir::at(unfinished(store, id));
-        durable::create_private_dir(hidden.path())?;
-        let lock = HeldLock::try_take(&hidden.lock())?.ok_or_else(|| StoreError::Damaged {
-            path: hidden.lock(),
-            why: "a new session's lock is held already".into(),
-        })?;
-        // Without room set aside, a disk that fills up later could hide how the session ended.
-        let reserve = Reserve::set_aside(hidden.reserve(), RESERVED_BYTES)?;
-        durable::write(&hidden.manifest(), &to_bytes(&manifest)?)?;
-        failpoint::hit("begin.hidden");
-        let dir = store.session_dir(id);
-        fs::rename(hidden.path(), dir.path()).map_err(|e| FileError::io("put in place", dir.path(), e))?;
-        drop(reserve);
-        durable::sync_dir(&sessions)?;
+        durable::sync_dir(&store.sessions_dir())?;
         failpoint::hit("begin.done");
         Self::over(store.clone(), dir, lock, manifest)
     }
@@ -198,6 +179,39 @@ pub fn remove_running_entry(store: &Store, id: SessionId) -> Result<(), StoreErr
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &entry, e).into()),
         _ => Ok(()),
     }
+}
+
+/// A session's entry in `running/`, and its folder, held, with its first manifest, renamed into place.
+fn put_in_place(
+    store: &Store,
+    lane: &LaneLock,
+    manifest: &Manifest,
+) -> Result<(SessionDir, HeldLock), StoreError> {
+    let id = manifest.session_id;
+    let (running, sessions) = (store.running_dir(), store.sessions_dir());
+    durable::create_private_dir(&running)?;
+    durable::create_private_dir(&sessions)?;
+    let process = &manifest.process;
+    let machine =
+        EntryMachine { host: process.host.clone(), boot_id: process.boot_id.clone(), pid_ns: process.pid_ns };
+    let entry = RunningEntry { session_id: id, lane: lane.lane().clone(), machine: Some(machine) };
+    durable::write(&running.join(id.to_string()), &encode("a running entry", &entry)?)?;
+    failpoint::hit("begin.entry");
+
+    let hidden = SessionDir::at(unfinished(store, id));
+    durable::create_private_dir(hidden.path())?;
+    let lock = HeldLock::try_take(&hidden.lock())?.ok_or_else(|| StoreError::Damaged {
+        path: hidden.lock(),
+        why: "a new session's lock is held already".into(),
+    })?;
+    // Without room set aside, a disk that fills up later could hide how the session ended.
+    let reserve = Reserve::set_aside(hidden.reserve(), RESERVED_BYTES)?;
+    durable::write(&hidden.manifest(), &to_bytes(manifest)?)?;
+    failpoint::hit("begin.hidden");
+    let dir = store.session_dir(id);
+    fs::rename(hidden.path(), dir.path()).map_err(|e| FileError::io("put in place", dir.path(), e))?;
+    drop(reserve);
+    Ok((dir, lock))
 }
 
 /// Removes what a dispatcher left that was killed before its session was in place. Only who holds the lane may say
