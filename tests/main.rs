@@ -33,6 +33,8 @@ mod faults_concurrency;
 #[cfg(test)]
 mod faults_crash;
 #[cfg(test)]
+mod faults_disks;
+#[cfg(test)]
 mod faults_identity;
 #[cfg(test)]
 mod faults_names;

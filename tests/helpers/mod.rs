@@ -9,6 +9,7 @@ pub mod process;
 pub mod real_pi;
 pub mod redact;
 pub mod repo;
+pub mod rows;
 pub mod sandbox;
 pub mod schema;
 pub mod session;
