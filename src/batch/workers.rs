@@ -10,7 +10,7 @@ use std::thread;
 use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::{Dispatched, dispatch};
 use crate::dispatch::{Context, Environment, Request};
-use crate::git::{CommitId, Joined, join};
+use crate::git::{CommitId, Joined, join, keep_collector_off};
 use crate::id::{Lane, SessionId};
 use crate::process::identity::Machine;
 use crate::session::store::Store;
@@ -262,7 +262,15 @@ impl Starter {
                 Err(error) => return CameTo::Failed(error.into()),
             },
         };
+        let mut collector_off = None;
         if let Some((first, others)) = stacked_on.split_first() {
+            if !others.is_empty() {
+                // Until the lane's branch leads to what they are joined to.
+                match keep_collector_off(&context.repo) {
+                    Ok(off) => collector_off = Some(off),
+                    Err(error) => return CameTo::Failed(error.into()),
+                }
+            }
             let message = format!("Join what {} needs", request.place.ticket);
             match join(&context.repo, first, others, &message) {
                 Ok(Joined::Commit(commit)) => request.place.start_at = Some(commit),
@@ -273,7 +281,9 @@ impl Starter {
                 Err(error) => return CameTo::Failed(error.into()),
             }
         }
-        match dispatch(context, &request) {
+        let dispatched = dispatch(context, &request);
+        drop(collector_off);
+        match dispatched {
             Ok(dispatched) => CameTo::Running(Box::new(dispatched)),
             Err(error) => CameTo::Failed(error),
         }

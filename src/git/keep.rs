@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::collector::keep_collector_off;
 use super::parcel::{Parcel, TrashId};
 use super::program::{Call, Place};
 use super::reach::{heads_beyond, kinds, names_in, names_in_log, only_reached_from};
@@ -43,7 +44,10 @@ pub(super) fn keep(
     }
     let pinned: Vec<&CommitId> = pins.iter().map(|(_, commit)| commit).collect();
     held.commits = heads_beyond(repo, &held.commits, &pinned)?;
+    let mut collector_off = None;
     if !held.commits.is_empty() || !held.objects.is_empty() {
+        // Until a reference leads to what is made up here.
+        collector_off = Some(keep_collector_off(repo)?);
         pins.push(("rest", held.write(repo, now)?));
     }
     for (name, commit) in pins {
@@ -53,6 +57,7 @@ pub(super) fn keep(
             .arg(commit.as_str())
             .succeed()?;
     }
+    drop(collector_off);
     Ok(())
 }
 

@@ -8,7 +8,9 @@ use super::land::{Landed, Load, discard, keep, land};
 use super::queue::{self, Entry, wait_for_turn};
 use super::settle::settle_in_turn;
 use super::{IfChanged, Place, Progress, WhyNoTarget};
-use crate::git::{CommitId, DraftKind, edited_tree, refuse_without_identity, tip_of, tracked_file};
+use crate::git::{
+    CommitId, DraftKind, edited_tree, keep_collector_off, refuse_without_identity, tip_of, tracked_file,
+};
 use crate::id::{BranchName, Lane};
 
 /// A changed file to be committed.
@@ -78,6 +80,8 @@ fn until_landed(desk: Desk<'_>, entry: &mut Entry, edit: &FileEdit<'_>) -> Resul
             return Ok(Edited::Unchanged);
         };
         let scratch = queue::scratch(place.store, entry.id);
+        // Until a reference leads to what is made.
+        let collector_off = keep_collector_off(place.repo)?;
         let tree = edited_tree(place.repo, &scratch, &from, path, &file.holding(content))?;
         let to = commit(
             desk,
@@ -85,6 +89,7 @@ fn until_landed(desk: Desk<'_>, entry: &mut Entry, edit: &FileEdit<'_>) -> Resul
             New { tree, onto: &from, kind: DraftKind::Plain, message: message.to_owned() },
         )?;
         keep(place, entry, &to, &[&from])?;
+        drop(collector_off);
         let log = format!("commit: {}", message.lines().next().unwrap_or_default());
         let load = Load { target, from: &from, to: &to, log: &log, lane: None };
         match land(place, turn, entry, load, None)? {

@@ -20,8 +20,8 @@ use super::verify::{Checked, verify};
 use super::{MergeRequest, MergeStrategy, Place, Progress};
 use crate::failpoint;
 use crate::git::{
-    CommitId, DraftKind, Follower, Rebased, Signing, TreeMerge, Way, contains, merge_trees, rebase,
-    refuse_without_identity, squashed_commits, tip_of, tree_of, unverified, way,
+    CommitId, DraftKind, Follower, Rebased, Signing, TreeMerge, Way, contains, keep_collector_off,
+    merge_trees, rebase, refuse_without_identity, squashed_commits, tip_of, tree_of, unverified, way,
 };
 use crate::id::{BranchName, Lane, TicketId};
 use crate::session::lane::{LaneRecord, MergedRecord};
@@ -134,6 +134,8 @@ pub fn dry_run(
         .map_err(|e| crate::durable::FileError::io("create a folder in", place.store.root(), e))?;
     let work = Work { place, request, progress, record: &record, claim: &claim, plan: &plan };
     work.guard()?;
+    // What is made is only looked at, but until then.
+    let _collector_off = keep_collector_off(place.repo)?;
     // Without hooks and signing: both may ask for something, or do it.
     let commit = match work.make(folder.path(), &plan.before)? {
         Made::There(commit) => commit,
@@ -177,9 +179,12 @@ impl Work<'_> {
         for _ in 0..TRIES {
             self.go_on()?;
             self.guard()?;
+            // Until a reference leads to it.
+            let collector_off = keep_collector_off(place.repo)?;
             let made = self.make(&queue::scratch(place.store, entry.id), &from)?;
             let to = self.commit(turn, entry, made)?;
             keep(place, entry, &to, &[&from, &plan.tip])?;
+            drop(collector_off);
             failpoint::hit("merge.made");
             self.go_on()?;
             if let Some(check) = &self.request.verify {
