@@ -1,7 +1,6 @@
 //! `ralph worktree attach`: follow a session that runs; open pi on one that has ended.
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Command;
 
 use super::args::{Global, LaneArg};
@@ -28,14 +27,16 @@ pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
     }
     let settings = here.settings(Layer::default(), out)?;
     let request = agent_request(&settings, &[])?;
-    let (Agent::Pi(pi), Some(session_file)) = (&request.agent, &manifest.agent.session_file) else {
+    let (Agent::Pi(pi), Some(_)) = (&request.agent, &manifest.agent.session_file) else {
         return Err(CliError::new(
             Exit::CannotDo,
             format!("{}'s session was not pi's: it cannot be opened", manifest.lane),
         )
         .hint(format!("read it: ralph worktree logs {}", manifest.lane)));
     };
-    if !Path::new(session_file).exists() {
+    // Where it is now: the manifest says where it was when the session was begun.
+    let session_file = here.store().session_dir(id).pi_session();
+    if !session_file.exists() {
         return Err(CliError::new(Exit::NotFound, format!("pi wrote no session file for {}", manifest.lane))
             .hint(format!("dispatch it again: ralph worktree dispatch {}", manifest.lane)));
     }
@@ -50,7 +51,7 @@ pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
     let found = program::resolve(pi.program(), environment.search_path.as_deref(), &environment.directory)
         .map_err(|error| CliError::new(Exit::NotLaunched, error.to_string()).hint(error.hint()))?;
     let argv = pi
-        .attach_argv(Path::new(session_file))
+        .attach_argv(&session_file)
         .map_err(|error| CliError::new(Exit::Usage, error.to_string()).hint(error.hint()))?;
     // Takes this process's place; it comes back only if that fails.
     let error = Command::new(&found).args(argv).current_dir(&tree).exec();

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{SeekFrom, seek};
@@ -22,6 +22,7 @@ use crate::agent::pi::transcript::{Entry, EntryKind, Transcript};
 use crate::agent::printable::Printable;
 use crate::durable::open_no_follow;
 use crate::session::manifest::Manifest;
+use crate::session::store::SessionDir;
 
 /// How often a file that is followed is looked at.
 const LOOK: Duration = Duration::from_millis(150);
@@ -80,16 +81,12 @@ pub fn show(
     follow: Follow,
     out: &Out,
 ) -> CliResult {
-    let path = match source {
-        Source::Session => manifest.agent.session_file.as_ref(),
-        Source::Stdout => manifest.output.stdout.as_ref(),
-        Source::Stderr => manifest.output.stderr.as_ref(),
-    };
-    let Some(path) = path else {
+    let dir = here.store().session_dir(manifest.session_id);
+    let Some(path) = file_of(&dir, manifest, source) else {
         return Err(CliError::new(Exit::NotFound, format!("the output of {} was discarded", manifest.lane)));
     };
     let mut log = Log {
-        path: Path::new(path),
+        path: &path,
         file: None,
         offset: 0,
         shown: match source {
@@ -126,24 +123,33 @@ pub fn show(
         out.json_line(&output_line(begun))?;
     }
     if log.offset == 0 && out.form() == Form::Text {
-        out.note(&nothing(
-            manifest,
-            source,
-            if is_live(here, manifest.session_id)? { "yet" } else { "at all" },
-        ));
+        let when = if is_live(here, manifest.session_id)? { "yet" } else { "at all" };
+        out.note(&nothing(&dir, manifest, source, when));
     }
     Ok(Exit::Done)
 }
 
-/// Says that a log is empty, and where else there is something to read.
-fn nothing(manifest: &Manifest, source: Source, when: &str) -> String {
-    let lane = &manifest.lane;
-    let has = |path: &Option<String>| {
-        path.as_ref().and_then(|path| std::fs::metadata(path).ok()).is_some_and(|file| file.len() > 0)
+/// Where a log stands, if it was kept: in the session's folder, wherever the repository stands by now. Where it was when
+/// the session was begun is what the manifest says.
+fn file_of(dir: &SessionDir, manifest: &Manifest, source: Source) -> Option<PathBuf> {
+    let (recorded, path) = match source {
+        Source::Session => (&manifest.agent.session_file, dir.pi_session()),
+        Source::Stdout => (&manifest.output.stdout, dir.stdout()),
+        Source::Stderr => (&manifest.output.stderr, dir.stderr()),
     };
-    let elsewhere = if source != Source::Stderr && has(&manifest.output.stderr) {
+    recorded.as_ref().map(|_| path)
+}
+
+/// Says that a log is empty, and where else there is something to read.
+fn nothing(dir: &SessionDir, manifest: &Manifest, source: Source, when: &str) -> String {
+    let lane = &manifest.lane;
+    let has = |source| {
+        let file = file_of(dir, manifest, source).and_then(|path| std::fs::metadata(path).ok());
+        file.is_some_and(|file| file.len() > 0)
+    };
+    let elsewhere = if source != Source::Stderr && has(Source::Stderr) {
         format!("; but to its standard error: ralph worktree logs --stderr {lane}")
-    } else if source == Source::Session && has(&manifest.output.stdout) {
+    } else if source == Source::Session && has(Source::Stdout) {
         format!("; but to its standard output: ralph worktree logs --raw {lane}")
     } else {
         String::new()
