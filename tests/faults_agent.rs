@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::helpers::agents::{COMMITS, DOES_NOTHING};
 use crate::helpers::process::Process;
-use crate::helpers::{Repo, Sandbox, ScriptedPi, Session, wait};
+use crate::helpers::{Repo, Sandbox, ScriptedPi, Session, rows, wait};
 
 /// Runs the play to its end; nothing of it may be left.
 #[track_caller]
@@ -131,7 +131,7 @@ mod and_their_output {
     #[test]
     fn row_54_output_beyond_the_cap_is_given_back_and_never_blocks_the_agent() {
         let sandbox = Sandbox::new();
-        let bytes: u64 = 256 << 20;
+        let bytes: u64 = rows::amount(256 << 20, 1 << 30);
         let play = format!("echo first; flood {bytes}; echo last; commit; answer stop finished");
         let (repo, manifest) = played(&sandbox, &play, &["--output-cap=1M"]);
         assert_outcome(&manifest, "succeeded", "");
@@ -425,7 +425,7 @@ mod and_their_exits {
         // Not a shell: nothing ends faster.
         sandbox.link_tool("true");
         sandbox.link_tool("false");
-        for round in 1..=30 {
+        for round in 1..=rows::amount(30, 1000) {
             let (agent, code, outcome) = [("true", 0, "no_changes"), ("false", 1, "failed")][round % 2];
             let manifest = repo.finish("T-1", &[&format!("--agent={agent}")]);
             assert_eq!(manifest["exit"]["code"], code, "{manifest:#}");

@@ -219,6 +219,19 @@ killed_creators! {
 }
 
 #[test]
+fn row_2_a_branch_that_has_moved_on_since_the_crash_is_continued() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox, COMMITS);
+    let repo = &scene.repo;
+    scene.kill_dispatcher_at("git.branch");
+    let commit = repo.git(&["commit-tree", "-p", "ralph/T-1", "-m", "By hand", "main^{tree}"]);
+    repo.git(&["update-ref", "refs/heads/ralph/T-1", &commit]);
+    scene.recover();
+    assert_eq!(repo.rev_parse("ralph/T-1"), commit);
+    scene.assert_next_dispatch_works(&["By hand"]);
+}
+
+#[test]
 fn row_3_killed_in_the_middle_of_the_checkout() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox, COMMITS);
@@ -437,7 +450,9 @@ mod supervisors {
         assert!(!alive.iter().any(Process::is_alive));
         let manifest = session.manifest();
         assert!(manifest["exit"].is_null() && manifest["work"]["commits"] == 1, "{manifest:#}");
-        assert!(manifest["reason"].as_str().unwrap().contains("its supervisor was killed"), "{manifest:#}");
+        let reason = manifest["reason"].as_str().unwrap();
+        assert!(reason.contains("its supervisor was killed"), "{manifest:#}");
+        assert!(reason.contains("what it left running was ended (3 processes)"), "{manifest:#}");
         drop(scene.repo.ralph(&["worktree", "wait", "T-1"]).run().expect_code(1));
         scene.assert_next_dispatch_works(&["T-1: attempt 1"]);
     }

@@ -2,13 +2,14 @@
 //! machines. Nothing is ever signalled that is not certainly the session's.
 
 use std::fs;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::helpers::agents::{COMMITS, NEVER_ENDS};
-use crate::helpers::process::Process;
-use crate::helpers::{Repo, Running, Sandbox, ScriptedPi, Session, wait};
+use crate::helpers::process::{Process, program_of_this_machine};
+use crate::helpers::{Repo, Running, Sandbox, ScriptedPi, Session, rows, wait};
 
 /// A session that runs, with its agent.
 fn running<'s>(sandbox: &'s Sandbox) -> (Repo<'s>, Session, Process) {
@@ -97,7 +98,7 @@ mod forged_pids {
         let space = ["-Ur", "--pid", "--fork", "--mount-proc", "sh", "-c"];
         let choose = [&space[..], &["echo 100 >/proc/sys/kernel/ns_last_pid"]].concat();
         if !sandbox.link_tool("unshare") || sandbox.run("unshare", &choose).run().code != Some(0) {
-            eprintln!("skipped: this machine does not let a test choose a pid");
+            rows::skip(66, "this machine does not let a test choose a pid");
             return;
         }
         let ralph = env!("CARGO_BIN_EXE_ralph");
@@ -212,11 +213,120 @@ mod reboots {
 mod clocks {
     use super::*;
 
+    /// What a program that is linked against this takes for the time of the day: the true one and the seconds that stand
+    /// in the file that `CLOCK_OFF_BY` names. Other clocks stay as they are.
+    const CLOCK: &str = r#"
+        #define _GNU_SOURCE
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <sys/syscall.h>
+        #include <sys/time.h>
+        #include <time.h>
+        #include <unistd.h>
+
+        static long off_by(void) {
+            const char *name = getenv("CLOCK_OFF_BY");
+            FILE *file = name ? fopen(name, "re") : NULL;
+            long seconds = 0;
+            if (file) {
+                if (fscanf(file, "%ld", &seconds) != 1) seconds = 0;
+                fclose(file);
+            }
+            return seconds;
+        }
+
+        int clock_gettime(clockid_t clock, struct timespec *now) {
+            int result = syscall(SYS_clock_gettime, clock, now);
+            if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += off_by();
+            return result;
+        }
+
+        time_t time(time_t *now) {
+            struct timespec exact;
+            clock_gettime(CLOCK_REALTIME, &exact);
+            if (now) *now = exact.tv_sec;
+            return exact.tv_sec;
+        }
+
+        int gettimeofday(struct timeval *now, void *zone) {
+            struct timespec exact;
+            (void)zone;
+            clock_gettime(CLOCK_REALTIME, &exact);
+            now->tv_sec = exact.tv_sec;
+            now->tv_usec = exact.tv_nsec / 1000;
+            return 0;
+        }
+    "#;
+
+    const TEN_YEARS: i64 = 10 * 365 * 86_400;
+
+    /// Lets the test set the clock that everything in the sandbox goes by; skips the row where nothing can be compiled.
+    fn with_a_clock_of_its_own(sandbox: &Sandbox) -> Option<impl Fn(i64)> {
+        let Some(compiler) = program_of_this_machine("cc") else {
+            rows::skip(69, "there is no C compiler to make a clock with that a test can set");
+            return None;
+        };
+        let (source, library) = (sandbox.write("clock.c", CLOCK), sandbox.path("clock.so"));
+        let compile =
+            Command::new(compiler).args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).output();
+        let compiled = compile.expect("the compiler starts");
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        let off_by = sandbox.write("clock", "0");
+        sandbox.set_env("CLOCK_OFF_BY", &off_by);
+        sandbox.set_env("LD_PRELOAD", library);
+        Some(move |seconds: i64| {
+            let draft = off_by.with_extension("draft");
+            fs::write(&draft, seconds.to_string()).expect("the clock's draft");
+            fs::rename(draft, &off_by).expect("the clock");
+        })
+    }
+
+    fn year(manifest: &Value, field: &str) -> i32 {
+        let text = manifest[field].as_str().unwrap_or_else(|| panic!("no {field}: {manifest:#}"));
+        text[..4].parse().expect("a year")
+    }
+
+    #[test]
+    fn row_69_a_clock_that_is_set_forward_ends_no_session_and_is_what_is_shown() {
+        let sandbox = Sandbox::new();
+        let Some(set_clock) = with_a_clock_of_its_own(&sandbox) else { return };
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        // It shows signs of life for longer than it may be idle.
+        pi.plays(
+            "here; wait_for_go; for n in 1 2 3 4 5 6 7 8 9; do echo $n; sleep 0.5; done; commit; answer",
+        );
+        let session = Session::dispatch(&repo, "T-1", &["--timeout=1h", "--idle-timeout=3s"]);
+        pi.wait_here("T-1");
+        set_clock(TEN_YEARS);
+        pi.go("T-1");
+        let manifest = session.ended();
+        let seen = (&manifest["outcome"], &manifest["exit"]["ended_by"]);
+        assert_eq!(seen, (&"succeeded".into(), &"agent".into()), "{manifest:#}");
+        assert!(year(&manifest, "ended_at") >= year(&manifest, "started_at") + 9, "{manifest:#}");
+        assert_eq!(repo.recover(), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn row_69_a_clock_that_is_set_back_puts_off_no_deadline() {
+        let sandbox = Sandbox::new();
+        let Some(set_clock) = with_a_clock_of_its_own(&sandbox) else { return };
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("commit; here; forever");
+        for (ticket, limit, ended_by) in
+            [("T-1", "--timeout=2s", "timeout"), ("T-2", "--idle-timeout=2s", "idle")]
+        {
+            set_clock(0);
+            let session = Session::dispatch(&repo, ticket, &[limit]);
+            pi.wait_here(ticket);
+            set_clock(-TEN_YEARS);
+            let manifest = session.ended();
+            assert_eq!(manifest["exit"]["ended_by"], ended_by, "{manifest:#}");
+            assert!(year(&manifest, "ended_at") <= year(&manifest, "started_at") - 9, "{manifest:#}");
+        }
+    }
+
     #[test]
     fn row_69_a_file_time_of_the_future_keeps_no_idle_session_alive() {
-        eprintln!(
-            "skipped: a machine's clock is not for a test to set; what shows of it, the files' times, is"
-        );
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
         pi.plays("touch -d 2100-01-01 \"$(readlink /proc/$$/fd/1)\"; forever");

@@ -62,7 +62,7 @@ fn row_23_24_25_a_ticket_that_is_no_id_is_refused_before_anything_is_touched() {
 }
 
 #[test]
-fn row_24_25_a_base_or_branch_that_is_no_name_is_refused_wherever_it_is_said() {
+fn row_24_25_a_base_branch_or_target_that_is_no_name_is_refused_wherever_it_is_said() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);
     for name in HOSTILE.iter().filter(|name| !matches!(**name, "x.lock")) {
@@ -70,6 +70,7 @@ fn row_24_25_a_base_or_branch_that_is_no_name_is_refused_wherever_it_is_said() {
         refused(&sandbox, repo.worktree(&["create", "T-1", &format!("--branch={name}")]), 2);
         refused(&sandbox, repo.worktree(&["dispatch", &format!("T-1@{name}")]), 2);
         refused(&sandbox, repo.worktree(&["create", "T-1"]).env("RALPH_BASE", name), 2);
+        refused(&sandbox, repo.worktree(&["merge", "T-1", &format!("--into={name}")]), 2);
     }
     // A NUL cannot be typed, but a file can hold one.
     repo.write("ralph.toml", "base = \"a\\u0000b\"\n");

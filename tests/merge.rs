@@ -469,6 +469,31 @@ fn row_75_a_target_that_moves_meanwhile_is_merged_anew() {
 }
 
 #[test]
+fn row_75_a_target_that_keeps_moving_is_given_up_on_and_nothing_is_overwritten() {
+    const TRIES: usize = 5;
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    let gate = |number: usize| sandbox.path(format!("go-{number}"));
+    let points = (1..=TRIES).map(|number| format!("merge.made#{number}:wait={}", gate(number).display()));
+    let points = points.collect::<Vec<_>>().join(",");
+    let running = repo.worktree(&["merge", "T-1", "--json"]).env("RALPH_FAILPOINT", points).spawn();
+    for number in 1..=TRIES {
+        let waiting = gate(number).with_extension("waiting");
+        crate::helpers::wait::until("the merge to be made", || waiting.exists().then_some(()));
+        repo.commit_file(&format!("{number}.txt"), "x\n", &format!("Meanwhile {number}"));
+        fs::write(gate(number), "").unwrap();
+    }
+    let ended = running.wait();
+    ended.refused(4, &["main", "5"]);
+    assert!(text(&ended.error()["hint"]).contains("try again"), "{ended}");
+    let expected = (1..=TRIES).rev().map(|number| format!("Meanwhile {number}"));
+    assert_eq!(repo.log("main")[..TRIES], expected.collect::<Vec<_>>());
+    assert_eq!((repo.status_porcelain(), repo.git(&["for-each-ref", "refs/ralph"])), (vec![], String::new()));
+    repo.merged(&["T-1"]);
+}
+
+#[test]
 fn merges_of_one_repository_go_one_after_another_and_say_whom_they_wait_for() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_and_the_exit_status_that_shells_give_it_are_told_apart() {
+    fn row_60_a_signal_its_core_and_the_exit_status_that_shells_give_it_are_told_apart() {
         let signalled = Status::Signalled { signal: 11, core_dumped: true };
         let record = evidence(signalled, EndedBy::Agent, None, WorkFound::NotLooked).exit_record().unwrap();
         assert_eq!((record.code, record.signal), (None, Some(11)));

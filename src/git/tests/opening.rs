@@ -167,7 +167,7 @@ fn an_unborn_head_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn the_lock_is_private_exclusive_and_waited_for_a_bounded_time() {
+fn row_19_the_lock_is_private_exclusive_and_waited_for_a_bounded_time() {
     use std::os::unix::fs::PermissionsExt;
     let fixture = Fixture::new();
     let held = fixture.repo().lock(PATIENCE).unwrap();
