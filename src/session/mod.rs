@@ -4,6 +4,7 @@
 //! or writes the records. This room knows neither git nor pi: what they found arrives as plain [`outcome::Evidence`].
 
 pub mod choose;
+mod error;
 pub mod lane;
 pub mod launch;
 pub mod manifest;
