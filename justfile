@@ -23,6 +23,10 @@ lint:
 test *ARGS:
     cargo test --locked {{ARGS}}
 
+# The rows of docs/RELIABILITY.md, as often and as large as they can be (takes long)
+rows-in-full:
+    RALPH_TEST_IN_FULL=1 cargo test --locked -- row
+
 # The real pi, for the tests that drive it
 real-pi:
     npm ci --prefix tests/real_pi --ignore-scripts --no-audit --no-fund

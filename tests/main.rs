@@ -69,6 +69,8 @@ mod real_pi;
 #[cfg(test)]
 mod real_pi_backlog;
 #[cfg(test)]
+mod reliability;
+#[cfg(test)]
 mod remove_crash;
 #[cfg(test)]
 mod run_loop;
