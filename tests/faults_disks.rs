@@ -214,6 +214,7 @@ mod read_only {
         let looking = ["list", "list --dirty", "inspect T-1", "logs T-1", "path T-1", "wait T-1"];
         let Some(said) = said_by(&sandbox, &repo, &[&changing[..], &looking[..], &["recover"]].concat())
         else {
+            agent.signal(Signal::KILL);
             return;
         };
         let (refused, rest) = said.split_at(changing.len());
