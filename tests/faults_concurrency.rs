@@ -161,7 +161,7 @@ mod with_git_at_work {
     fn row_20_pruning_in_a_loop_takes_no_session_its_worktree() {
         let sandbox = Sandbox::new();
         let pi = ScriptedPi::other(&sandbox, "helper");
-        pi.plays("commit; git worktree list --porcelain >/dev/null; answer");
+        pi.plays(COMMITS);
         let plain = Repo::new(&sandbox);
         // One that git itself registers worktrees of, with moments at which they can be pruned.
         let sparse = plain.clone_as("sparse", &[]);
@@ -181,7 +181,8 @@ mod with_git_at_work {
             });
             for session in Session::all(repo) {
                 let manifest = session.manifest();
-                assert_eq!(manifest["outcome"], "succeeded", "{manifest:#}");
+                let said = std::fs::read_to_string(session.dir.join("stderr")).unwrap_or_default();
+                assert_eq!(manifest["outcome"], "succeeded", "{said}\n{manifest:#}");
                 assert!(session.worktree.join(".git").exists(), "{manifest:#}");
             }
             assert_eq!(repo.worktrees().len(), numbers.len() + 1);

@@ -100,7 +100,7 @@ mod full_beforehand {
             done
             git fsck --strict --no-dangling >&2"#
         );
-        let Some(finished) = on_a_small_disk(&sandbox, 9, "3m", &script) else { return };
+        let Some(finished) = on_a_small_disk(&sandbox, 9, "8m", &script) else { return };
         let finished = finished.ok();
         let tried: Vec<Tried<'_>> = finished.stdout.lines().map(Tried::of).collect();
         let (refused, done): (Vec<_>, Vec<_>) = tried.iter().partition(|one| one.code != 0);
@@ -110,7 +110,9 @@ mod full_beforehand {
             let error = serde_json::from_str::<Value>(one.said).expect("one JSON error")["error"].take();
             let message = text(&error["message"]);
             assert!(message.contains("No space left on device"), "{message}");
-            assert!(message.contains(sandbox.path("small").to_str().unwrap()), "{message}");
+            // What could not be written: a file, or the lane's branch, of whose file libgit2 does not always speak.
+            let file = sandbox.path("small").display().to_string();
+            assert!(message.contains(&file) || message.contains("\"refs/heads/ralph/N-"), "{message}");
             assert!(text(&error["hint"]).contains("make room on that disk"), "{error}");
             assert_eq!((one.left, one.recovered), ("", "[]"), "{}", one.said);
         }
