@@ -4,7 +4,8 @@ use git2::{Repository, Signature, Time};
 
 use super::identity::identity;
 use super::objects::sync_objects;
-use super::tree::{TreeId, durable};
+use super::tree::durable;
+use super::tree_id::TreeId;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, GitProgram, Repo};
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::tree::{TreeId, durable};
+use super::tree::durable;
+use super::tree_id::TreeId;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::guard::hooks_folder;
-use super::tree::TreeId;
+use super::tree_id::TreeId;
 use crate::git::program::{Call, GitProgram, Place};
 use crate::git::{CommitId, GitError, Repo};
 

@@ -26,6 +26,7 @@ mod rebase;
 mod signature;
 mod touched;
 mod tree;
+mod tree_id;
 mod workshop;
 
 pub use changed::{Change, last_change, touched_files};
@@ -39,5 +40,6 @@ pub use join::{Joined, join};
 pub use land::{Named, advance, contains, named, pin_merge, unpin_merge};
 pub use rebase::{Rebased, rebase};
 pub use signature::unverified;
-pub use tree::{TreeId, TreeMerge, merge_trees, tree_of};
+pub use tree::{TreeMerge, merge_trees, tree_of};
+pub use tree_id::TreeId;
 pub use workshop::Workshop;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use git2::{ErrorCode, Oid, Repository, Tree};
 
 use super::objects::sync_objects;
-use super::tree::TreeId;
+use super::tree_id::TreeId;
 use crate::git::repo::Backend;
 use crate::git::{CommitId, GitError, Repo};
 
