@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::config::Settings;
+use super::printed::TreeEntry;
 use super::repo::Repo;
 use super::{CommitId, GitError};
 use crate::durable;
@@ -60,32 +61,17 @@ impl Repo {
     /// Notes what the attributes of a commit ask for, by the program.
     pub(super) fn list_attributes(&self, commit: &CommitId, asked: &mut Asked) -> Result<(), GitError> {
         let mut objects = Vec::new();
-        let mut rest = Vec::new();
         let call = self.fetching().args(["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]);
-        call.run_streaming(&mut |bytes| {
-            rest.extend_from_slice(bytes);
-            while let Some(end) = rest.iter().position(|b| *b == 0) {
-                let record: Vec<u8> = rest.drain(..=end).collect();
-                objects.extend(attributes_object(&record));
-            }
-            true
-        })?
-        .into_stdout()?;
+        call.for_each_record(&mut |record| {
+            let entry = TreeEntry::of(record).filter(|entry| entry.is_attributes() && entry.is_file());
+            objects.extend(entry.map(|entry| entry.object.to_owned()));
+        })?;
         for object in objects {
             let content = self.fetching().args(["cat-file", "blob", &object]).succeed()?;
             asked.note(&content, ".gitattributes");
         }
         Ok(())
     }
-}
-
-/// The object of a `ls-tree` record that is an attributes file.
-fn attributes_object(record: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(record.strip_suffix(b"\0")?).ok()?;
-    let (facts, path) = text.split_once('\t')?;
-    let name = path.rsplit('/').next()?;
-    (name == ".gitattributes" && facts.starts_with("100"))
-        .then(|| facts.rsplit(' ').next().map(str::to_owned))?
 }
 
 /// The attribute files outside the commit that git reads too.

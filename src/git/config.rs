@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use git2::{Config, ConfigLevel, ErrorCode};
 
 use super::GitError;
+use super::printed::SettingList;
 use super::program::Call;
 
 const ATTRIBUTES_FILE: &str = "core.attributesfile";
@@ -48,19 +49,10 @@ impl Settings {
     /// What git lists, asked by calls of its own, whose own settings do not count.
     pub(super) fn listed<'a>(call: impl Fn() -> Call<'a>) -> Result<Self, GitError> {
         let mut settings: Vec<(String, String)> = Vec::new();
-        let mut scope: Option<Vec<u8>> = None;
-        // Where it was said, and then what, as a record of its own.
+        let mut list = SettingList::default();
         call().args(["config", "--list", "--show-scope", "-z"]).for_each_record(&mut |record| {
-            let Some(scope) = scope.take() else {
-                scope = Some(record.to_owned());
-                return;
-            };
-            let text = String::from_utf8_lossy(record);
-            // A key without `=` is a switch that is on.
-            let (key, value) = text.split_once('\n').unwrap_or((&text, "true"));
-            if scope != b"command" {
-                settings.push((key.to_owned(), value.to_owned()));
-            }
+            let setting = list.take(record).filter(|setting| setting.scope != b"command");
+            settings.extend(setting.map(|setting| (setting.key, setting.value)));
         })?;
         // Of paths, git alone knows what `~` stands for.
         for key in [ATTRIBUTES_FILE, HOOKS_PATH] {

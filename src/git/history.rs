@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use super::printed::NumStat;
 use super::repo::{Backend, Repo};
 use super::{CommitId, GitError};
 
@@ -98,18 +99,10 @@ fn diff_by_program(
         .succeed()?;
     let mut history = History::default();
     for record in out.split(|b| *b == 0) {
-        let mut fields = record.splitn(3, |b| *b == b'\t');
-        let (Some(insertions), Some(deletions), Some(path)) = (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
-        if counts(path, ignore) {
-            // A binary file has `-` here, and no lines.
-            let number =
-                |text: &[u8]| std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()).unwrap_or(0);
+        if let Some(stat) = NumStat::of(record).filter(|stat| counts(stat.path, ignore)) {
             history.files_changed += 1;
-            history.insertions += number(insertions);
-            history.deletions += number(deletions);
+            history.insertions += stat.insertions;
+            history.deletions += stat.deletions;
         }
     }
     Ok(history)

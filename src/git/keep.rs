@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::collector::keep_collector_off;
 use super::parcel::{Parcel, TrashId};
+use super::printed::{RawDiff, Staged};
 use super::program::{Call, Place};
 use super::reach::{heads_beyond, kinds, names_in, names_in_log, only_reached_from};
 use super::refs::there;
@@ -103,26 +104,24 @@ fn staged(repo: &Repo, standing: &Standing) -> Result<Vec<(String, String)>, Git
     }
     let call = || Call::read(repo.program(), Place::GitDir(&standing.admin_dir));
     let mut names = BTreeSet::new();
-    // `<mode> <name> <stage>\t<path>`
-    let mut listed = |record: &[u8]| {
-        let mut fields = record.split(|b| matches!(b, b' ' | b'\t'));
-        names.extend(fields.nth(1).map(|name| String::from_utf8_lossy(name).into_owned()));
-    };
+    let mut listed = |record: &[u8]| names.extend(Staged::of(record).map(|file| file.object.to_owned()));
     for what in ["--unmerged", "--resolve-undo"] {
         call().args(["ls-files", what, "-z"]).for_each_record(&mut listed)?;
     }
     match &standing.head_commit {
         None => call().args(["ls-files", "--stage", "-z"]).for_each_record(&mut listed)?,
-        // `:<mode> <mode> <name> <name> <status>`, and then the path as a record of its own.
-        Some(head) => call()
-            .args(["diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames"])
-            .args(["--ignore-submodules=none", head.as_str(), "--"])
-            .for_each_record(&mut |record| {
-                if record.first() == Some(&b':') {
-                    let name = record.split(|b| *b == b' ').nth(3);
-                    names.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
-                }
-            })?,
+        Some(head) => {
+            let mut diff = RawDiff::default();
+            let call = call()
+                .args(["diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames"])
+                .args(["--ignore-submodules=none", head.as_str(), "--"]);
+            call.for_each_record(&mut |record| {
+                names.extend(diff.take(record).map(|(change, _)| change.new.object));
+            })?;
+            if !diff.is_clear() {
+                return Err(call.unclear());
+            }
+        }
     }
     // Of a submodule, the index holds a commit that is not here.
     let found = kinds(repo, &names)?;

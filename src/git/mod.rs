@@ -30,6 +30,7 @@ mod keep;
 mod listing;
 mod merge;
 mod parcel;
+mod printed;
 mod products;
 mod program;
 mod reach;

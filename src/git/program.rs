@@ -18,6 +18,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::GitError;
+use super::printed::Records;
 use crate::durable::HeldLock;
 
 /// The variables that bind a git process to another repository: `git rev-parse --local-env-vars`, of all versions.
@@ -61,7 +62,6 @@ const READ_PATIENCE: Duration = Duration::from_secs(300);
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(1);
 const STDOUT_LIMIT: usize = 64 << 20;
 const STDERR_LIMIT: usize = 64 << 10;
-const LONGEST_RECORD: usize = 1 << 20;
 
 /// The variables that name git's configuration files in place of the usual ones. libgit2 does not know them.
 const CONFIG_FILE_VARS: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
@@ -310,21 +310,8 @@ impl<'a> Call<'a> {
 
     /// Runs the call and hands over each record of its standard output, which ends with a NUL byte. It must succeed.
     pub(super) fn for_each_record(&self, take: &mut dyn FnMut(&[u8])) -> Result<(), GitError> {
-        let mut rest = Vec::new();
-        self.run_streaming(&mut |bytes| {
-            let mut bytes = bytes;
-            while let Some(end) = bytes.iter().position(|b| *b == 0) {
-                rest.extend_from_slice(&bytes[..end]);
-                take(&rest);
-                rest.clear();
-                bytes = &bytes[end + 1..];
-            }
-            rest.extend_from_slice(bytes);
-            // No path is that long: this is not what git prints.
-            rest.len() < LONGEST_RECORD
-        })?
-        .into_stdout()
-        .map(drop)
+        let mut records = Records::default();
+        self.run_streaming(&mut |bytes| records.push(bytes, take))?.into_stdout().map(drop)
     }
 
     /// The call answered something that it never answers.

@@ -18,6 +18,7 @@ use walkdir::WalkDir;
 
 use super::history::counts;
 use super::products::SourceFolders;
+use super::printed::{FileKind, Status, Tagged};
 use super::program::{Call, Place};
 use super::reach::{names_in, names_in_log, only_reached_from, walk_error};
 use super::refs::there;
@@ -178,14 +179,11 @@ fn tree_call<'a>(repo: &'a Repo, standing: &'a Standing) -> Call<'a> {
 /// Files marked assume-unchanged or skip-worktree. Those of the latter that are not there are a sparse checkout's.
 fn look_at_index(repo: &Repo, standing: &Standing, found: &mut Found) -> Result<(), GitError> {
     tree_call(repo, standing).args(["ls-files", "-v", "-z"]).for_each_record(&mut |record| {
-        let (Some(tag), Some(path)) = (record.first(), record.get(2..)) else { return };
-        found.sources.note(path);
-        let skipped = matches!(tag, b'S' | b's');
-        if tag.is_ascii_lowercase() || skipped {
-            let file = standing.path.join(os_path(path));
-            if !skipped || file.symlink_metadata().is_ok() {
-                found.hidden.add(&text(path));
-            }
+        let Some(file) = Tagged::of(record) else { return };
+        found.sources.note(file.path);
+        let is_there = || standing.path.join(os_path(file.path)).symlink_metadata().is_ok();
+        if file.is_hidden() && (!file.is_skipped() || is_there()) {
+            found.hidden.add(&text(file.path));
         }
     })
 }
@@ -205,23 +203,16 @@ fn look_at_files(repo: &Repo, subject: &Subject<'_>, found: &mut Found) -> Resul
         call = call.setting(key, value);
     }
     call.for_each_record(&mut |record| {
-        // The fields before the path: `1 XY sub mH mI mW hH hI`, `u XY sub m1 m2 m3 mW h1 h2 h3`, `?`, `!`.
-        let fields = match record.first() {
-            Some(b'1') => 8,
-            Some(b'u') => 10,
-            Some(b'?' | b'!') => 1,
-            _ => return,
-        };
-        let Some(path) = record.splitn(fields + 1, |b| *b == b' ').nth(fields) else { return };
-        match record.first() {
-            Some(b'1') => found.changed.add(&text(path)),
-            Some(b'u') => found.unmerged.add(&text(path)),
-            Some(b'?') if counts(path, subject.not_work) => match path.strip_suffix(b"/") {
+        let Some(Status { kind, path }) = Status::of(record) else { return };
+        match kind {
+            FileKind::Edited | FileKind::Changed => found.changed.add(&text(path)),
+            FileKind::Unmerged => found.unmerged.add(&text(path)),
+            FileKind::Untracked if counts(path, subject.not_work) => match path.strip_suffix(b"/") {
                 // git lists every new file; a folder it lists is one that it does not enter.
                 Some(folder) => drop(found.repositories.insert(os_path(folder).to_owned())),
                 None => found.untracked.add(&text(path)),
             },
-            Some(b'!') if counts(path, subject.not_work) => {
+            FileKind::Ignored if counts(path, subject.not_work) => {
                 if let Some(folder) = path.strip_suffix(b"/") {
                     found.closed.insert(os_path(folder).to_owned());
                 }
@@ -229,7 +220,7 @@ fn look_at_files(repo: &Repo, subject: &Subject<'_>, found: &mut Found) -> Resul
                     found.ignored.add(&text(path));
                 }
             }
-            _ => {}
+            FileKind::Untracked | FileKind::Ignored => {}
         }
     })
 }

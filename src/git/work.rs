@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::history::{counts, history, only_in};
+use super::printed::{FileKind, Status};
 use super::program::{Call, Place};
 use super::refs::there;
 use super::registry::{self, Entry};
@@ -310,17 +311,11 @@ fn count_records(call: &Call<'_>, ignore: &[PathBuf]) -> Result<Seen, GitError> 
 impl Seen {
     /// Notes one record of `git status --porcelain=v2 -z`.
     fn note(&mut self, record: &[u8], ignore: &[PathBuf]) {
-        // The fields before the path: `1 XY sub mH mI mW hH hI`, `u XY sub m1 m2 m3 mW h1 h2 h3`, `?`.
-        let (fields, counter) = match record.first() {
-            Some(b'1') => (8, &mut self.uncommitted),
-            Some(b'u') => (10, &mut self.uncommitted),
-            Some(b'?') => (1, &mut self.untracked),
-            _ => return,
-        };
-        if let Some(path) = record.splitn(fields + 1, |b| *b == b' ').nth(fields)
-            && counts(path, ignore)
-        {
-            *counter += 1;
+        let Some(status) = Status::of(record).filter(|status| counts(status.path, ignore)) else { return };
+        match status.kind {
+            FileKind::Edited | FileKind::Changed | FileKind::Unmerged => self.uncommitted += 1,
+            FileKind::Untracked => self.untracked += 1,
+            FileKind::Ignored => {}
         }
     }
 }

@@ -1,12 +1,15 @@
 //! A folder that holds a commit's attribute files and nothing else: what git needs of a checkout to choose merge
 //! drivers as it would there.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::git::attributes::{attribute_files, read_attributes};
 use crate::git::engine::is_relative;
+use crate::git::printed::TreeEntry;
 use crate::git::{CommitId, GitError, Repo};
 
 /// Makes the folder below `scratch`. Refuses merge drivers in use that would run a program out of a worktree.
@@ -40,15 +43,11 @@ fn files_of(repo: &Repo, commit: &CommitId) -> Result<Vec<(PathBuf, Vec<u8>)>, G
     let mut found: Vec<(PathBuf, String)> = Vec::new();
     repo.fetching().args(["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]).for_each_record(
         &mut |record| {
-            // `<mode> blob <name>\t<path>`; git follows no attribute file that is a link.
-            let Ok(text) = std::str::from_utf8(record) else { return };
-            if let Some((facts, path)) = text.split_once('\t')
-                && (path == ".gitattributes" || path.ends_with("/.gitattributes"))
-                && facts.starts_with("100")
-                && let Some(name) = facts.rsplit(' ').next()
-                && is_inside(Path::new(path))
-            {
-                found.push((path.into(), name.to_owned()));
+            let Some(entry) = TreeEntry::of(record) else { return };
+            let path = Path::new(OsStr::from_bytes(entry.path));
+            // git follows no attribute file that is a link.
+            if entry.is_attributes() && entry.is_file() && is_inside(path) {
+                found.push((path.to_owned(), entry.object.to_owned()));
             }
         },
     )?;

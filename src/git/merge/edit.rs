@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::tree::durable;
 use super::tree_id::TreeId;
+use crate::git::printed::TreeEntry;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
 
@@ -28,14 +29,8 @@ pub fn tracked_file(repo: &Repo, commit: &CommitId, path: &Path) -> Result<Optio
     let call =
         repo.fetching().args(["--literal-pathspecs", "ls-tree", "-z", "--full-tree", commit.as_str(), "--"]);
     call.arg(path).for_each_record(&mut |record| {
-        // `<mode> blob <name>\t<path>`
-        let text = String::from_utf8_lossy(record);
-        let facts = text.split('\t').next().unwrap_or_default();
-        let mut fields = facts.split(' ').map(str::to_owned);
-        if let (Some(mode), Some(_), Some(name)) = (fields.next(), fields.next(), fields.next())
-            && mode.starts_with("100")
-        {
-            found = Some((mode, name));
+        if let Some(entry) = TreeEntry::of(record).filter(TreeEntry::is_file) {
+            found = Some((entry.mode.to_owned(), entry.object.to_owned()));
         }
     })?;
     let Some((mode, name)) = found else { return Ok(None) };

@@ -17,6 +17,7 @@ use super::touched::{self, Dirty, Side, Touch, touched, write};
 use crate::durable::{self, HeldLock};
 use crate::failpoint;
 use crate::git::hold::is_ours;
+use crate::git::printed::Staged;
 use crate::git::program::{Call, Place};
 use crate::git::refs::there;
 use crate::git::registry::{self, Entry};
@@ -342,13 +343,9 @@ fn staged(repo: &Repo, tree: &Follower) -> Result<BTreeMap<PathBuf, Side>, GitEr
     use std::os::unix::ffi::OsStrExt;
     let mut found = BTreeMap::new();
     tree.read(repo).args(["ls-files", "--stage", "-z"]).for_each_record(&mut |record| {
-        // `<mode> <name> <stage>\t<path>`
-        let Some(tab) = record.iter().position(|b| *b == b'\t') else { return };
-        let (facts, path) = record.split_at(tab);
-        let facts = String::from_utf8_lossy(facts);
-        let mut fields = facts.split(' ').map(str::to_owned);
-        if let (Some(mode), Some(object)) = (fields.next(), fields.next()) {
-            found.insert(OsStr::from_bytes(&path[1..]).into(), Side { mode, object });
+        if let Some(Staged { mode, object, path }) = Staged::of(record) {
+            let side = Side { mode: mode.to_owned(), object: object.to_owned() };
+            found.insert(OsStr::from_bytes(path).into(), side);
         }
     })?;
     Ok(found)

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::follower::Follower;
+use crate::git::printed::{FileKind, RawChange, RawDiff, RawSide, Status, Tagged};
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
 
@@ -47,25 +48,20 @@ pub(super) fn touched(
         .args(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff"])
         .args([old.as_str(), new.as_str()]);
     let mut found = BTreeMap::new();
-    let mut facts: Option<Touch> = None;
-    let mut clear = true;
-    call.for_each_record(&mut |record| match facts.take() {
-        // `:<mode> <mode> <name> <name> <status>`, and then the path as a record of its own.
-        None => match parse(record) {
-            Some(touch) => facts = Some(touch),
-            None => clear = false,
-        },
-        Some(touch) => drop(found.insert(os_path(record), touch)),
+    let mut diff = RawDiff::default();
+    call.for_each_record(&mut |record| {
+        if let Some((change, path)) = diff.take(record) {
+            found.insert(os_path(path), Touch::from(change));
+        }
     })?;
-    if clear && facts.is_none() { Ok(found) } else { Err(call.unclear()) }
+    if diff.is_clear() { Ok(found) } else { Err(call.unclear()) }
 }
 
-fn parse(record: &[u8]) -> Option<Touch> {
-    let text = std::str::from_utf8(record).ok()?.strip_prefix(':')?;
-    let mut fields = text.split(' ').map(str::to_owned);
-    let (old_mode, new_mode, old, new) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let side = |mode: String, object: String| (mode != "000000").then_some(Side { mode, object });
-    Some(Touch { old: side(old_mode, old), new: side(new_mode, new) })
+impl From<RawChange> for Touch {
+    fn from(change: RawChange) -> Self {
+        let side = |RawSide { mode, object }: RawSide| (mode != "000000").then_some(Side { mode, object });
+        Self { old: side(change.old), new: side(change.new) }
+    }
 }
 
 /// How a tracked file of a worktree differs from the commit that is checked out.
@@ -96,16 +92,13 @@ pub(super) fn dirty(
     }
     let mut found = BTreeMap::new();
     call.for_each_record(&mut |record| {
-        // The fields before the path: `1 XY sub mH mI mW hH hI`, `u XY sub m1 m2 m3 mW h1 h2 h3`.
-        let fields = match record.first() {
-            Some(b'1') => 8,
-            Some(b'u') => 10,
-            _ => return,
+        let Some(status) = Status::of(record) else { return };
+        let dirty = match status.kind {
+            FileKind::Edited => Dirty::Edited,
+            FileKind::Changed | FileKind::Unmerged => Dirty::Otherwise,
+            FileKind::Untracked | FileKind::Ignored => return,
         };
-        let edited = record.get(2..4) == Some(b".M");
-        if let Some(path) = record.splitn(fields + 1, |b| *b == b' ').nth(fields) {
-            found.insert(os_path(path), if edited { Dirty::Edited } else { Dirty::Otherwise });
-        }
+        found.insert(os_path(status.path), dirty);
     })?;
     Ok(found)
 }
@@ -118,9 +111,8 @@ pub(super) fn hidden(
 ) -> Result<BTreeSet<PathBuf>, GitError> {
     let mut found = BTreeSet::new();
     tree.read(repo).args(["ls-files", "-v", "-z"]).for_each_record(&mut |record| {
-        let (Some(tag), Some(path)) = (record.first(), record.get(2..)) else { return };
-        if tag.is_ascii_lowercase() || *tag == b'S' {
-            let path = os_path(path);
+        if let Some(file) = Tagged::of(record).filter(Tagged::is_hidden) {
+            let path = os_path(file.path);
             if touched.contains_key(&path) && tree.path.join(&path).symlink_metadata().is_ok() {
                 found.insert(path);
             }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::attributes::attributes_folder;
 use super::plain::merge_plainly;
 use super::tree_id::TreeId;
+use crate::git::printed::merged_tree;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
 
@@ -60,12 +61,12 @@ pub fn merge_trees(
     let code = answer.code();
     match (code, answer.into_stdout_of(&[0, 1])) {
         (_, Ok(out)) => {
-            let mut fields = out.split(|b| *b == 0);
-            let tree = TreeId::printed(fields.next().unwrap_or_default(), &call)?;
+            let (tree, files) = merged_tree(&out);
+            let tree = TreeId::printed(tree, &call)?;
             if code == Some(0) {
                 return Ok(TreeMerge::Clean(tree));
             }
-            let files = fields.filter(|path| !path.is_empty()).map(|path| plain(path, &[ours, theirs]));
+            let files = files.map(|path| plain(path, &[ours, theirs]));
             Ok(TreeMerge::Conflict(files.collect::<BTreeSet<_>>().into_iter().collect()))
         }
         (_, Err(GitError::ProgramFailed { stderr, .. })) if stderr.contains("unrelated histories") => {
