@@ -118,7 +118,9 @@ impl Fields {
             Err(refusal) => {
                 let why =
                     Why::NotYaml { key: key.word(), why: wording::shortened(&refusal.why, LONGEST_REASON) };
-                self.problems.push((entry.line + refusal.line, why));
+                // The parser counts more ends of lines than we do, and a list that is not closed ends behind the last.
+                let last = text.lines().count().saturating_sub(1);
+                self.problems.push((entry.line + refusal.line.min(last), why));
                 let mut lines = text.lines();
                 let value = lines.next().map_or(Value::Nothing, |first| as_tk_reads(key, first));
                 (value, if lines.next().is_none() { Read::OneLine } else { Read::FirstLine })
@@ -188,6 +190,20 @@ mod tests {
             assert!(
                 matches!(&fields.problems[..], [(3, Why::NotYaml { .. })]),
                 "{line:?}: {:?}",
+                fields.problems
+            );
+        }
+    }
+
+    #[test]
+    fn no_problem_lies_behind_the_last_line() {
+        for front in ["deps: [a", "deps: [a,\r\r\rb", "deps: [a\n  b"] {
+            let content = format!("---\nid: T-1\n{front}");
+            let fields = Fields::read(content.as_bytes(), &Layout::of(content.as_bytes()));
+            let last = content.lines().count();
+            assert!(
+                matches!(&fields.problems[..], [(line, Why::NotYaml { .. })] if *line <= last),
+                "{front:?}: {:?}",
                 fields.problems
             );
         }
