@@ -189,7 +189,8 @@ impl Slug {
     /// The slug of a name. The same name gives the same slug for ever: folders on disk depend on it.
     pub fn of(name: &str) -> Self {
         let plain = Self::plain(name);
-        if plain == name && !looks_hashed(&plain) && !is_reserved(&plain) && !plain.is_empty() {
+        let is_safe = !plain.is_empty() && !plain.starts_with(['-', '.']) && !is_reserved(&plain);
+        if plain == name && is_safe && !looks_hashed(&plain) {
             return Self(plain);
         }
         let readable = match plain.trim_matches(['-', '.']) {
@@ -407,7 +408,10 @@ mod tests {
         let long = Slug::of(&"x".repeat(100));
         assert!(long.as_str().len() <= SLUG_CHARS + 1 + HASH_CHARS);
         assert!(Slug::of("é").as_str().is_ascii());
-        assert!(!Slug::of("é").as_str().starts_with('-'));
+        for name in ["é", "-x", "--force", ".", "..", ".git", ""] {
+            let slug = Slug::of(name);
+            assert!(!slug.as_str().starts_with(['-', '.']), "{name:?} gives {slug}");
+        }
     }
 
     #[test]
