@@ -59,7 +59,8 @@ fn unwritten(smaps: &str, program: &Path) -> Vec<Range<usize>> {
             let is_fixed = matches!(words.next(), Some("r-xp" | "r--p"));
             // Offset, device and inode stand between.
             let is_programs = words.nth(3).is_some_and(|path| Path::new(path) == program);
-            candidate = number(start).zip(number(end)).filter(|_| is_fixed && is_programs);
+            let bounds = number(start).zip(number(end)).filter(|(start, end)| start < end);
+            candidate = bounds.filter(|_| is_fixed && is_programs);
         } else if first == "Anonymous:"
             && words.next() == Some("0")
             && let Some((start, end)) = candidate.take()
@@ -97,6 +98,8 @@ Anonymous: 0 kB
 7000-8000 r-xp 00000000 08:01 12 /lib/libc.so.6
 Anonymous: 0 kB
 8000-9000 r--p 00000000 00:00 0
+Anonymous: 0 kB
+a000-9000 r--p 00000000 08:01 11 /bin/ralph
 Anonymous: 0 kB
 ";
         assert_eq!(unwritten(smaps, Path::new("/bin/ralph")), [0x1000..0x2000, 0x2000..0x5000]);
