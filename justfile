@@ -31,6 +31,14 @@ rows-in-full:
 real-pi:
     npm ci --prefix tests/real_pi --ignore-scripts --no-audit --no-fund
 
+# Every fuzz target for so many seconds (needs cargo-fuzz); `fuzz/run` has more
+fuzz SECONDS="600":
+    fuzz/run {{SECONDS}}
+
+# The model against the real thing: so many random sequences (an ordinary test run tries 12)
+model CASES="500":
+    PROPTEST_CASES={{CASES}} cargo test --locked --test integration model::
+
 # The documentation of the library, with warnings denied
 doc:
     RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps

@@ -4,6 +4,9 @@
 //! look-alike, no control character, and it is bounded in length. Nothing below the command line takes a bare
 //! string for a ticket, a lane, a branch or a session.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
+
 use std::fmt;
 use std::str::FromStr;
 

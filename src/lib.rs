@@ -15,6 +15,9 @@ pub mod config;
 pub mod dispatch;
 pub mod durable;
 pub mod failpoint;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod git;
 pub mod id;
 pub mod launch;

@@ -10,7 +10,7 @@ use crate::helpers::source::{Source, Token};
 /// The rooms, from the top storey down. A room uses those of lower storeys only.
 const STOREYS: &[&[&str]] = &[
     &["main"],
-    &["cli"],
+    &["cli", "fuzz"],
     &["batch"],
     &["recover"],
     &["dispatch", "supervisor", "merge", "removal", "report"],

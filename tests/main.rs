@@ -45,6 +45,8 @@ mod faults_security;
 #[cfg(test)]
 mod faults_worktrees;
 #[cfg(test)]
+mod fuzz_corpus;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod inspect;

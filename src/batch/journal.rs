@@ -211,7 +211,10 @@ fn open(path: &Path) -> Result<File, FileError> {
 
 /// The entries, and how many bytes of the file they are.
 fn read(path: &Path) -> Result<(Vec<Entry>, u64), JournalError> {
-    let bytes = durable::read(path, MAX_BYTES)?.unwrap_or_default();
+    parse(path, &durable::read(path, MAX_BYTES)?.unwrap_or_default())
+}
+
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, u64), JournalError> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let lines = bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
     let mut entries = Vec::new();

@@ -10,6 +10,8 @@
 pub mod board;
 pub mod budget;
 pub mod event;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 pub mod graph;
 mod happenings;
 pub mod items;

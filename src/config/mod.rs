@@ -6,6 +6,8 @@
 
 mod approval;
 pub mod duration;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod places;
 mod root;
 mod settings;

@@ -240,7 +240,7 @@ fn read_repository_file(path: &Path) -> Result<Option<Layer>, ConfigError> {
 const LINK: i32 = rustix::io::Errno::LOOP.raw_os_error();
 
 /// Reads the content of a settings file.
-fn parse(path: &Path, content: &[u8]) -> Result<Layer, ConfigError> {
+pub(super) fn parse(path: &Path, content: &[u8]) -> Result<Layer, ConfigError> {
     let at = |bytes: &[u8]| {
         let line = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
         Place::Line(path.to_owned(), line)

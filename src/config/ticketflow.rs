@@ -59,7 +59,7 @@ pub fn read(main: &Path) -> Result<Option<Ticketflow>, TicketflowError> {
     }
 }
 
-fn parse(settings: &Map<String, Value>) -> Ticketflow {
+pub(super) fn parse(settings: &Map<String, Value>) -> Ticketflow {
     let mut found = Ticketflow::default();
     for (key, value) in settings {
         // What the old tool writes for "not set".

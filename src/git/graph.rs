@@ -39,7 +39,7 @@ impl Repo {
     }
 }
 
-fn parse(line: &str) -> Option<GraphLine> {
+pub(super) fn parse(line: &str) -> Option<GraphLine> {
     let Some((strokes, commit)) = line.split_once('\0') else {
         return Some(GraphLine { strokes: line.trim_end().to_owned(), commit: None });
     };

@@ -22,6 +22,8 @@ mod elsewhere;
 mod engine;
 mod error;
 mod forward;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod graph;
 mod hint;
 mod history;

@@ -50,7 +50,7 @@ pub(super) fn names_in_log(log: &Path) -> Result<BTreeSet<String>, GitError> {
     Ok(names)
 }
 
-fn collect_names(text: &[u8], names: &mut BTreeSet<String>) {
+pub(super) fn collect_names(text: &[u8], names: &mut BTreeSet<String>) {
     let hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     for word in text.split(|b| !hex(b)).filter(|word| word.len() == NAME_DIGITS) {
         if word.iter().any(|b| *b != b'0') {

@@ -163,7 +163,7 @@ pub(super) fn head_of(git_dir: &Path) -> Result<Option<Head>, GitError> {
     Ok(read_pointer(&git_dir.join("HEAD"))?.map(|text| parse_head(&text)))
 }
 
-fn parse_head(text: &OsStr) -> Head {
+pub(super) fn parse_head(text: &OsStr) -> Head {
     let Some(text) = text.to_str() else { return Head::Unclear };
     match text.strip_prefix("ref:") {
         Some(name) => name
@@ -239,7 +239,7 @@ pub(super) fn read_pointer_at(folder: BorrowedFd<'_>, path: &Path) -> Result<Opt
 }
 
 /// How long a text is, and what it is without the line end.
-fn without_line_end(text: &[u8]) -> (usize, OsString) {
+pub(super) fn without_line_end(text: &[u8]) -> (usize, OsString) {
     let end = text.iter().rposition(|b| !matches!(b, b'\n' | b'\r')).map_or(0, |last| last + 1);
     (text.len(), OsStr::from_bytes(&text[..end]).to_owned())
 }

@@ -17,8 +17,8 @@ use serde::Serialize;
 use walkdir::WalkDir;
 
 use super::history::counts;
-use super::products::SourceFolders;
 use super::printed::{FileKind, Status, Tagged};
+use super::products::SourceFolders;
 use super::program::{Call, Place};
 use super::reach::{names_in, names_in_log, only_reached_from, walk_error};
 use super::refs::there;

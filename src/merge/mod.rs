@@ -13,6 +13,8 @@ mod commit_file;
 mod conflict;
 mod error;
 mod execute;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod gather;
 mod land;
 mod message;

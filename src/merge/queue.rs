@@ -232,22 +232,27 @@ pub(super) fn waiting(store: &Store) -> Result<Vec<MergeId>, StoreError> {
 
 /// An entry, read as hostile: bounded, of this version only, and of the name that it has.
 pub(super) fn read(store: &Store, id: MergeId) -> Result<Option<Entry>, StoreError> {
+    let path = file(store, id);
+    let Some(bytes) = durable::read(&path, MAX_ENTRY)? else { return Ok(None) };
+    let entry = parse(&path, &bytes)?;
+    if entry.id != id {
+        let why = format!("it is the entry of {}", entry.id);
+        return Err(StoreError::Damaged { path, why });
+    }
+    Ok(Some(entry))
+}
+
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Entry, StoreError> {
     #[derive(Deserialize)]
     struct VersionOnly {
         schema_version: u64,
     }
-    let path = file(store, id);
-    let damaged = |why: String| StoreError::Damaged { path: path.clone(), why };
-    let Some(bytes) = durable::read(&path, MAX_ENTRY)? else { return Ok(None) };
-    let version: VersionOnly = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let damaged = |why: String| StoreError::Damaged { path: path.to_owned(), why };
+    let version: VersionOnly = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
     if version.schema_version > u64::from(QUEUE_VERSION) {
-        return Err(StoreError::Newer { path, version: version.schema_version });
+        return Err(StoreError::Newer { path: path.to_owned(), version: version.schema_version });
     }
-    let entry: Entry = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
-    if entry.id != id {
-        return Err(damaged(format!("it is the entry of {}", entry.id)));
-    }
-    Ok(Some(entry))
+    serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))
 }
 
 /// The folder of an entry.

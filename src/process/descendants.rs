@@ -20,7 +20,7 @@ impl Mark {
         Self(format!("{name}={value}").into_bytes())
     }
 
-    fn is_in(&self, environment: &[u8]) -> bool {
+    pub(super) fn is_in(&self, environment: &[u8]) -> bool {
         environment.split(|b| *b == 0).any(|variable| variable == self.0)
     }
 }

@@ -70,6 +70,10 @@ pub fn all() -> io::Result<Vec<Stat>> {
 /// The words that a process was started with; `None` where it is gone, or keeps them to itself.
 pub fn command_line(pid: i32) -> Option<Vec<OsString>> {
     let text = fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).ok()?;
+    words(&text)
+}
+
+pub(super) fn words(text: &[u8]) -> Option<Vec<OsString>> {
     let text = text.strip_suffix(b"\0").filter(|text| !text.is_empty())?;
     Some(text.split(|b| *b == 0).map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
@@ -85,7 +89,7 @@ pub fn is_alive(identity: Identity) -> bool {
 }
 
 /// Reads a stat line. The name in it may hold anything, spaces and brackets too: it ends at the last `)`.
-fn parse_stat(text: &[u8]) -> Option<Stat> {
+pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     let close = text.iter().rposition(|b| *b == b')')?;
     let open = text.iter().position(|b| *b == b'(')?;
     let pid = std::str::from_utf8(text.get(..open)?).ok()?.trim().parse().ok()?;

@@ -13,7 +13,7 @@ pub fn available() -> Option<u64> {
     Some(left_in_group(Path::new("/sys/fs/cgroup")).map_or(machine, |group| group.min(machine)))
 }
 
-fn parse_meminfo(text: &str) -> Option<u64> {
+pub(super) fn parse_meminfo(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
@@ -48,7 +48,7 @@ fn shed(range: Range<usize>) {
 }
 
 /// The mappings of `program` that cannot be written and of which no page was: what relocation changed is none of them.
-fn unwritten(smaps: &str, program: &Path) -> Vec<Range<usize>> {
+pub(super) fn unwritten(smaps: &str, program: &Path) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut candidate = None;
     for line in smaps.lines() {

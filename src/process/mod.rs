@@ -8,6 +8,8 @@ pub mod descendants;
 pub mod detach;
 pub mod ending;
 pub mod filesystem;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 pub mod identity;
 pub mod inside;
 pub mod memory;

@@ -13,6 +13,8 @@ mod delete;
 mod error;
 mod expire;
 mod expiry;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod gather;
 mod journey;
 mod record;

@@ -107,22 +107,27 @@ pub(super) fn shelves(store: &Store) -> Result<Vec<TrashId>, StoreError> {
 
 /// The record of a removal; `None` where it has none, or none any more.
 pub(super) fn read(store: &Store, id: TrashId) -> Result<Option<TrashRecord>, StoreError> {
+    let path = file(store, id);
+    let Some(bytes) = durable::read(&path, MAX_RECORD)? else { return Ok(None) };
+    let record = parse(&path, &bytes)?;
+    if record.parcel.id != id {
+        let why = format!("it is the record of {}", record.parcel.id);
+        return Err(StoreError::Damaged { path, why });
+    }
+    Ok(Some(record))
+}
+
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<TrashRecord, StoreError> {
     #[derive(Deserialize)]
     struct VersionOnly {
         schema_version: u64,
     }
-    let path = file(store, id);
-    let damaged = |why: String| StoreError::Damaged { path: path.clone(), why };
-    let Some(bytes) = durable::read(&path, MAX_RECORD)? else { return Ok(None) };
-    let version: VersionOnly = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let damaged = |why: String| StoreError::Damaged { path: path.to_owned(), why };
+    let version: VersionOnly = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
     if version.schema_version > u64::from(TRASH_VERSION) {
-        return Err(StoreError::Newer { path, version: version.schema_version });
+        return Err(StoreError::Newer { path: path.to_owned(), version: version.schema_version });
     }
-    let record: TrashRecord = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
-    if record.parcel.id != id {
-        return Err(damaged(format!("it is the record of {}", record.parcel.id)));
-    }
-    Ok(Some(record))
+    serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))
 }
 
 /// Makes the removal's folder and writes its record: from here on it is known.

@@ -4,6 +4,7 @@
 //! (`RALPH_ARG_<position>`) and nowhere else.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -129,16 +130,19 @@ impl LaunchSpec {
     /// Reads the spec of a session; `None` where it was never written.
     pub fn read(dir: &SessionDir) -> Result<Option<Self>, StoreError> {
         let path = dir.launch();
-        let damaged = |why: String| StoreError::Damaged { path: path.clone(), why };
-        let Some(bytes) = durable::read(&path, MAX_BYTES)? else { return Ok(None) };
-        let spec: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+        durable::read(&path, MAX_BYTES)?.map(|bytes| Self::parse(&path, &bytes)).transpose()
+    }
+
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, StoreError> {
+        let damaged = |why: String| StoreError::Damaged { path: path.to_owned(), why };
+        let spec: Self = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
         if spec.schema_version != LAUNCH_VERSION {
             let version = u64::from(spec.schema_version);
-            return Err(StoreError::Newer { path, version });
+            return Err(StoreError::Newer { path: path.to_owned(), version });
         }
         if spec.secret_args.iter().any(|position| *position >= spec.argv.len()) {
             return Err(damaged("it names a secret argument that is not there".into()));
         }
-        Ok(Some(spec))
+        Ok(spec)
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod choose;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 pub mod lane;
 pub mod launch;
 pub mod manifest;

@@ -483,7 +483,7 @@ fn read_lane(path: &Path) -> Result<Option<LaneRecord>, StoreError> {
     durable::read(path, MAX_SMALL_FILE)?.map(|bytes| parse_lane(path, &bytes)).transpose()
 }
 
-fn parse_lane(path: &Path, bytes: &[u8]) -> Result<LaneRecord, StoreError> {
+pub(super) fn parse_lane(path: &Path, bytes: &[u8]) -> Result<LaneRecord, StoreError> {
     #[derive(Deserialize)]
     struct VersionOnly {
         schema_version: u64,
@@ -513,7 +513,7 @@ pub(super) fn encode<T: Serialize>(what: &'static str, record: &T) -> Result<Vec
     Ok(bytes)
 }
 
-fn decode<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn decode<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes)
         .map_err(|e| StoreError::Damaged { path: path.to_owned(), why: e.to_string() })
 }

@@ -9,6 +9,8 @@ mod backlog;
 mod close;
 mod fields;
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod graph;
 mod layout;
 mod model;

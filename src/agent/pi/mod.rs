@@ -6,6 +6,8 @@
 
 mod args;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod lines;
 pub mod prompt;
 pub mod provider;

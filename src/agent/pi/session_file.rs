@@ -119,7 +119,11 @@ fn read_from(mut file: File, from: u64) -> io::Result<SessionEvidence> {
     Ok(evidence)
 }
 
-fn take_rest(file: &mut File, lines: &mut Lines, evidence: &mut SessionEvidence) -> io::Result<()> {
+pub(super) fn take_rest(
+    file: &mut impl Read,
+    lines: &mut Lines,
+    evidence: &mut SessionEvidence,
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = match file.read(&mut buffer) {
