@@ -65,6 +65,8 @@ mod merge_guard;
 #[cfg(test)]
 mod meta;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod model_server;
 #[cfg(test)]
 mod real_pi;
