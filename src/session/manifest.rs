@@ -542,3 +542,23 @@ pub fn schema() -> Value {
     schema.insert("title".into(), "ralph session manifest, version 1".into());
     schema.to_value()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_kept_to_its_last_digit() {
+        let number = 5.287_017_398_867_132_4e-8;
+        let mut document: Value =
+            serde_json::from_str(include_str!("../../fixtures/manifests/v1.json")).unwrap();
+        document["usage"]["cost_usd"] = number.into();
+        document["from_a_newer_version"] = number.into();
+        let Parsed::Current(manifest) = parse(document.to_string().as_bytes()).unwrap() else {
+            panic!("a manifest of another version")
+        };
+        assert_eq!(manifest.usage.as_ref().map(|usage| usage.cost_usd), Some(number));
+        let written = serde_json::from_slice::<Value>(&manifest.to_bytes().unwrap()).unwrap();
+        assert_eq!(written["from_a_newer_version"], number);
+    }
+}
