@@ -330,3 +330,32 @@ fn the_root_of_the_worktrees_is_private_ours_and_named_where_it_cannot_be() {
     sandbox.unset_env("RALPH_WORKTREE_ROOT");
     assert_eq!(repo.create(&["T-2"]), created);
 }
+
+#[test]
+fn while_files_take_long_one_line_says_how_far_they_are_and_goes_when_they_are_there() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let at = |name: &str| sandbox.path(name).display().to_string();
+    repo.git(&[
+        "config",
+        "filter.slow.smudge",
+        &format!("until [ -e '{}' ]; do sleep 0.01; done; cat", at("go")),
+    ]);
+    repo.git(&["config", "filter.slow.clean", "cat"]);
+    repo.write(".gitattributes", "*.slow filter=slow\n");
+    repo.write("a.slow", "a\n");
+    repo.commit_all("Slow");
+    let told = repo.worktree(&["create", "T-1"]).spawn();
+    let silent = repo.worktree(&["create", "T-2", "--json"]).spawn();
+    let drawn = repo.worktree(&["create", "T-3"]).env("TERM", "xterm").on_terminal();
+    told.wait_for("ralph: git writes the worktree's files");
+    drawn.wait_for("git writes the worktree's files");
+    sandbox.write("go", "");
+    assert_eq!(told.wait().ok().stderr, "ralph: git writes the worktree's files\n");
+    assert_eq!(silent.wait().ok().stderr, "");
+    let screen = drawn.wait().ok().stdout;
+    assert!(
+        screen.ends_with(&format!("{}\r\n", repo.tree_of(&sandbox, "T-3").path().display())),
+        "{screen:?}"
+    );
+}

@@ -59,7 +59,8 @@ impl Engine<'_> {
                     let request = again(request, item.sessions.last().copied(), number, model.as_deref());
                     let session_id = request.session;
                     events.push(Event::Starting { lane, session_id, attempt, model });
-                    jobs.push(Job { item: *at, request, stacked_on });
+                    let progress = self.watch.prepare(session_id);
+                    jobs.push(Job { item: *at, request, stacked_on, progress });
                 }
             }
         }
@@ -74,6 +75,7 @@ impl Engine<'_> {
     }
 
     fn begun(&mut self, item: usize, session_id: SessionId, came_to: CameTo) -> Result<(), BatchError> {
+        self.watch.prepared(session_id);
         match came_to {
             CameTo::Running(dispatched) => {
                 let Dispatched { manifest, notes } = *dispatched;

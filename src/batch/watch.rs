@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::board::Used;
 use super::retry::RateLimited;
 use crate::agent::pi::session_file::{Follower, SessionEvidence, StopReason};
+use crate::git::{CheckoutProgress, CheckoutStage};
 use crate::id::SessionId;
 use crate::session::launch::{AccountSource, LaunchSpec};
 use crate::session::store::Store;
@@ -13,6 +14,8 @@ use crate::session::store::Store;
 #[derive(Debug, Default)]
 pub struct Watch {
     sessions: HashMap<SessionId, Watched>,
+    /// Of the sessions that are being begun: how far the files of their worktrees are written.
+    files: HashMap<SessionId, CheckoutProgress>,
 }
 
 #[derive(Debug)]
@@ -24,6 +27,21 @@ struct Watched {
 }
 
 impl Watch {
+    /// A session is about to be begun; answers where the writing of its files is to be reported.
+    pub fn prepare(&mut self, id: SessionId) -> CheckoutProgress {
+        self.files.entry(id).or_default().clone()
+    }
+
+    /// It was begun, or could not be.
+    pub fn prepared(&mut self, id: SessionId) {
+        self.files.remove(&id);
+    }
+
+    /// How far the files of its worktree are written.
+    pub fn files(&self, id: SessionId) -> CheckoutStage {
+        self.files.get(&id).map_or(CheckoutStage::Idle, CheckoutProgress::stage)
+    }
+
     /// Watches a session whose agent keeps a record; others show nothing.
     pub fn begin(&mut self, store: &Store, id: SessionId) {
         let spec = LaunchSpec::read(&store.session_dir(id)).ok().flatten();

@@ -10,7 +10,7 @@ use std::thread;
 use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::{Dispatched, dispatch};
 use crate::dispatch::{Context, Environment, Request};
-use crate::git::{CommitId, Joined, join, keep_collector_off};
+use crate::git::{CheckoutProgress, CommitId, Joined, join, keep_collector_off};
 use crate::id::{Lane, SessionId};
 use crate::process::identity::Machine;
 use crate::session::store::Store;
@@ -127,6 +127,8 @@ pub struct Job {
     pub request: Request,
     /// The commits whose work its branch starts from, if it is new.
     pub stacked_on: Vec<CommitId>,
+    /// Where the writing of its worktree's files is reported.
+    pub progress: CheckoutProgress,
 }
 
 /// The threads.
@@ -241,9 +243,9 @@ impl Starter {
                 Ok(queue) => queue.recv(),
                 Err(_) => return,
             };
-            let Ok(Job { item, request, stacked_on }) = job else { return };
-            let session = request.session;
-            let came_to = self.begin(&mut context, request, &stacked_on);
+            let Ok(job) = job else { return };
+            let (item, session) = (job.item, job.request.session);
+            let came_to = self.begin(&mut context, job);
             let message = Message::Begun { item, session, came_to };
             if self.messages.send(message).is_err() {
                 return;
@@ -251,7 +253,8 @@ impl Starter {
         }
     }
 
-    fn begin(&self, context: &mut Option<Context>, mut request: Request, stacked_on: &[CommitId]) -> CameTo {
+    fn begin(&self, context: &mut Option<Context>, job: Job) -> CameTo {
+        let Job { mut request, stacked_on, progress, .. } = job;
         if self.halted.load(Ordering::SeqCst) {
             return CameTo::Withdrawn;
         }
@@ -262,6 +265,7 @@ impl Starter {
                 Err(error) => return CameTo::Failed(error.into()),
             },
         };
+        context.repo.report_to(progress);
         let mut collector_off = None;
         if let Some((first, others)) = stacked_on.split_first() {
             if !others.is_empty() {

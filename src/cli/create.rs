@@ -6,6 +6,7 @@ use serde_json::json;
 use super::args::{CreateArgs, Global};
 use super::error::CliResult;
 use super::exit::Exit;
+use super::files_line;
 use super::render::{Form, Out};
 use super::surroundings::Surroundings;
 use crate::config::Layer;
@@ -36,7 +37,10 @@ pub fn run(global: &Global, args: &CreateArgs, out: &Out) -> CliResult {
         };
     }
     here.settle(&place.worktree_root, out)?;
-    let Created { record, notes } = create(&here.context, &place, Timestamp::now())?;
+    let made = files_line::shown(here.context.repo.progress(), out, || {
+        create(&here.context, &place, Timestamp::now())
+    });
+    let Created { record, notes } = made?;
     notes.iter().for_each(|note| out.note(note));
     match out.form() {
         Form::Json => out.json(&json!({

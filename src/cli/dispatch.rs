@@ -11,6 +11,7 @@ use super::args::{DispatchArgs, Global};
 use super::ended::show_end;
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
+use super::files_line;
 use super::render::{Form, Out, Tone, on_terminal};
 use super::stop::request_stop;
 use super::surroundings::{Surroundings, agent_request, layer, limits, output_cap, output_mode};
@@ -103,7 +104,9 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
         (_, true) => Stay::Silent,
         (_, false) => Stay::No,
     };
-    match dispatch(&here.context, &request) {
+    let dispatched =
+        files_line::shown(here.context.repo.progress(), out, || dispatch(&here.context, &request));
+    match dispatched {
         Ok(Dispatched { manifest, notes }) => {
             notes.iter().for_each(|note| out.note(note));
             match stay {

@@ -14,6 +14,7 @@ mod doctor;
 mod ended;
 mod error;
 mod exit;
+mod files_line;
 mod gc;
 mod inspect;
 mod list;

@@ -8,14 +8,16 @@
 //! living process for gone. One that has begun is waited for, but not without end: with git's usual settings it spares
 //! what is younger than two weeks, so that making something beside it is as safe as any commit is.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{GitError, Repo};
-use crate::durable;
+use crate::durable::{self, Made};
 use crate::process::identity::{self, Machine};
 
 /// How long a collector that has begun is waited for.
@@ -24,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 /// What is older was left by one that was killed: git's own measure.
 const STALE: Duration = Duration::from_secs(12 * 60 * 60);
+/// git's lock on the place.
+const LOCK: &str = "gc.pid.lock";
 /// A pid and a name of a host.
 const LIMIT: u64 = 1 << 10;
 
@@ -31,16 +35,24 @@ const LIMIT: u64 = 1 << 10;
 #[derive(Debug)]
 #[must_use = "the collector may begin when this is dropped"]
 pub struct CollectorOff {
-    held: Option<(PathBuf, Vec<u8>)>,
+    _held: Option<Arc<Held>>,
 }
 
-impl Drop for CollectorOff {
+/// The collector's place, taken by this process: once for all of its threads.
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    content: Vec<u8>,
+}
+
+/// What this process holds, by common dir.
+static HELD: Mutex<BTreeMap<PathBuf, Weak<Held>>> = Mutex::new(BTreeMap::new());
+
+impl Drop for Held {
     fn drop(&mut self) {
-        if let Some((path, content)) = self.held.take()
-            && matches!(durable::read(&path, LIMIT), Ok(Some(now)) if now == content)
-        {
+        if matches!(durable::read(&self.path, LIMIT), Ok(Some(now)) if now == self.content) {
             // One that stays behind is stale as soon as this process has ended.
-            drop(fs::remove_file(path));
+            drop(fs::remove_file(&self.path));
         }
     }
 }
@@ -51,38 +63,65 @@ pub fn keep_collector_off(repo: &Repo) -> Result<CollectorOff, GitError> {
     let machine = Machine::this().map_err(|e| GitError::io("look at", Path::new("/proc"), e))?;
     let until = Instant::now() + PATIENCE;
     loop {
-        if let Some(held) = try_take(common, &machine)? {
-            return Ok(CollectorOff { held: Some(held) });
+        {
+            let mut ours = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(held) = ours.get(common).and_then(Weak::upgrade) {
+                return Ok(CollectorOff { _held: Some(held) });
+            }
+            if let Some(held) = try_take(common, &machine)? {
+                let held = Arc::new(held);
+                ours.insert(common.to_owned(), Arc::downgrade(&held));
+                return Ok(CollectorOff { _held: Some(held) });
+            }
         }
         if Instant::now() >= until {
-            return Ok(CollectorOff { held: None });
+            return Ok(CollectorOff { _held: None });
         }
         thread::sleep(PAUSE);
     }
 }
 
-/// Puts this process in the place of the collector, as git itself does; `None` where another one is there.
-fn try_take(common: &Path, machine: &Machine) -> Result<Option<(PathBuf, Vec<u8>)>, GitError> {
-    let (path, draft) = (common.join("gc.pid"), common.join("gc.pid.lock"));
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(&draft) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-        Err(e) => return Err(GitError::io("create", &draft, e)),
+/// Puts this process in the place of the collector; `None` where another one is there, or about to be.
+fn try_take(common: &Path, machine: &Machine) -> Result<Option<Held>, GitError> {
+    let path = common.join("gc.pid");
+    let held = Held { path, content: format!("{} {}", std::process::id(), machine.host).into_bytes() };
+    // Dropped, it goes only if it is this process's.
+    let taken = match durable::write_new(&held.path, &held.content)? {
+        Made::New => !is_beginning(common)?,
+        Made::Taken if is_at_work(&held.path, machine)? => return Ok(None),
+        Made::Taken => replace(common, &held, machine)?,
     };
-    let content = format!("{} {}", std::process::id(), machine.host).into_bytes();
-    let taken = match is_at_work(&path, machine) {
+    Ok(taken.then_some(held))
+}
+
+/// Whether a git that began before may not have seen that its place is taken: it has the lock on it from its look at
+/// the place to its taking it.
+fn is_beginning(common: &Path) -> Result<bool, GitError> {
+    let lock = common.join(LOCK);
+    lock.try_exists().map_err(|e| GitError::io("look at", &lock, e))
+}
+
+/// Takes the place over from one that has gone, as git itself does.
+fn replace(common: &Path, held: &Held, machine: &Machine) -> Result<bool, GitError> {
+    let lock = common.join(LOCK);
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(&lock) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(e) => return Err(GitError::io("create", &lock, e)),
+    };
+    let taken = match is_at_work(&held.path, machine) {
         Ok(true) => Ok(false),
         Ok(false) => file
-            .write_all(&content)
-            .and_then(|()| fs::rename(&draft, &path))
+            .write_all(&held.content)
+            .and_then(|()| fs::rename(&lock, &held.path))
             .map(|()| true)
-            .map_err(|e| GitError::io("write", &path, e)),
+            .map_err(|e| GitError::io("write", &held.path, e)),
         Err(error) => Err(error),
     };
     if !matches!(taken, Ok(true)) {
-        fs::remove_file(&draft).map_err(|e| GitError::io("remove", &draft, e))?;
+        fs::remove_file(&lock).map_err(|e| GitError::io("remove", &lock, e))?;
     }
-    Ok(taken?.then_some((path, content)))
+    taken
 }
 
 /// Whether whoever wrote the file may still be at work.

@@ -126,7 +126,10 @@ impl Forward {
         durable::write(&self.worktree.admin_dir.join(FORWARD_FILE), mark.as_bytes())?;
         failpoint::hit("forward.marked");
         let transition = self.transition(repo);
-        match transition.make(held) {
+        repo.progress().begin_by_git();
+        let made = transition.make(held);
+        repo.progress().end();
+        match made {
             Ok(()) => {}
             Err(GitError::ProgramFailed { .. }) => {
                 refuse_unexplained(&transition)?;

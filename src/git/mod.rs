@@ -53,7 +53,7 @@ pub(crate) mod tests;
 
 pub use base::{Base, UpstreamAhead};
 pub use begin::{Author, FirstCommit, begin};
-pub use checkout::{finish, write_files};
+pub use checkout::{CheckoutProgress, CheckoutStage, finish, write_files};
 pub use collector::{CollectorOff, keep_collector_off};
 pub use comeback::{Back, BranchBack, Comeback, HeadBack, bring_back, comeback};
 pub use commit::CommitId;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use git2::ErrorCode;
 
+use super::checkout::CheckoutProgress;
 use super::config::Settings;
 use super::program::{Call, ConfigFiles, GitProgram, Place};
 use super::registry::read_pointer;
@@ -29,6 +30,7 @@ pub struct Repo {
     bare: bool,
     main: Option<PathBuf>,
     current: Option<PathBuf>,
+    progress: CheckoutProgress,
 }
 
 /// What reads and writes references.
@@ -69,7 +71,8 @@ impl Repo {
             }
         }
         let backend = open_backend(&own, &from, &git_dir, &common, &program)?;
-        Ok(Self { backend, program, common, git_dir, bare, main, current })
+        let progress = CheckoutProgress::default();
+        Ok(Self { backend, program, common, git_dir, bare, main, current, progress })
     }
 
     /// The directory that all worktrees of the repository share; `.git` of an ordinary one.
@@ -95,6 +98,16 @@ impl Repo {
     /// The `git` program that stands beside libgit2.
     pub fn program(&self) -> &GitProgram {
         &self.program
+    }
+
+    /// How far the files of a worktree are written that is being made through this.
+    pub fn progress(&self) -> &CheckoutProgress {
+        &self.progress
+    }
+
+    /// The same, to be seen in these counts from now on.
+    pub fn report_to(&mut self, progress: CheckoutProgress) {
+        self.progress = progress;
     }
 
     /// The directory where ralph keeps what must survive the worktrees.

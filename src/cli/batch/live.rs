@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::io::IsTerminal;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use jiff::Timestamp;
 
 use super::words;
 use crate::batch::board::{Board, Item, Phase, Used};
 use crate::batch::event::Event;
 use crate::batch::watch::Watch;
+use crate::cli::files_line;
 use crate::cli::render::{Tone, age, on_terminal, one_line};
 use crate::cli::tail::{Rest, Tail};
 use crate::git::{CommitId, Repo, commits_beyond, tip_of};
@@ -90,6 +91,9 @@ impl Live {
                 commits: Commits::default(),
             });
             shown.follow(store, item);
+            if let Some(text) = item.session().and_then(|id| files_line::words(watch.files(id))) {
+                shown.said = text;
+            }
             shown.commits.look(self.repo.as_ref(), item);
             let running = item.session().map(|id| watch.used(id)).unwrap_or_default();
             let text = row(lane, state, &age(*since, now), item.used.and(running), shown);
@@ -137,12 +141,7 @@ impl Commits {
 }
 
 fn line() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    // `wide_msg` cuts the text at the terminal's width.
-    match ProgressStyle::with_template("{wide_msg}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    ProgressBar::new_spinner().with_style(files_line::one_message())
 }
 
 fn row(lane: &Lane, state: &str, age: &str, used: Used, line: &Line) -> String {

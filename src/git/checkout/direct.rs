@@ -25,6 +25,7 @@ use super::content::Contents;
 use super::descent::{Descent, top};
 use super::index_file::{self, Facts};
 use super::near::{Near, near, remember};
+use super::progress::CheckoutProgress;
 use crate::git::listing::{Item, Kind, Listing};
 use crate::git::{CommitId, GitError, Repo, Worktree};
 
@@ -48,8 +49,10 @@ pub(super) fn write(
         remember(repo, start, path);
     }
     let near = near.path().and_then(|near| top(near).ok());
-    let job =
-        Job { listing, tree: &tree, near: near.as_ref(), path, admin: &worktree.admin_dir, times: times() };
+    let progress = repo.progress();
+    progress.begin(listing.items.len());
+    let admin = &worktree.admin_dir;
+    let job = Job { listing, tree: &tree, near: near.as_ref(), path, admin, times: times(), progress };
     job.make_folders()?;
     let facts = job.write_files()?;
     write_index(&worktree.admin_dir, &index_file::bytes(listing, &facts))
@@ -72,6 +75,7 @@ struct Job<'a> {
     path: &'a Path,
     admin: &'a Path,
     times: Timestamps,
+    progress: &'a CheckoutProgress,
 }
 
 impl Job<'_> {
@@ -106,6 +110,7 @@ impl Job<'_> {
                 let share = &share[..share.len().min(SHARE)];
                 let written = share.iter().map(|item| worker.write(item)).collect::<Result<Vec<_>, _>>();
                 let written = written.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+                self.progress.advance(written.len());
                 let mut facts = facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 facts[start..start + written.len()].copy_from_slice(&written);
             }

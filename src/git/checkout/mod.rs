@@ -10,11 +10,14 @@ mod descent;
 mod direct;
 mod index_file;
 mod near;
+mod progress;
 
 use std::fs;
 use std::io;
 
 use git2::build::CheckoutBuilder;
+
+pub use progress::{CheckoutProgress, CheckoutStage};
 
 use super::create::{Created, make_tree};
 use super::engine::Route;
@@ -54,32 +57,45 @@ pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Engin
 }
 
 fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {
-    let engine = match repo.route_for(start)? {
-        Route::Direct(listing) => {
-            direct::write(repo, worktree, start, &listing)?;
-            Engine::Direct
-        }
-        Route::Libgit2 => {
-            by_libgit2(worktree, start)?;
-            Engine::Libgit2
-        }
-        Route::GitProgram(why) => {
-            by_program(repo, worktree, start, held)?;
-            Engine::GitProgram(why)
-        }
-    };
+    let written = write(repo, worktree, start, held);
+    repo.progress().end();
+    let engine = written?;
     failpoint::hit("git.checked_out");
     remove_if_there(&worktree.admin_dir.join(UNFINISHED_FILE))?;
     durable::sync_dir(&worktree.admin_dir)?;
     Ok(engine)
 }
 
-fn by_libgit2(worktree: &Worktree, start: &CommitId) -> Result<(), GitError> {
+fn write(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {
+    Ok(match repo.route_for(start)? {
+        Route::Direct(listing) => {
+            direct::write(repo, worktree, start, &listing)?;
+            Engine::Direct
+        }
+        Route::Libgit2 => {
+            by_libgit2(repo, worktree, start)?;
+            Engine::Libgit2
+        }
+        Route::GitProgram(why) => {
+            repo.progress().begin_by_git();
+            by_program(repo, worktree, start, held)?;
+            Engine::GitProgram(why)
+        }
+    })
+}
+
+fn by_libgit2(repo: &Repo, worktree: &Worktree, start: &CommitId) -> Result<(), GitError> {
     let failed = |e| GitError::libgit2("write the files of", worktree.path.display(), e);
+    let progress = repo.progress();
     let repo = open_libgit2(&worktree.admin_dir)?;
     let commit = repo.find_commit(start.oid()?).map_err(failed)?;
     let mut how = CheckoutBuilder::new();
-    how.force();
+    how.force().progress(|path, written, of| {
+        if path.is_none() {
+            progress.begin(of);
+        }
+        progress.is_at(written);
+    });
     repo.checkout_tree(commit.as_object(), Some(&mut how)).map_err(failed)
 }
 
