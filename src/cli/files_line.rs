@@ -44,9 +44,10 @@ fn watch(progress: &CheckoutProgress, out: &Out, until: &Receiver<()>) {
     }
     loop {
         if let Some(text) = words(progress.stage()) {
-            return if out.form() == Form::Text {
-                out.note(&text)
-            };
+            if out.form() == Form::Text {
+                out.note(&text);
+            }
+            return;
         }
         if over(RHYTHM) {
             return;

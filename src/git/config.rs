@@ -39,6 +39,19 @@ impl Settings {
         Ok(Self::Read(config))
     }
 
+    /// The same of a repository that is open, without reading it again; `None` where a worktree's own file counts too.
+    pub(super) fn local(repo: &git2::Repository) -> Result<Option<Self>, GitError> {
+        let failed = |e| failed(repo.path(), e);
+        let config = repo.config().map_err(failed)?;
+        let local = match config.open_level(ConfigLevel::Local) {
+            Ok(local) => local,
+            Err(e) if e.code() == ErrorCode::NotFound => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        let read = Self::Read(local);
+        Ok((!read.flag("extensions.worktreeConfig")).then_some(read))
+    }
+
     /// What an open repository goes by, conditional includes included.
     pub(super) fn of(repo: &git2::Repository) -> Result<Self, GitError> {
         let config =

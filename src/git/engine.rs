@@ -106,7 +106,11 @@ impl Repo {
 
     /// Why git itself has to register a new worktree, where it has to.
     pub(super) fn why_git_registers(&self) -> Result<Option<WhyGitProgram>, GitError> {
-        let own = Settings::own(self.common_dir(), self.git_dir())?;
+        let own = match self.backend() {
+            // Read already.
+            Backend::Libgit2(_) => self.settings()?,
+            Backend::Program(_) => Settings::own(self.common_dir(), self.git_dir())?,
+        };
         if own.flag("core.sparseCheckout") {
             return Ok(Some(WhyGitProgram::SparseCheckout));
         }

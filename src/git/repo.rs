@@ -62,7 +62,11 @@ impl Repo {
         let git_dir = discover(&from)?;
         let common = common_of(&git_dir)?;
         let current = current_tree(&from, &git_dir);
-        let own = Settings::own(&common, &common)?;
+        let opened = open_libgit2(&git_dir);
+        let own = match opened.as_ref().ok().map(Settings::local).transpose()?.flatten() {
+            Some(read) => read,
+            None => Settings::own(&common, &common)?,
+        };
         let bare = own.flag("core.bare");
         let main = if bare { None } else { main_tree(&own, &common, &git_dir, current.as_deref()) };
         for path in [Some(&common), current.as_ref(), main.as_ref()].into_iter().flatten() {
@@ -70,7 +74,7 @@ impl Repo {
                 return Err(GitError::NotUtf8 { path: path.clone() });
             }
         }
-        let backend = open_backend(&own, &from, &git_dir, &common, &program)?;
+        let backend = open_backend(&own, opened, &from, &common, &program)?;
         let progress = CheckoutProgress::default();
         Ok(Self { backend, program, common, git_dir, bare, main, current, progress })
     }
@@ -200,8 +204,8 @@ fn main_tree(own: &Settings, common: &Path, git_dir: &Path, current: Option<&Pat
 
 fn open_backend(
     own: &Settings,
+    opened: Result<git2::Repository, GitError>,
     from: &Path,
-    git_dir: &Path,
     common: &Path,
     program: &GitProgram,
 ) -> Result<Backend, GitError> {
@@ -226,7 +230,7 @@ fn open_backend(
         ask_program(from, program)?;
     }
     match unknown {
-        None => match open_libgit2(git_dir) {
+        None => match opened {
             // git may find in other files that the user trusts this repository.
             Err(GitError::ForeignOwner { .. }) if program.config_files() == ConfigFiles::Named => {
                 ask_program(from, program)?;

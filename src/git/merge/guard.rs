@@ -66,7 +66,7 @@ pub fn guard(repo: &Repo) -> Result<Guard, GitError> {
     // Seen from the main checkout, wherever one stands.
     let settings = match repo.backend() {
         Backend::Libgit2(_) if repo.program().config_files() == ConfigFiles::Usual => {
-            Settings::of(&open_libgit2(common)?)?
+            if repo.git_dir() == common { repo.settings()? } else { Settings::of(&open_libgit2(common)?)? }
         }
         _ => Settings::listed(|| Call::read(repo.program(), Place::GitDir(common)))?,
     };
