@@ -27,7 +27,13 @@ impl Place {
         let parent =
             asked.unwrap_or_else(|| if memory.is_dir() { memory.into() } else { std::env::temp_dir() });
         let dir = tempfile::Builder::new().prefix("ralph-bench-").tempdir_in(parent).unwrap();
+        // As a user's own: what the environment says of settings and names only git itself can follow, which costs.
         fs::create_dir(dir.path().join("home")).unwrap();
+        fs::write(
+            dir.path().join("home/.gitconfig"),
+            "[user]\n\tname = Bench\n\temail = bench@example.com\n",
+        )
+        .unwrap();
         Self { dir: dir.path().to_owned(), _dir: dir, begun: Cell::new(0.0) }
     }
 
@@ -60,9 +66,6 @@ impl Place {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.join("home"))
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .envs(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|name| (name, "Bench")))
-            .envs(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, "bench@example.com")))
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .output()
@@ -96,10 +99,11 @@ pub fn spread(figures: &[f64], unit: &str) -> String {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (least, median, most) = (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
+    let digits = if unit == "x" { 2 } else { 1 };
     if sorted.len() == 1 {
-        format!("{median:.1} {unit}")
+        format!("{median:.digits$} {unit}")
     } else {
-        format!("{median:.1} {unit} ({least:.1} to {most:.1})")
+        format!("{median:.digits$} {unit} ({least:.digits$} to {most:.digits$})")
     }
 }
 

@@ -18,6 +18,8 @@ use crate::git::repo::open_libgit2;
 
 /// A larger file is read as an object at once: its copy would be kept in memory for nothing if it were another.
 const LARGEST_COPY: u64 = 64 << 20;
+/// Most files have less.
+const USUAL_FILE: usize = 64 << 10;
 /// More than this is given back after a file.
 const KEPT_BUFFER: usize = 4 << 20;
 
@@ -79,24 +81,33 @@ fn read_file(folder: BorrowedFd<'_>, name: &[u8], into: &mut Vec<u8>) -> io::Res
     // A pipe would be waited for.
     let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = openat(folder, name, how, Mode::empty())?;
+    into.clear();
+    into.reserve(USUAL_FILE);
+    // Most files are smaller: what the first call does not fill the room with is all there is. Whatever else a short
+    // read may mean, what was read is held against its hash.
+    if read_once(&file, into)? < USUAL_FILE {
+        return Ok(true);
+    }
     let stat = fstat(&file)?;
     let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || size > LARGEST_COPY {
         return Ok(false);
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    into.clear();
     // A file that grew meanwhile is not what was looked for; one that shrank is shorter than its hash says.
-    into.reserve(size);
-    while into.len() < size {
-        match rustix::io::read(&file, rustix::buffer::spare_capacity(into)) {
-            Ok(0) => break,
-            Ok(_) => {}
+    into.reserve(size.saturating_sub(into.len()));
+    while into.len() < size && read_once(&file, into)? > 0 {}
+    Ok(true)
+}
+
+/// Reads into the room that is left; how many bytes.
+fn read_once(file: &OwnedFd, into: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(into)) {
             Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
+            other => return Ok(other?),
         }
     }
-    Ok(true)
 }
 
 fn read_link(folder: BorrowedFd<'_>, name: &[u8], into: &mut Vec<u8>) -> io::Result<bool> {
