@@ -429,6 +429,8 @@ fn siblings_that_touch_the_same_file_are_told() {
     let repo = Repo::new(&sandbox);
     let pi = ScriptedPi::new(&sandbox);
     pi.plays("commit shared.txt; here; wait_for_go; answer stop");
+    // What is committed shows, and what an agent says that it writes.
+    pi.plays_for("T-2", "writes shared.txt; here; wait_for_go; git add shared.txt; commit; answer stop");
     let running = batch(&repo, &["T-1", "T-2", "--json"]).spawn();
     pi.wait_here("T-1");
     pi.wait_here("T-2");

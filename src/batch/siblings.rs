@@ -1,16 +1,20 @@
-//! Which running sessions touch the same files: said once for each pair, as soon as it shows in their commits.
+//! Which running sessions touch the same files: said once for each pair, as soon as it shows in their commits, or in what
+//! pi's own record says that it edits and writes.
 //!
 //! Before anything is started, what the batch's own branches hold already is held against the sessions of others that
-//! run; from then on, what its running sessions commit too. What is not committed yet does not show.
+//! run; from then on, what its running sessions do too. What an agent changes in other ways, by a shell for instance,
+//! shows once it is committed.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::board::{Board, Item, Phase};
 use super::event::Event;
+use crate::agent::pi::session_file::Follower;
 use crate::git::{CommitId, Repo, tip_of, touched_files};
 use crate::id::{BranchName, Lane, SessionId};
+use crate::session::launch::{AccountSource, LaunchSpec};
 use crate::session::store::{Loaded, Store};
 
 /// How often branches are looked at while several sessions run.
@@ -25,7 +29,16 @@ pub struct Siblings {
     /// How many sessions ran at the last look that are not of the batch.
     others: usize,
     lanes: HashMap<Lane, Seen>,
+    /// The agents' own records of running sessions.
+    records: HashMap<SessionId, Record>,
     told: HashSet<(Lane, Lane)>,
+}
+
+/// What an agent's own record says of its files.
+#[derive(Debug)]
+struct Record {
+    follower: Follower,
+    worktree: PathBuf,
 }
 
 #[derive(Debug)]
@@ -50,6 +63,8 @@ struct Branch {
     name: BranchName,
     base: CommitId,
     whose: Whose,
+    /// The session that runs.
+    session: Option<SessionId>,
 }
 
 fn active(board: &Board) -> impl Iterator<Item = &Item> {
@@ -77,12 +92,14 @@ impl Siblings {
         }
         if branches.len() < 2 {
             self.lanes.clear();
+            self.records.clear();
             return Vec::new();
         }
+        self.follow(store, &branches);
         let mut before = std::mem::take(&mut self.lanes);
         for branch in branches {
             let Ok(Some(tip)) = tip_of(repo, &branch.name) else { continue };
-            let seen = match before.remove(&branch.lane).filter(|seen| seen.tip == tip) {
+            let mut seen = match before.remove(&branch.lane).filter(|seen| seen.tip == tip) {
                 Some(seen) => seen,
                 None => {
                     let files = match tip == branch.base {
@@ -92,9 +109,21 @@ impl Siblings {
                     Seen { tip, files, whose: branch.whose }
                 }
             };
+            let record = branch.session.and_then(|session| self.records.get_mut(&session));
+            seen.files.extend(record.map(Record::touched).unwrap_or_default());
             self.lanes.insert(branch.lane, seen);
         }
         self.overlaps()
+    }
+
+    /// Follows the records of the sessions that run, and no others.
+    fn follow(&mut self, store: &Store, branches: &[Branch]) {
+        let mut before = std::mem::take(&mut self.records);
+        for session in branches.iter().filter_map(|branch| branch.session) {
+            if let Some(record) = before.remove(&session).or_else(|| Record::of(store, session)) {
+                self.records.insert(session, record);
+            }
+        }
     }
 
     fn overlaps(&mut self) -> Vec<Event> {
@@ -125,6 +154,35 @@ impl Siblings {
     }
 }
 
+impl Record {
+    /// Of a session whose agent keeps one.
+    fn of(store: &Store, session: SessionId) -> Option<Self> {
+        let spec = LaunchSpec::read(&store.session_dir(session)).ok().flatten()?;
+        match spec.account {
+            AccountSource::Pi { session_file, from } => Some(Self {
+                follower: Follower::new(session_file.into(), from),
+                worktree: spec.worktree.into(),
+            }),
+            AccountSource::None => None,
+        }
+    }
+
+    /// The files of the worktree that are said to be changed, from its top.
+    fn touched(&mut self) -> Vec<PathBuf> {
+        let said = self.follower.look().touched.iter();
+        said.filter_map(|path| inside(&self.worktree, Path::new(path))).collect()
+    }
+}
+
+/// The path from the top of the worktree, where it leads into it.
+fn inside(worktree: &Path, said: &Path) -> Option<PathBuf> {
+    let path = if said.is_absolute() { said.strip_prefix(worktree).ok()? } else { said };
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    let parts: Option<PathBuf> =
+        parts.map(|part| matches!(part, Component::Normal(_)).then_some(part)).collect();
+    parts.filter(|path| !path.as_os_str().is_empty())
+}
+
 /// The branches of sessions that run and are not of the batch.
 fn others(store: &Store, board: &Board) -> Vec<Branch> {
     let ours: HashSet<SessionId> =
@@ -138,6 +196,7 @@ fn others(store: &Store, board: &Board) -> Vec<Branch> {
                 lane: manifest.lane,
                 name: manifest.worktree.branch,
                 whose: Whose::Others,
+                session: Some(session),
             }),
             _ => None,
         })
@@ -148,7 +207,8 @@ fn others(store: &Store, board: &Board) -> Vec<Branch> {
 fn running(item: &Item) -> Option<Branch> {
     let place = item.place.as_ref()?;
     let base = place.base_commit.parse().ok()?;
-    Some(Branch { lane: item.record.lane.clone(), name: place.branch.clone(), base, whose: Whose::Ours })
+    let (lane, name) = (item.record.lane.clone(), place.branch.clone());
+    Some(Branch { lane, name, base, whose: Whose::Ours, session: item.session() })
 }
 
 /// The branch of an item that was worked on before the batch, unless that work is merged.
@@ -160,7 +220,7 @@ fn unmerged(repo: &Repo, store: &Store, item: &Item) -> Option<Branch> {
         return None;
     }
     let base = record.base_commit.parse().ok()?;
-    Some(Branch { lane: record.lane, name: record.branch, base, whose: Whose::Ours })
+    Some(Branch { lane: record.lane, name: record.branch, base, whose: Whose::Ours, session: None })
 }
 
 fn named(files: &[String]) -> String {
@@ -174,6 +234,17 @@ fn named(files: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_in_the_worktree_counts_however_it_is_said() {
+        let said = |path: &str| inside(Path::new("/w/t-1"), Path::new(path));
+        for path in ["src/a.rs", "./src/a.rs", "/w/t-1/src/a.rs"] {
+            assert_eq!(said(path), Some("src/a.rs".into()), "{path}");
+        }
+        for path in ["/w/t-2/src/a.rs", "../t-2/a.rs", "/etc/passwd", "", ".", "/w/t-1"] {
+            assert_eq!(said(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn each_pair_that_touches_the_same_file_is_told_once() {

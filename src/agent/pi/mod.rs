@@ -13,6 +13,7 @@ pub mod prompt;
 pub mod provider;
 mod resources;
 pub mod session_file;
+mod touched;
 pub mod transcript;
 pub mod version;
 

@@ -5,6 +5,7 @@
 //! that has not ended is not there yet. A file that does not exist is a session in which nothing was said: old pi
 //! writes it with the first answer.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,10 +16,13 @@ use serde_json::Value;
 
 use super::super::printable::printable;
 use super::lines::{Line, Lines};
+use super::touched::Touched;
 use crate::durable::{self, FileError};
 
 /// The longest error message or model name that is kept, in characters.
 const LONGEST_TEXT: usize = 2000;
+/// No more files are kept.
+const MOST_TOUCHED: usize = 1000;
 
 /// What a session file shows.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,6 +45,8 @@ pub struct SessionEvidence {
     pub skipped_lines: u64,
     /// Bytes read, from where the reading began.
     pub bytes: u64,
+    /// The files that its tools were told to write or edit, as they were named: absolute, or from the worktree.
+    pub touched: BTreeSet<String>,
 }
 
 /// Tokens and money, as pi counted them.
@@ -199,6 +205,8 @@ struct Message {
     model: Value,
     #[serde(default)]
     usage: Value,
+    #[serde(default)]
+    content: Touched,
 }
 
 impl SessionEvidence {
@@ -216,6 +224,8 @@ impl SessionEvidence {
         self.usage.add(&message.usage);
         if message.role == "assistant" {
             self.take_assistant(&message);
+            let room = MOST_TOUCHED.saturating_sub(self.touched.len());
+            self.touched.extend(message.content.0.into_iter().take(room));
         }
     }
 
@@ -338,6 +348,7 @@ mod tests {
                 provider_errors: errors,
                 skipped_lines: 0,
                 bytes: fs::metadata(&path).unwrap().len(),
+                touched: BTreeSet::new(),
             };
             assert_eq!(found, wanted, "{name}");
         }
