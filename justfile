@@ -27,6 +27,10 @@ test *ARGS:
 rows-in-full:
     RALPH_TEST_IN_FULL=1 cargo test --locked -- row
 
+# Kill every command at every point that it passes, and then the recovery at each of its own (takes hours)
+crash-pairs:
+    RALPH_TEST_IN_FULL=1 cargo test --locked --test integration -- --include-ignored --nocapture crash_everywhere
+
 # The real pi, for the tests that drive it
 real-pi:
     npm ci --prefix tests/real_pi --ignore-scripts --no-audit --no-fund

@@ -113,7 +113,9 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
 /// Makes an empty file at `path` unless there is one: for where that alone says something, and there is no room for more.
 pub fn mark(path: &Path) -> Result<(), FileError> {
     let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    made.map(drop).map_err(|e| FileError::io("create", path, e))
+    made.map(drop).map_err(|e| FileError::io("create", path, e))?;
+    failpoint::hit("durable.marked");
+    Ok(())
 }
 
 /// What came of making a file that may be there already.
@@ -349,7 +351,10 @@ impl HeldLock {
     pub fn try_take(path: &Path) -> Result<Option<Self>, FileError> {
         let file = open_lock(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { file })),
+            Ok(()) => {
+                failpoint::hit("lock.taken");
+                Ok(Some(Self { file }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(e)) => Err(FileError::io("lock", path, e)),
         }

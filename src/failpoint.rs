@@ -2,7 +2,8 @@
 //!
 //! `RALPH_FAILPOINT=<point>:kill` ends this process with SIGKILL when it passes the point; `<point>:wait=<path>` makes
 //! it wait there until a file of that name exists, and say so by making `<path>.waiting`. A point is `<name>`; `<name>#<n>` for its n-th passing only; and
-//! `<earlier>><point>` counts only what comes after the first passing of `<earlier>`. Several are separated by commas.
+//! `<earlier>><point>` counts only what comes after the first passing of `<earlier>`; `*` is any point. Several are
+//! separated by commas.
 
 /// Passes the crash point `name`.
 #[cfg(not(feature = "failpoints"))]
@@ -37,9 +38,10 @@ fn is_reached(point: &str, passed: &[String]) -> bool {
     let (name, wanted) = point.split_once('#').map_or((point, None), |(name, n)| (name, n.parse().ok()));
     let from = earlier.map_or(Some(0), |earlier| passed.iter().position(|name| name == earlier));
     let counted = from.and_then(|from| passed.get(from..)).unwrap_or_default();
-    let times = counted.iter().filter(|at| *at == name).count();
+    let is_meant = |at: &&String| name == "*" || *at == name;
+    let times = counted.iter().filter(is_meant).count();
     times > 0
-        && passed.last().is_some_and(|last| last == name)
+        && passed.last().as_ref().is_some_and(is_meant)
         && wanted.is_none_or(|wanted: usize| wanted == times)
 }
 
@@ -79,6 +81,11 @@ mod tests {
             ("b>a#1", &["a", "b", "a"], true),
             ("b>a#2", &["a", "b", "a"], false),
             ("b>b", &["b"], true),
+            ("*#1", &["a"], true),
+            ("*#2", &["a"], false),
+            ("*#2", &["a", "b"], true),
+            ("b>*#2", &["a", "b", "a"], true),
+            ("b>*#2", &["a", "b"], false),
         ];
         for (point, names, expected) in cases {
             assert_eq!(is_reached(point, &passed(names)), expected, "{point} {names:?}");

@@ -12,6 +12,7 @@ use crate::durable::LockState;
 use crate::git::{GitError, Registrations, Repo, tip_of, tree_now};
 use crate::id::{BranchName, Lane, SessionId, TicketId};
 use crate::session::lane::LaneRecord;
+use crate::session::leak::Leak;
 use crate::session::manifest::{Glance, Outcome, State, Usage, Work};
 use crate::session::store::{Loaded, Store, StoreError};
 use crate::ticket::TicketFolder;
@@ -53,6 +54,8 @@ pub struct LaneReport {
     pub work: Option<Work>,
     /// What its agent used.
     pub usage: Option<Usage>,
+    /// What changed outside its worktree while the agent ran, as far as that was noticed.
+    pub leaks: Vec<Leak>,
     /// When the session was begun.
     pub created_at: Option<Timestamp>,
     /// When its agent was started.
@@ -205,6 +208,7 @@ fn report(
         reason: session.and_then(|m| m.reason.clone()),
         work: session.and_then(|m| m.work.clone()),
         usage: session.and_then(|m| m.usage.clone()),
+        leaks: session.map(|m| m.leaks.clone()).unwrap_or_default(),
         created_at: session.map(|m| m.created_at),
         started_at: session.and_then(|m| m.started_at),
         ended_at: session.and_then(|m| m.ended_at),

@@ -49,7 +49,7 @@ fn every_lane_has_its_state_its_outcome_and_its_work() {
             "lane": "T-1", "ticket_id": "T-1", "title": "Ticket number 1", "branch": "ralph/T-1", "base_ref": "main",
             "base_commit": repo.head(), "worktree": first["worktree"]["path"], "worktree_state": "present",
             "activity": "ended", "session_id": first["session_id"], "attempt": 1, "state": "ended",
-            "outcome": "succeeded", "reason": null, "work": first["work"], "usage": first["usage"],
+            "outcome": "succeeded", "reason": null, "work": first["work"], "usage": first["usage"], "leaks": [],
             "created_at": first["created_at"], "started_at": first["started_at"], "ended_at": first["ended_at"],
             "merged": null,
         })

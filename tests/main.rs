@@ -15,6 +15,8 @@ mod batch;
 #[cfg(test)]
 mod batch_endings;
 #[cfg(test)]
+mod crash_everywhere;
+#[cfg(test)]
 mod create;
 #[cfg(test)]
 mod demo;
@@ -52,6 +54,8 @@ mod harness;
 mod inspect;
 #[cfg(test)]
 mod launch_failures;
+#[cfg(test)]
+mod leaks;
 #[cfg(test)]
 mod list;
 #[cfg(test)]

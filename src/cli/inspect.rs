@@ -16,6 +16,7 @@ use crate::git::{Repo, tree_now};
 use crate::id::{Lane, SessionId};
 use crate::report::{sessions, sessions_text};
 use crate::session::lane::LaneRecord;
+use crate::session::leak::Leak;
 use crate::session::manifest::{ExitRecord, Limits, Seconds, Usage, Work};
 use crate::session::store::{Loaded, Store, load_manifest};
 use crate::session::view;
@@ -257,12 +258,13 @@ const ROWS: [(&str, &str); 24] = [
 type InWords = fn(&Value) -> Option<String>;
 
 /// What takes more than one value to say: label, place, words.
-const WORDED: [(&str, &str, InWords); 5] = [
+const WORDED: [(&str, &str, InWords); 6] = [
     ("exit", "/exit", exit_in_words),
     ("work", "/work", work_in_words),
     ("tokens", "/usage", usage_in_words),
     ("limits", "/limits", limits_in_words),
     ("arguments", "/agent/argv", argv_in_words),
+    ("elsewhere", "/leaks", leaks_in_words),
 ];
 
 fn show_one(document: &Value, out: &Out) -> CliResult {
@@ -277,13 +279,17 @@ fn show_one(document: &Value, out: &Out) -> CliResult {
         }
     }
     for (label, pointer, in_words) in WORDED {
-        if let Some(value) = document.pointer(pointer).filter(|value| !value.is_null()) {
+        if let Some(value) = document.pointer(pointer).filter(|value| !is_nothing(value)) {
             // What a newer version put there is shown as it is.
             let text = in_words(value).unwrap_or_else(|| value.to_string());
             out.line(&format!("{faint}{label:<15}{faint:#} {}", one_line(&text)))?;
         }
     }
     Ok(Exit::Done)
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn exit_in_words(value: &Value) -> Option<String> {
@@ -335,6 +341,11 @@ fn argv_in_words(value: &Value) -> Option<String> {
     let argv = Vec::<String>::deserialize(value).ok()?;
     let quoted = argv.iter().map(|word| shlex::try_quote(word).map(|quoted| quoted.into_owned()));
     quoted.collect::<Result<Vec<_>, _>>().ok().map(|words| words.join(" "))
+}
+
+fn leaks_in_words(value: &Value) -> Option<String> {
+    let leaks = Vec::<Leak>::deserialize(value).ok()?;
+    Some(leaks.iter().map(Leak::in_words).collect::<Vec<_>>().join("; "))
 }
 
 fn plural(count: u64) -> &'static str {

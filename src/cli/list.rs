@@ -10,6 +10,7 @@ use super::surroundings::Surroundings;
 use crate::report::{
     Activity, Dirty, LaneReport, PATIENCE, TreeState, add_titles, forget_old_merges, lanes, look_at_trees,
 };
+use crate::session::leak::Leak;
 use crate::session::manifest::State;
 use crate::ticket::TicketFolder;
 
@@ -129,6 +130,17 @@ fn note(report: &LaneReport) -> String {
     if matches!(report.activity, Activity::Unsettled | Activity::Unreadable) {
         notes.push("settle it: ralph worktree recover".to_owned());
     }
+    notes.extend(leaks_in_short(&report.leaks));
     notes.extend(report.reason.as_deref().map(|reason| shortened(reason, REASON_CHARS)));
     notes.join("; ")
+}
+
+/// The first of what changed elsewhere, and how much more there is; `inspect` shows it all.
+fn leaks_in_short(leaks: &[Leak]) -> Option<String> {
+    let first = shortened(&leaks.first()?.in_words(), REASON_CHARS);
+    let more = match leaks.len() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    Some(format!("meanwhile, elsewhere: {first}{more}"))
 }

@@ -13,7 +13,9 @@ use super::prepare::{Ready, bring_ticket, lane_record, make_ready, pin_earlier_w
 use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::{self, LockState};
 use crate::failpoint;
-use crate::git::{LOCAL_ENV_VARS, Located, guard, held_by_session, is_untouched, unlock_for};
+use crate::git::{
+    Checkout, Guard, LOCAL_ENV_VARS, Located, branches, guard, held_by_session, is_untouched, unlock_for,
+};
 use crate::id::SessionId;
 use crate::launch::Probe;
 use crate::launch::local::{self, Launched, SupervisorEnvironment, origin, probe};
@@ -21,6 +23,7 @@ use crate::session::lane::LaneRecord;
 use crate::session::launch::{
     AccountSource, LAUNCH_VERSION, LaunchSpec, OutputMode, ViewMode, secret_variable,
 };
+use crate::session::leak::Around;
 use crate::session::manifest::{
     AgentRecord, LauncherKind, LauncherRecord, Manifest, OutputRecord, ProcessRecord, WorktreeRecord,
 };
@@ -170,12 +173,15 @@ impl Session<'_> {
     }
 
     fn spec(
-        &self,
+        &mut self,
         ready: &Ready,
         agent: &AgentReady,
         view: ViewMode,
         not_work: &[PathBuf],
     ) -> Result<LaunchSpec, DispatchError> {
+        let now = guard(&self.context.repo)?;
+        let kept = self.kept_guard();
+        let around = self.around(kept.as_ref().filter(|kept| **kept != now).map(|_| now.clone()));
         let manifest = self.writer.manifest();
         Ok(LaunchSpec {
             schema_version: LAUNCH_VERSION,
@@ -196,21 +202,32 @@ impl Session<'_> {
             limits: self.request.limits.clone(),
             view,
             not_work: not_work.iter().map(text).collect::<Result<_, _>>()?,
-            guard: Some(self.guard()?),
+            guard: Some(kept.unwrap_or(now)),
+            around,
         })
     }
 
     /// What a merge compares git's settings and hooks with. Work that is not merged yet keeps what was hashed when it
     /// was begun: a later session does not make an earlier one's changes good.
-    fn guard(&self) -> Result<BTreeMap<String, String>, DispatchError> {
+    fn kept_guard(&self) -> Option<Guard> {
         let unmerged = self.plan.record.as_ref().filter(|record| record.merged().is_none());
-        if let Some(session) = unmerged.and_then(|record| record.current_session)
-            && let Ok(Some(LaunchSpec { guard: Some(guard), .. })) =
-                LaunchSpec::read(&self.context.store.session_dir(session))
-        {
-            return Ok(guard);
+        let session = unmerged.and_then(|record| record.current_session)?;
+        LaunchSpec::read(&self.context.store.session_dir(session)).ok()??.guard
+    }
+
+    /// The repository as it is now, for what changes in it to be noticed; `newer` is the guard where another one is kept.
+    fn around(&mut self, newer: Option<Guard>) -> Option<Around> {
+        let repo = &self.context.repo;
+        let seen = Checkout::main(repo).and_then(|main| Ok((main, branches(repo)?)));
+        match seen {
+            Ok((main, branches)) => {
+                Some(Around { guard: newer, head: main.map(|main| main.head_in_words()), branches })
+            }
+            Err(error) => {
+                self.notes.push(format!("changes outside the worktree will not be noticed: {error}"));
+                None
+            }
         }
-        Ok(guard(&self.context.repo)?)
     }
 
     /// Ends the session as one that was never launched, and lets its worktree go.

@@ -14,6 +14,7 @@ use super::repo::{Repo, RepoLock};
 use super::worktree::is_empty;
 use super::{GitError, Missing, Worktree};
 use crate::durable::{self, Made};
+use crate::failpoint;
 use crate::id::{Lane, SessionId};
 
 /// What every reason of ralph's begins with.
@@ -80,7 +81,10 @@ pub fn unlock_if(admin_dir: &Path, reason: &str) -> Result<(), GitError> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             Err(GitError::io("unlock the worktree with", &file, e))
         }
-        _ => Ok(()),
+        _ => {
+            failpoint::hit("hold.unlocked");
+            Ok(())
+        }
     }
 }
 

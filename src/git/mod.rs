@@ -8,10 +8,12 @@
 //!
 //! Not handled, and refused when a repository is opened: sha256 and reftable repositories.
 
+mod around;
 mod attributes;
 mod base;
 mod begin;
 mod checkout;
+mod clean;
 mod collector;
 mod comeback;
 mod commit;
@@ -51,6 +53,7 @@ mod worktree;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use around::{Branches, Checkout, Instant, Written, Wrote, beginning, branches};
 pub use base::{Base, UpstreamAhead};
 pub use begin::{Author, FirstCommit, begin};
 pub use checkout::{CheckoutProgress, CheckoutStage, finish, write_files};

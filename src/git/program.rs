@@ -20,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::GitError;
 use super::printed::Records;
 use crate::durable::HeldLock;
+use crate::failpoint;
 
 /// The variables that bind a git process to another repository: `git rev-parse --local-env-vars`, of all versions.
 pub const LOCAL_ENV_VARS: [&str; 16] = [
@@ -300,6 +301,9 @@ impl<'a> Call<'a> {
             drop(child.kill());
         }
         let status = child.wait().map_err(|e| self.io_error(e))?;
+        if self.access == Access::Write {
+            failpoint::hit("program.ended");
+        }
         match listened {
             Ok(stderr) => Ok(Answer { status, stdout: Vec::new(), stderr, command: self.to_string() }),
             Err(Deaf::TooMuch) => Err(GitError::ProgramSaidTooMuch { command: self.to_string() }),
@@ -323,7 +327,11 @@ impl<'a> Call<'a> {
         let mut command = self.command();
         let input = self.standard_input().map_err(|e| self.io_error(e))?;
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().map_err(|e| self.io_error(e))
+        let child = command.spawn().map_err(|e| self.io_error(e))?;
+        if self.access == Access::Write {
+            failpoint::hit("program.spawned");
+        }
+        Ok(child)
     }
 
     /// In memory and whole before git starts, so that no one has to write while git answers.

@@ -10,6 +10,7 @@ use git2::ErrorCode;
 use super::program::{Call, Place};
 use super::repo::{Backend, Repo};
 use super::{CommitId, GitError};
+use crate::failpoint;
 
 /// How far two commits are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,31 +157,38 @@ impl Repo {
 
     /// Makes a reference that must not exist yet.
     pub(super) fn create_ref(&self, full: &str, commit: &CommitId, log: &str) -> Result<(), GitError> {
-        match self.backend() {
+        failpoint::hit("ref.write");
+        let made = match self.backend() {
             Backend::Libgit2(repo) => match repo.reference(full, commit.oid()?, false, log) {
                 Ok(_) => Ok(()),
                 Err(e) if e.code() == ErrorCode::Exists => Err(GitError::RefMoved { name: full.to_owned() }),
                 Err(e) => Err(GitError::libgit2("create the reference", full, e)),
             },
             Backend::Program(_) => self.update_ref(&["-m", log, full, commit.as_str(), ZERO]),
-        }
+        };
+        failpoint::hit("ref.written");
+        made
     }
 
     /// Points a reference at `commit`, wherever it pointed before.
     pub(super) fn set_ref(&self, full: &str, commit: &CommitId, log: &str) -> Result<(), GitError> {
-        match self.backend() {
+        failpoint::hit("ref.write");
+        let set = match self.backend() {
             Backend::Libgit2(repo) => repo
                 .reference(full, commit.oid()?, true, log)
                 .map(|_| ())
                 .map_err(|e| GitError::libgit2("write the reference", full, e)),
             Backend::Program(_) => self.update_ref(&["-m", log, full, commit.as_str()]),
-        }
+        };
+        failpoint::hit("ref.written");
+        set
     }
 
     /// Deletes a reference that still points at `expected`.
     pub(super) fn delete_ref(&self, full: &str, expected: &CommitId) -> Result<(), GitError> {
+        failpoint::hit("ref.delete");
         let moved = || GitError::RefMoved { name: full.to_owned() };
-        match self.backend() {
+        let deleted = match self.backend() {
             Backend::Libgit2(repo) => {
                 let mut reference = repo
                     .find_reference(full)
@@ -192,7 +200,9 @@ impl Repo {
                 reference.delete().map_err(|e| GitError::libgit2("delete the reference", full, e))
             }
             Backend::Program(_) => self.update_ref(&["-d", full, expected.as_str()]),
-        }
+        };
+        failpoint::hit("ref.deleted");
+        deleted
     }
 
     fn update_ref(&self, args: &[&str]) -> Result<(), GitError> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use super::clean::is_surely_clean;
 use super::history::{counts, history, only_in};
 use super::printed::{FileKind, Status};
 use super::program::{Call, Place};
@@ -122,11 +123,15 @@ pub fn look(repo: &Repo, what: &Look<'_>) -> Result<Found, GitError> {
         Head::Unclear => None,
     };
     let operation = entry.as_ref().map_or(Ok(None), |entry| operation(&entry.admin))?;
-    let call = entry.as_ref().map(|entry| tree_call(repo, entry, start));
+    let call = entry.as_ref().map(|entry| tree_to_ask_about(repo, entry, head_commit.as_ref(), what));
     let (seen, history) = thread::scope(|scope| {
-        let seen = call.map(|call| scope.spawn(move || call.and_then(|call| count(&call, ignore))));
+        let asked = |call: Call<'_>| count(&call, ignore);
+        let seen = call.map(|call| call.map(|call| call.map(|call| scope.spawn(move || asked(call)))));
         let history = history(repo, start, branch_tip.as_ref().or(head_commit.as_ref()), ignore);
-        let seen = seen.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let seen = seen.map(|seen| match seen? {
+            None => Ok(Seen::default()),
+            Some(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        });
         (seen, history)
     });
     let history = history?;
@@ -271,11 +276,29 @@ pub(super) fn look_at_tree(
 }
 
 fn tree_call<'a>(repo: &'a Repo, entry: &'a Entry, start: &CommitId) -> Result<Call<'a>, Unseen> {
+    refuse_unseen(entry)?;
+    Ok(status_call(repo, &entry.admin, &entry.tree, start)?)
+}
+
+/// The same, unless it can be told without git that there is nothing to count.
+fn tree_to_ask_about<'a>(
+    repo: &'a Repo,
+    entry: &'a Entry,
+    head: Option<&CommitId>,
+    what: &Look<'_>,
+) -> Result<Option<Call<'a>>, Unseen> {
+    refuse_unseen(entry)?;
+    if head.is_some_and(|head| is_surely_clean(repo, entry, head, what.ignore)) {
+        return Ok(None);
+    }
+    Ok(Some(status_call(repo, &entry.admin, &entry.tree, what.start)?))
+}
+
+fn refuse_unseen(entry: &Entry) -> Result<(), Unseen> {
     if !there(&entry.tree)? || (entry.tree.is_dir() && is_empty(&entry.tree)?) {
         return Err(Unseen::Missing);
     }
-    back_link(entry)?;
-    Ok(status_call(repo, &entry.admin, &entry.tree, start)?)
+    Ok(back_link(entry)?)
 }
 
 fn status_call<'a>(

@@ -64,6 +64,23 @@ pub fn living(kin: &Kin) -> io::Result<Vec<Identity>> {
     Ok(found)
 }
 
+/// The values that the variable `name` has in the environments of our own processes that are alive now.
+pub fn values_of_mark(name: &str) -> io::Result<HashSet<Vec<u8>>> {
+    let begin = format!("{name}=").into_bytes();
+    let mut values = HashSet::new();
+    // Twice: what is started while one looks may have a number that was passed already.
+    for _ in 0..2 {
+        for process in identity::all()?.iter().filter(|process| !process.is_zombie) {
+            let environment = environment(process.identity.pid).unwrap_or_default();
+            let variables = environment.split(|b| *b == 0);
+            values.extend(
+                variables.filter_map(|variable| variable.strip_prefix(&begin[..])).map(<[u8]>::to_vec),
+            );
+        }
+    }
+    Ok(values)
+}
+
 fn below(root: i32, processes: &[Stat]) -> HashSet<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for stat in processes {
@@ -81,12 +98,17 @@ fn below(root: i32, processes: &[Stat]) -> HashSet<i32> {
     below
 }
 
-/// Whether a process of ours bears the mark. Another user's environment cannot be read and is not asked for.
+/// Whether a process of ours bears the mark.
 fn bears(mark: &Mark, pid: i32) -> bool {
+    environment(pid).is_some_and(|environment| mark.is_in(&environment))
+}
+
+/// The environment of a process of ours. Another user's cannot be read and is not asked for.
+fn environment(pid: i32) -> Option<Vec<u8>> {
     let own = rustix::process::geteuid().as_raw();
     let folder = format!("/proc/{pid}");
-    fs::metadata(&folder).is_ok_and(|meta| meta.uid() == own)
-        && fs::read(format!("{folder}/environ")).is_ok_and(|environment| mark.is_in(&environment))
+    let is_ours = fs::metadata(&folder).is_ok_and(|meta| meta.uid() == own);
+    is_ours.then(|| fs::read(format!("{folder}/environ")).ok()).flatten()
 }
 
 #[cfg(test)]

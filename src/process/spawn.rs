@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use super::identity::{Identity, stat};
 use super::signal::Handle;
+use crate::failpoint;
 
 /// A program to start.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub fn spawn(program: Program) -> io::Result<Handle> {
     }
     command.envs(&program.added_environment);
     let mut child = command.spawn()?;
+    failpoint::hit("process.spawned");
     match hold(child.id().cast_signed()) {
         Ok(handle) => Ok(handle),
         Err(error) => {

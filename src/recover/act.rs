@@ -1,9 +1,12 @@
 //! Doing what was decided, one session at a time, under its lane's lock and its own.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::census::Census;
 use super::decide::{Decision, Known, Leftovers, Supervised, WhyLeft, decide};
 use super::error::RecoverError;
 use super::mend::mend;
@@ -26,6 +29,10 @@ use crate::supervisor::{Ended, MARK_VARIABLE, Signalled, conclude};
 
 /// How long what was left running has to end by itself, at most: others wait for it.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// So many sessions are settled at once at most, and with fewer than these no one is called in to help.
+const MOST_HANDS: usize = 8;
+const FEW: usize = 8;
 
 /// How far a recovery looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,15 +89,9 @@ pub struct Recovery {
 
 /// Settles every session in scope. What cannot be read or settled does not keep others from being settled.
 pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Recovery, RecoverError> {
-    let mut recovery = Recovery::default();
-    for session in store.running()? {
-        let lane = match store.running_entry(session) {
-            Ok(Some(entry)) => Ok(Some(entry.lane)),
-            Ok(None) => continue,
-            Err(_) => lane_of(store, session),
-        };
-        recovery.sessions.push(recover_one(store, here, session, lane));
-    }
+    let running = store.running()?;
+    let census = Census::take(store, &running);
+    let mut recovery = Recovery { sessions: recover_all(store, here, &running, &census), unseen: Vec::new() };
     if scope == Scope::Everything {
         let done: Vec<SessionId> = recovery.sessions.iter().map(|r| r.session).collect();
         let (lanes, damaged) = store.lanes()?;
@@ -104,13 +105,49 @@ pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Recovery, 
                 Ok(Loaded::Damaged { .. } | Loaded::Missing) | Err(_) => true,
             };
             if open {
-                recovery.sessions.push(recover_one(store, here, session, Ok(Some(record.lane))));
+                recovery.sessions.push(recover_one(store, here, session, Ok(Some(record.lane)), &census));
             }
         }
         let held = holds(store.common_dir())?;
         recovery.unseen.extend(held.iter().filter_map(|hold| let_go(store, hold).err()));
     }
     Ok(recovery)
+}
+
+/// Settles the sessions side by side: they have nothing in common but the repository.
+fn recover_all(store: &Store, here: &Machine, sessions: &[SessionId], census: &Census) -> Vec<Recovered> {
+    let settle_one = |session: SessionId| {
+        let lane = match store.running_entry(session) {
+            Ok(Some(entry)) => Ok(Some(entry.lane)),
+            Ok(None) => return None,
+            Err(_) => lane_of(store, session),
+        };
+        Some(recover_one(store, here, session, lane, census))
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let hands = cores.min(MOST_HANDS).min(sessions.len() / FEW + 1);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(session) = sessions.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.extend(settle_one(*session));
+        }
+        done
+    };
+    let mut recovered = thread::scope(|scope| {
+        let others: Vec<_> = (1..hands).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    // Two of one lane may have been in each other's way.
+    for one in recovered.iter_mut().filter(|one| hands > 1 && one.settled == Settled::Contended) {
+        *one = settle_one(one.session).unwrap_or_else(|| one.clone());
+    }
+    recovered.sort_by_key(|one| one.session);
+    recovered
 }
 
 /// Unlocks a worktree whose holder is gone: what was killed after a session's end was on record, or while a worktree
@@ -146,16 +183,25 @@ fn recover_one(
     here: &Machine,
     session: SessionId,
     lane: Result<Option<Lane>, StoreError>,
+    census: &Census,
 ) -> Recovered {
     let settled = match &lane {
-        Ok(Some(lane)) => settle(store, here, session, lane).unwrap_or_else(|e| Settled::Left(e.to_string())),
+        Ok(Some(lane)) => {
+            settle(store, here, session, lane, census).unwrap_or_else(|e| Settled::Left(e.to_string()))
+        }
         Ok(None) => Settled::Left("its lane is not known: its records are damaged".to_owned()),
         Err(error) => Settled::Left(format!("its lane is not known: {error}")),
     };
     Recovered { session, lane: lane.ok().flatten(), settled }
 }
 
-fn settle(store: &Store, here: &Machine, session: SessionId, lane: &Lane) -> Result<Settled, RecoverError> {
+fn settle(
+    store: &Store,
+    here: &Machine,
+    session: SessionId,
+    lane: &Lane,
+    census: &Census,
+) -> Result<Settled, RecoverError> {
     // A quick look first: whoever lives is not worth a lock.
     let (probe, known) = observe(store, here, session)?;
     if let Decision::Leave(why) = decide(probe, &known) {
@@ -167,6 +213,7 @@ fn settle(store: &Store, here: &Machine, session: SessionId, lane: &Lane) -> Res
     };
     let (probe, known) = observe(store, here, session)?;
     failpoint::hit("recover.claimed");
+    let but_for = |leftovers| if census.is_quiet(session) { Leftovers::Ignore } else { leftovers };
     match decide(probe, &known) {
         Decision::Leave(why) => Ok(left(why)),
         Decision::Retire => {
@@ -191,7 +238,7 @@ fn settle(store: &Store, here: &Machine, session: SessionId, lane: &Lane) -> Res
                 }
                 Decision::Lost(leftovers) => {
                     let end = End::Unseen(format!("{}; its manifest was damaged", unseen(&known)));
-                    finish(store, session, end, leftovers, Some(source))
+                    finish(store, session, end, but_for(leftovers), Some(source))
                 }
                 Decision::Discard | Decision::Mend => {
                     Ok(Settled::Left("its manifest could not be made good".to_owned()))
@@ -199,7 +246,9 @@ fn settle(store: &Store, here: &Machine, session: SessionId, lane: &Lane) -> Res
             }
         }
         Decision::NeverStarted => finish(store, session, never_started(), Leftovers::Ignore, None),
-        Decision::Lost(leftovers) => finish(store, session, End::Unseen(unseen(&known)), leftovers, None),
+        Decision::Lost(leftovers) => {
+            finish(store, session, End::Unseen(unseen(&known)), but_for(leftovers), None)
+        }
     }
 }
 

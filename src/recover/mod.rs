@@ -5,6 +5,7 @@
 //! else, changes nothing more: the lane's lock and the session's lock see to that.
 
 mod act;
+mod census;
 pub mod decide;
 mod ended;
 mod error;

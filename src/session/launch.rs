@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::leak::Around;
 use super::manifest::Limits;
 use super::store::{SessionDir, StoreError, encode};
 use crate::durable;
@@ -61,6 +62,9 @@ pub struct LaunchSpec {
     /// merged was launched; none where an older ralph launched it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<BTreeMap<String, String>>,
+    /// The repository around the worktree, to notice what changes there meanwhile; none where an older ralph launched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<Around>,
 }
 
 /// Where an agent's own account of a session is found.

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::leak::Leak;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
 
 /// The version that this program writes.
@@ -56,6 +57,10 @@ pub struct Manifest {
     pub work: Option<Work>,
     /// What the agent used, by its own account; null where it gave none.
     pub usage: Option<Usage>,
+    /// What changed outside the worktree while the agent ran, as far as it was noticed: by the agent or by others.
+    /// Looked for only after the end is on record; it decides nothing. Absent where nothing was noticed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaks: Vec<Leak>,
     /// When the session was made.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub created_at: Timestamp,
@@ -442,6 +447,9 @@ pub struct Glance {
     pub work: Option<Work>,
     /// What the agent used.
     pub usage: Option<Usage>,
+    /// What changed outside the worktree.
+    #[serde(default)]
+    pub leaks: Vec<Leak>,
     /// When the session was made.
     pub created_at: Timestamp,
     /// When the agent's process was there.
@@ -469,6 +477,7 @@ impl From<Manifest> for Glance {
             reason: manifest.reason,
             work: manifest.work,
             usage: manifest.usage,
+            leaks: manifest.leaks,
             created_at: manifest.created_at,
             started_at: manifest.started_at,
             ended_at: manifest.ended_at,

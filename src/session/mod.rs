@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod fuzz;
 pub mod lane;
 pub mod launch;
+pub mod leak;
 pub mod manifest;
 pub mod outcome;
 pub mod state;

@@ -1,10 +1,11 @@
 //! The states a session passes through. Pure: what a state adds to the record enters only with its event.
 //!
 //! `preparing → [queued →] launching → running → [stopping →] ended`, and `ended` from anywhere before. A record that
-//! has ended never changes again.
+//! has ended never changes again, but for a note of what changed elsewhere.
 
 use jiff::Timestamp;
 
+use super::leak::Leak;
 use super::manifest::{
     AgentProcess, AgentRecord, LauncherRecord, Limits, Manifest, Outcome, OutputRecord, ProcessRecord,
     SCHEMA_VERSION, State, SupervisorProcess, WorktreeRecord,
@@ -63,6 +64,11 @@ pub enum Event {
         /// Bytes of output that the cap gave back.
         truncated_bytes: u64,
     },
+    /// After the end: what changed outside the worktree meanwhile was noticed.
+    Noticed {
+        /// What.
+        leaks: Vec<Leak>,
+    },
 }
 
 /// A step that a session in this state cannot take.
@@ -94,6 +100,7 @@ pub fn begin(birth: Birth, now: Timestamp) -> Manifest {
         exit: None,
         work: None,
         usage: None,
+        leaks: Vec::new(),
         created_at: now,
         launched_at: None,
         started_at: None,
@@ -145,6 +152,12 @@ pub fn step(manifest: &Manifest, event: Event, now: Timestamp) -> Result<Manifes
             next.worktree.head_commit = head_commit;
             next.output.truncated_bytes = truncated_bytes;
             next.ended_at = Some(now);
+        }
+        Event::Noticed { leaks } => {
+            if *from != State::Ended {
+                return refuse("be looked around");
+            }
+            next.leaks = leaks;
         }
     }
     Ok(next)

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::failpoint;
+
 /// A view that could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
@@ -74,6 +76,7 @@ pub fn write(worktree: &Path, content: &[u8]) -> Result<(), ViewError> {
     let temporary = format!(".manifest.{}.tmp", uuid::Uuid::now_v7().simple());
     let file = rustix::fs::openat(&folder, &temporary, new_file, Mode::RUSR | Mode::WUSR)
         .map_err(failed("create", &folder_path.join(&temporary)))?;
+    failpoint::hit("view.opened");
     let written = File::from(file)
         .write_all(content)
         .map_err(|source| ViewError::Io { operation: "write", path: folder_path.join(&temporary), source })

@@ -177,7 +177,10 @@ pub fn remove_running_entry(store: &Store, id: SessionId) -> Result<(), StoreErr
     let entry = store.running_dir().join(id.to_string());
     match fs::remove_file(&entry) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &entry, e).into()),
-        _ => Ok(()),
+        _ => {
+            failpoint::hit("running.removed");
+            Ok(())
+        }
     }
 }
 
@@ -234,6 +237,7 @@ pub fn replace_damaged(store: &Store, manifest: &Manifest) -> Result<(), StoreEr
     if path.exists() {
         let kept = dir.path().join(format!("manifest.json.corrupt-{}", Timestamp::now().as_millisecond()));
         fs::rename(&path, &kept).map_err(|e| FileError::io("keep the damaged", &path, e))?;
+        failpoint::hit("mend.kept");
     }
     Ok(durable::write(&path, &to_bytes(manifest)?)?)
 }

@@ -16,8 +16,10 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 
 use super::conclude::conclude;
+use super::leaks::{NoticeError, notice};
 use super::watch::{Ended, MARK_VARIABLE, Signalled, Watch, WatchError};
 use crate::failpoint;
+use crate::git::GitProgram;
 use crate::id::{NameError, SessionId};
 use crate::process::descendants::{Kin, Mark};
 use crate::process::detach::{Handed, detach};
@@ -60,6 +62,9 @@ pub enum SupervisorError {
     /// The agent could not be waited for.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// What changed around the session, whose end is on record, could not be looked at.
+    #[error(transparent)]
+    Notice(#[from] NoticeError),
 }
 
 /// Looks a variable up in the environment that the supervisor was started with.
@@ -95,7 +100,14 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
         }
     };
     failpoint::hit("supervise.agent-ended");
-    Ok(conclude(&mut writer, &spec, ended)?)
+    conclude(&mut writer, &spec, ended)?;
+    let store = writer.store().clone();
+    // Whoever waits for the session's end is told now.
+    drop(writer);
+    failpoint::hit("supervise.released");
+    // The settings are where they were for the dispatcher, which left its environment to this process.
+    let git = GitProgram::in_environment(|name| inherited(name).is_some());
+    Ok(notice(&store, &spec, git)?)
 }
 
 /// An agent that runs, and what listens for its end.

@@ -390,3 +390,63 @@ fn a_pinned_commit_outlives_its_branch_and_a_collection() {
     assert_eq!(lane.git(&["cat-file", "-t", tip.as_str()]), "commit");
     assert_eq!(lane.git(&["rev-parse", "refs/ralph/sessions/one"]), tip.as_str());
 }
+
+/// The lane's repository, with no git program to ask.
+fn without_git(lane: &Lane) -> Found {
+    let repo = Repo::open_with(&lane.fixture.path("repo"), GitProgram::new("/nowhere/git")).unwrap();
+    lane.look_with(&repo, &[PathBuf::from("notes")])
+}
+
+#[test]
+fn a_worktree_in_which_nothing_is_changed_is_told_without_git() {
+    let lane = lane();
+    lane.write("notes/mine.txt", "not counted\n");
+    lane.write(".ralph/manifest.json", "{}");
+    assert_eq!(without_git(&lane).tree, Tree::Present);
+    lane.write("src/new.rs", "new\n");
+    lane.git(&["add", "src"]);
+    lane.git(&["commit", "-q", "-m", "New"]);
+    // Its index is as new as the file, until git has looked again later.
+    let file = lane.site.path.join("src/new.rs");
+    let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(86_400);
+    fs::File::options().write(true).open(file).unwrap().set_modified(yesterday).unwrap();
+    lane.git(&["status"]);
+    let found = without_git(&lane);
+    assert_eq!((found.tree, found.commits, found.uncommitted, found.untracked), (Tree::Present, 1, 0, 0));
+}
+
+#[test]
+fn git_is_asked_about_a_worktree_in_which_anything_is_changed() {
+    type Change = fn(&Lane);
+    let changes: [(&str, Change); 9] = [
+        ("an edit", |lane| lane.write("README.md", "read me!\n")),
+        ("an edit of the same size", |lane| {
+            let path = lane.site.path.join("README.md");
+            let before = fs::metadata(&path).unwrap().modified().unwrap();
+            let text = fs::read_to_string(&path).unwrap().replace('e', "3");
+            lane.write("README.md", &text);
+            fs::File::options().write(true).open(path).unwrap().set_modified(before).unwrap();
+        }),
+        ("a mode", |lane| {
+            fs::set_permissions(lane.site.path.join("README.md"), fs::Permissions::from_mode(0o755)).unwrap();
+        }),
+        ("a deletion", |lane| fs::remove_file(lane.site.path.join("README.md")).unwrap()),
+        ("a new file", |lane| lane.write("new.txt", "new\n")),
+        ("a new file below", |lane| lane.write("src/new.txt", "new\n")),
+        ("a staged file", |lane| {
+            lane.write("new.txt", "new\n");
+            lane.git(&["add", "new.txt"]);
+            fs::remove_file(lane.site.path.join("new.txt")).unwrap();
+        }),
+        ("what is only staged", |lane| drop(lane.git(&["rm", "-q", "--cached", "README.md"]))),
+        ("what git was told to believe", |lane| {
+            lane.git(&["update-index", "--assume-unchanged", "README.md"]);
+        }),
+    ];
+    for (what, change) in changes {
+        let lane = lane();
+        assert_eq!(without_git(&lane).tree, Tree::Present, "before {what}");
+        change(&lane);
+        assert!(matches!(without_git(&lane).tree, Tree::Unclear { .. }), "{what}");
+    }
+}

@@ -1,0 +1,285 @@
+//! The repository around a worktree: its branches, what else is checked out, and which of those files were written
+//! lately. Nothing is run and nothing is written; every look is bounded, since it is taken for each session.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::registry::{self, read_pointer};
+use super::repo::{Repo, open_libgit2};
+use super::{GitError, Head};
+use crate::durable;
+
+/// The local branches by their short names, each with the beginning of its commit's name.
+pub type Branches = BTreeMap<String, String>;
+
+/// More branches are not compared: they would have to be written down for every session.
+const MOST_BRANCHES: usize = 500;
+const LARGEST_PACKED: u64 = 1 << 20;
+/// Enough of a commit's name to tell two apart.
+const DIGITS: usize = 16;
+
+/// No larger index is read, and not more worktrees are looked at.
+const LARGEST_INDEX: u64 = 1 << 20;
+const MOST_WORKTREES: usize = 64;
+
+/// What an index says of an entry that git itself does not look for on the disk.
+const ASSUMED_VALID: u16 = 0x8000;
+const SKIPPED: u16 = 0x4000;
+const SUBMODULE: u32 = 0o160_000;
+
+/// The local branches; `None` where there are too many to be compared.
+pub fn branches(repo: &Repo) -> Result<Option<Branches>, GitError> {
+    let common = repo.common_dir();
+    let folder = common.join("refs/heads");
+    let mut found = Branches::new();
+    // In this order: what is packed meanwhile is in the packed ones before it is taken away here.
+    for entry in WalkDir::new(&folder) {
+        // It may go while it is read, as any branch may.
+        let Ok(entry) = entry else { continue };
+        let Some(name) = entry.path().strip_prefix(&folder).ok().and_then(Path::to_str) else { continue };
+        if !entry.file_type().is_file() || name.ends_with(".lock") {
+            continue;
+        }
+        if found.len() == MOST_BRANCHES {
+            return Ok(None);
+        }
+        if let Some(commit) = read_pointer(entry.path())? {
+            found.insert(name.to_owned(), beginning(&commit.to_string_lossy()));
+        }
+    }
+    let packed = match durable::read(&common.join("packed-refs"), LARGEST_PACKED) {
+        Ok(packed) => packed.unwrap_or_default(),
+        Err(durable::FileError::TooLarge { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    for line in String::from_utf8_lossy(&packed).lines() {
+        let named = line.split_once(' ').and_then(|(id, name)| Some((id, name.strip_prefix("refs/heads/")?)));
+        if let Some((commit, name)) = named {
+            found.entry(name.to_owned()).or_insert_with(|| beginning(commit));
+        }
+    }
+    Ok((found.len() <= MOST_BRANCHES).then_some(found))
+}
+
+/// As much of a commit's name as [`branches`] keeps.
+pub fn beginning(commit: &str) -> String {
+    commit.chars().take(DIGITS).collect()
+}
+
+/// A folder in which something is checked out.
+#[derive(Debug)]
+pub struct Checkout {
+    /// Its registration, or the git directory itself.
+    admin: PathBuf,
+    /// Its top.
+    pub top: PathBuf,
+    /// What is checked out.
+    pub head: Head,
+    /// The slug of the lane that it is of; none of the main checkout.
+    pub lane: Option<String>,
+}
+
+impl Checkout {
+    /// The main checkout, where there is one.
+    pub fn main(repo: &Repo) -> Result<Option<Self>, GitError> {
+        let Some(top) = repo.main_checkout() else { return Ok(None) };
+        let admin = repo.common_dir().to_owned();
+        let head = registry::head_of(&admin)?.unwrap_or(Head::Unclear);
+        Ok(Some(Self { admin, top: top.to_owned(), head, lane: None }))
+    }
+
+    /// The worktrees of lanes that no session holds, but for the one at `own`; not more than some.
+    pub fn idle(repo: &Repo, own: &Path) -> Result<Vec<Self>, GitError> {
+        let mut found = Vec::new();
+        for (id, admin) in registry::listed(repo.common_dir())?.into_iter().take(MOST_WORKTREES) {
+            let Some(entry) = registry::entry(&admin, id)?.filter(|entry| entry.admin != own) else {
+                continue;
+            };
+            if entry.lane.is_some() && entry.locked.is_none() && entry.unfinished.is_none() {
+                found.push(Self { admin, top: entry.tree, head: entry.head, lane: entry.lane });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is checked out, in words.
+    pub fn head_in_words(&self) -> String {
+        match &self.head {
+            Head::Branch(name) => format!("branch {name}"),
+            Head::Detached(commit) => format!("commit {}", commit.short()),
+            Head::Unclear => "nothing that can be read".to_owned(),
+        }
+    }
+
+    /// The files in it that were written after `since`, by the file system's own clock; at most `budget` files are
+    /// looked at, and it becomes smaller by so many. `None`: there are more, or its index is not a plain one.
+    pub fn written_since(
+        &self,
+        since: Instant,
+        wrote: Wrote,
+        budget: &mut usize,
+    ) -> Result<Option<Vec<Written>>, GitError> {
+        let file = self.admin.join("index");
+        let Ok(size) = fs::metadata(&file).map(|meta| meta.len()) else { return Ok(None) };
+        if size > LARGEST_INDEX {
+            return Ok(None);
+        }
+        // A split or a sparse one is git's alone to read.
+        let Ok(index) = git2::Index::open(&file) else { return Ok(None) };
+        if index.len() > *budget {
+            return Ok(None);
+        }
+        *budget -= index.len();
+        let mut written = Vec::new();
+        let mut known: HashSet<Vec<u8>> = HashSet::from([Vec::new()]);
+        let mut folders: Vec<Vec<u8>> = vec![Vec::new()];
+        for entry in index.iter() {
+            for (at, _) in entry.path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+                if let Some(folder) = entry.path.get(..at).filter(|folder| !known.contains(*folder)) {
+                    known.insert(folder.to_owned());
+                    folders.push(folder.to_owned());
+                }
+            }
+            let is_gits = entry.flags & ASSUMED_VALID == 0
+                && entry.flags_extended & SKIPPED == 0
+                && entry.mode != SUBMODULE;
+            if is_gits && let Some(how) = self.fate(&entry, since, wrote)? {
+                written.push(Written { path: entry.path.clone(), how });
+            }
+            known.insert(entry.path);
+        }
+        for folder in folders {
+            self.new_in(&folder, &known, since, &mut written)?;
+        }
+        Ok(Some(written))
+    }
+
+    fn fate(&self, entry: &git2::IndexEntry, since: Instant, wrote: Wrote) -> Result<Option<How>, GitError> {
+        let path = self.top.join(OsStr::from_bytes(&entry.path));
+        match path.symlink_metadata() {
+            Ok(meta) if Instant::changed(&meta) <= since => Ok(None),
+            Ok(meta) => {
+                let size = u64::from(entry.file_size) == meta.len() & u64::from(u32::MAX);
+                let time = i64::from(entry.mtime.seconds()) == meta.mtime();
+                let is_as_checked_out = size && time;
+                Ok((wrote == Wrote::Others || !is_as_checked_out).then_some(How::Changed))
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                // Since when it has been gone, only the folder that it was in can tell.
+                let above = path.parent().and_then(|folder| folder.symlink_metadata().ok());
+                let lately = above.is_none_or(|meta| Instant::changed(&meta) > since);
+                Ok((lately && wrote == Wrote::Others).then_some(How::Deleted))
+            }
+            Err(e) => Err(GitError::io("look at", &path, e)),
+        }
+    }
+
+    /// What is new in a folder, and not ignored.
+    fn new_in(
+        &self,
+        folder: &[u8],
+        known: &HashSet<Vec<u8>>,
+        since: Instant,
+        written: &mut Vec<Written>,
+    ) -> Result<(), GitError> {
+        let path = self.top.join(OsStr::from_bytes(folder));
+        match path.symlink_metadata() {
+            Ok(meta) if meta.is_dir() && Instant::changed(&meta) > since => {}
+            _ => return Ok(()),
+        }
+        // It may go while it is read.
+        let Ok(listing) = fs::read_dir(&path) else { return Ok(()) };
+        let mut repo = None;
+        for item in listing {
+            let Ok((item, meta)) = item.and_then(|item| item.metadata().map(|meta| (item, meta))) else {
+                continue;
+            };
+            let name = item.file_name();
+            let mut inside = folder.to_owned();
+            if !inside.is_empty() {
+                inside.push(b'/');
+            }
+            inside.extend_from_slice(name.as_bytes());
+            let is_ours = folder.is_empty() && (name == ".git" || name == ".ralph");
+            if is_ours || known.contains(&inside) || Instant::changed(&meta) <= since {
+                continue;
+            }
+            let repo = match &mut repo {
+                Some(repo) => repo,
+                none => none.insert(open_libgit2(&self.admin)?),
+            };
+            let mut asked = inside.clone();
+            if meta.is_dir() {
+                asked.push(b'/');
+            }
+            let ignored = repo
+                .is_path_ignored(Path::new(OsStr::from_bytes(&asked)))
+                .map_err(|e| GitError::libgit2("ask what is ignored in", self.top.display(), e))?;
+            if !ignored {
+                written.push(Written { path: inside, how: How::New });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the commit that is checked out changed meanwhile: then git wrote files, which are as their index says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrote {
+    /// Only what differs from the index was written by something else.
+    Git,
+    /// All that was written was written by something else.
+    Others,
+}
+
+/// A moment, by the clock of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Instant {
+    /// When a file was last changed in any way.
+    pub fn changed(meta: &fs::Metadata) -> Self {
+        Self { seconds: meta.ctime(), nanoseconds: meta.ctime_nsec() }
+    }
+
+    /// The moment as seconds and nanoseconds of the wall clock.
+    pub fn parts(self) -> (i64, i64) {
+        (self.seconds, self.nanoseconds)
+    }
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    path: Vec<u8>,
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Changed,
+    Deleted,
+    New,
+}
+
+impl Written {
+    /// The file and what happened to it, in words.
+    pub fn in_words(&self) -> String {
+        let did = match self.how {
+            How::Changed => "was written",
+            How::Deleted => "was deleted",
+            How::New => "is new",
+        };
+        format!("{} {did}", String::from_utf8_lossy(&self.path))
+    }
+}

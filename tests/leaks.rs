@@ -1,0 +1,201 @@
+//! What changed outside a session's worktree while its agent ran is noted after its end, and decides nothing.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::helpers::agents::{COMMITS, NEVER_ENDS};
+use crate::helpers::lanes::text;
+use crate::helpers::schema::assert_manifest;
+use crate::helpers::{Repo, Sandbox, ScriptedPi, Session, wait};
+
+/// A repository whose agents know where it is: `$MAIN`.
+fn scene(sandbox: &Sandbox) -> (Repo<'_>, ScriptedPi) {
+    let (repo, pi) = (Repo::new(sandbox), ScriptedPi::new(sandbox));
+    sandbox.set_env("MAIN", sandbox.work().join("app"));
+    (repo, pi)
+}
+
+/// What was noted of a session, kind and words, once its supervisor has gone.
+fn leaks(sandbox: &Sandbox, session: &Session) -> Vec<(String, String)> {
+    sandbox.wait_until_quiet();
+    let manifest = session.manifest();
+    assert_manifest(&manifest);
+    let leaks = manifest["leaks"].as_array().into_iter().flatten();
+    leaks.map(|leak| (text(&leak["kind"]).to_owned(), text(&leak["what"]).to_owned())).collect()
+}
+
+/// Plays one session of `T-1` and says what was noted.
+fn leaks_of(sandbox: &Sandbox, repo: &Repo<'_>, pi: &ScriptedPi, play: &str) -> Vec<(String, String)> {
+    pi.plays_for("T-1", &format!("commit; {play}; answer"));
+    assert_eq!(repo.finish("T-1", &[])["outcome"], "succeeded");
+    let session = Session::all(repo).pop().unwrap();
+    let leaks = leaks(sandbox, &session);
+    assert_eq!(fs::read(session.view()).unwrap(), fs::read(session.manifest_file()).unwrap());
+    assert_eq!(fs::read_to_string(session.dir.join("supervisor.log")).unwrap_or_default(), "");
+    leaks
+}
+
+fn expected(leaks: &[(&str, &str)]) -> Vec<(String, String)> {
+    leaks.iter().map(|(kind, what)| ((*kind).to_owned(), (*what).to_owned())).collect()
+}
+
+#[test]
+fn an_agent_that_keeps_to_its_worktree_leaves_nothing_to_note() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    repo.create(&["T-2"]);
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, "git status >/dev/null; echo new >new.txt; rm new.txt"), []);
+    assert_eq!(repo.lanes()[0]["leaks"], json!([]));
+}
+
+#[test]
+fn settings_and_hooks_that_changed_meanwhile_are_noted() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    let play = "git config core.fsmonitor evil; printf '#!/bin/sh\\n' >\"$MAIN/.git/hooks/post-merge\"";
+    let all = [("config", "the setting core.fsmonitor was added"), ("hook", "the hook post-merge was added")];
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, play), expected(&all));
+    // What an earlier session changed is not the later one's doing.
+    assert_eq!(
+        leaks_of(&sandbox, &repo, &pi, "git config core.fsmonitor no"),
+        expected(&[("config", "the setting core.fsmonitor was changed")])
+    );
+}
+
+#[test]
+fn branches_that_are_no_live_sessions_own_are_noted_when_they_change() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    for branch in ["kept", "old", "packed"] {
+        repo.git(&["branch", branch]);
+    }
+    repo.git(&["pack-refs", "--all"]);
+    repo.create(&["T-2"]);
+    let play = "git branch feature/x; git branch -D old; git update-ref refs/heads/packed HEAD;
+        git update-ref refs/heads/ralph/T-2 HEAD; git pack-refs --all";
+    let all = [
+        ("branch", "feature/x was made"),
+        ("branch", "old was deleted"),
+        ("branch", "packed was moved"),
+        ("branch", "ralph/T-2 was moved"),
+    ];
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, play), expected(&all));
+}
+
+#[test]
+fn what_another_session_did_to_its_own_branch_and_a_merge_of_it_are_no_leaks() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    pi.plays_for("T-1", "commit; here; wait_for_go; answer");
+    pi.plays_for("T-2", "commit; here; wait_for_go; answer");
+    pi.plays_for("T-3", NEVER_ENDS);
+    repo.finish("T-4", &[]);
+    repo.dispatch(&["T-1"]);
+    pi.wait_here("T-1");
+    // One that ran meanwhile and was merged, one that runs still, one that was made, one that was removed.
+    repo.dispatch(&["T-2"]);
+    pi.wait_here("T-2");
+    repo.dispatch(&["T-3"]);
+    pi.wait_here("T-3");
+    repo.create(&["X-1", "--no-ticket"]);
+    drop(repo.worktree(&["remove", "T-4"]).run().ok());
+    pi.go("T-2");
+    let second = Session::all(&repo).remove(2);
+    assert_eq!(second.ended()["outcome"], "succeeded");
+    drop(repo.worktree(&["merge", "T-2"]).run().ok());
+    assert_eq!(repo.read("work-T-2.txt"), "work on T-2, attempt 1\n");
+    pi.go("T-1");
+    let first = Session::all(&repo).remove(1);
+    assert_eq!(first.ended()["outcome"], "succeeded");
+    drop(repo.worktree(&["stop", "T-3"]).run().ok());
+    assert_eq!(leaks(&sandbox, &first), []);
+}
+
+#[test]
+fn what_was_written_in_the_main_checkout_is_noted() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    repo.commit_file(".gitignore", "*.log\nbuild/\n", "Ignore");
+    repo.commit_file("src/a.txt", "a\n", "A");
+    repo.commit_file("src/b.txt", "b\n", "B");
+    // What the user had changed before is no one's leak.
+    repo.write("src/b.txt", "mine\n");
+    repo.write("mine.txt", "mine\n");
+    let play = "echo x >>\"$MAIN/README.md\"; rm \"$MAIN/src/a.txt\"; echo n >\"$MAIN/src/n.txt\";
+        mkdir \"$MAIN/build\"; echo l >\"$MAIN/x.log\"; echo o >\"$MAIN/build/o\"";
+    let all = [
+        ("main_checkout", "README.md was written"),
+        ("main_checkout", "src/a.txt was deleted"),
+        ("main_checkout", "src/n.txt is new"),
+    ];
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, play), expected(&all));
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, ":"), []);
+    let discards = "git -C \"$MAIN\" checkout -q -- src/b.txt; git -C \"$MAIN\" switch -q -c theirs";
+    let all = [
+        ("branch", "theirs was made"),
+        ("main_checkout", "it had branch main checked out, and has branch theirs"),
+    ];
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, discards), expected(&all));
+    repo.git(&["switch", "-q", "main"]);
+    repo.git(&["checkout", "-q", "--", "src/a.txt"]);
+    repo.write("src/b.txt", "mine again\n");
+    let discards = "git -C \"$MAIN\" checkout -q -- src/b.txt";
+    assert_eq!(
+        leaks_of(&sandbox, &repo, &pi, discards),
+        expected(&[("main_checkout", "src/b.txt was written")])
+    );
+}
+
+#[test]
+fn what_was_written_in_the_worktree_of_an_idle_lane_is_noted_and_shown() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    let idle = repo.create(&["T-2"]);
+    sandbox.set_env("IDLE", text(&idle["worktree"]));
+    let noted = leaks_of(&sandbox, &repo, &pi, "echo x >>\"$IDLE/README.md\"; echo y >\"$IDLE/y.txt\"");
+    let all = [("worktree", "T-2: README.md was written"), ("worktree", "T-2: y.txt is new")];
+    assert_eq!(noted, expected(&all));
+    let listed = repo.worktree(&["list"]).run().ok().stdout;
+    assert!(
+        listed.contains("meanwhile, elsewhere: in the worktree of T-2: README.md was written (and 1 more)"),
+        "{listed}"
+    );
+    assert_eq!(repo.lanes()[0]["leaks"].as_array().unwrap().len(), 2);
+    let shown = repo.worktree(&["inspect", "T-1"]).run().ok().stdout;
+    assert!(shown.contains("in the worktree of T-2: y.txt is new"), "{shown}");
+    // A later session of the lane itself may do there what it likes.
+    pi.plays_for("T-2", "commit README.md; answer");
+    repo.finish("T-2", &[]);
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, ":"), []);
+}
+
+#[test]
+fn no_one_waits_for_it_and_a_session_that_is_killed_there_has_ended() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    pi.plays_for("T-1", "commit; git branch feature; answer");
+    let go = sandbox.path("go");
+    let dispatch = repo.ralph(&["worktree", "dispatch", "T-1", "--wait", "--json"]);
+    let point = format!("supervise.released:wait={}", go.display());
+    let manifest = dispatch.env("RALPH_FAILPOINT", point).run().ok().json();
+    assert_eq!((&manifest["outcome"], &manifest["leaks"]), (&json!("succeeded"), &Value::Null));
+    let session = Session::only(&repo);
+    assert!(!session.is_held());
+    // The lane is free for the next session, which is not disturbed by what is noted of this one.
+    pi.plays_for("T-1", NEVER_ENDS);
+    let next = repo.dispatch(&["T-1"]);
+    pi.wait_here("T-1");
+    fs::write(&go, "").unwrap();
+    wait::until("what is noted", || (session.manifest()["leaks"].is_array()).then_some(()));
+    let shown: Value = serde_json::from_slice(&fs::read(session.view()).unwrap()).unwrap();
+    assert_eq!(shown["session_id"], next["session_id"]);
+    drop(repo.worktree(&["stop", "T-1"]).run().ok());
+
+    pi.plays_for("T-2", COMMITS);
+    let dispatch = repo.ralph(&["worktree", "dispatch", "T-2", "--wait", "--json"]);
+    let manifest = dispatch.env("RALPH_FAILPOINT", "supervise.released:kill").run().ok().json();
+    assert_eq!(manifest["outcome"], "succeeded");
+    sandbox.wait_until_quiet();
+    assert_eq!(repo.recover(), Vec::<Value>::new());
+}
