@@ -31,6 +31,10 @@ rows-in-full:
 crash-pairs:
     RALPH_TEST_IN_FULL=1 cargo test --locked --test integration -- --include-ignored --nocapture crash_everywhere
 
+# 2,000 sessions of agents that do anything, supervisors and the batch killed at random (RALPH_SOAK_SESSIONS, RALPH_SOAK_SEED)
+soak:
+    cargo test --locked --test integration -- --ignored --nocapture soak::
+
 # The real pi, for the tests that drive it
 real-pi:
     npm ci --prefix tests/real_pi --ignore-scripts --no-audit --no-fund

@@ -87,6 +87,8 @@ mod schema;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod supervisor;
 #[cfg(test)]
 mod tickets;

@@ -1,14 +1,16 @@
 //! The repository around a worktree: its branches, what else is checked out, and which of those files were written
 //! lately. Nothing is run and nothing is written; every look is bounded, since it is taken for each session.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, open, statat};
+use rustix::io::Errno;
 use walkdir::WalkDir;
 
 use super::registry::{self, read_pointer};
@@ -20,14 +22,14 @@ use crate::durable;
 pub type Branches = BTreeMap<String, String>;
 
 /// More branches are not compared: they would have to be written down for every session.
-const MOST_BRANCHES: usize = 500;
+const MOST_BRANCHES: usize = 250;
 const LARGEST_PACKED: u64 = 1 << 20;
 /// Enough of a commit's name to tell two apart.
 const DIGITS: usize = 16;
 
 /// No larger index is read, and not more worktrees are looked at.
 const LARGEST_INDEX: u64 = 1 << 20;
-const MOST_WORKTREES: usize = 64;
+const MOST_WORKTREES: usize = 32;
 
 /// What an index says of an entry that git itself does not look for on the disk.
 const ASSUMED_VALID: u16 = 0x8000;
@@ -39,18 +41,18 @@ pub fn branches(repo: &Repo) -> Result<Option<Branches>, GitError> {
     let common = repo.common_dir();
     let folder = common.join("refs/heads");
     let mut found = Branches::new();
-    // In this order: what is packed meanwhile is in the packed ones before it is taken away here.
-    for entry in WalkDir::new(&folder) {
-        // It may go while it is read, as any branch may.
-        let Ok(entry) = entry else { continue };
-        let Some(name) = entry.path().strip_prefix(&folder).ok().and_then(Path::to_str) else { continue };
-        if !entry.file_type().is_file() || name.ends_with(".lock") {
-            continue;
-        }
-        if found.len() == MOST_BRANCHES {
-            return Ok(None);
-        }
-        if let Some(commit) = read_pointer(entry.path())? {
+    // It may go while it is read, as any branch may.
+    let files = WalkDir::new(&folder).into_iter().filter_map(Result::ok).filter(|e| e.file_type().is_file());
+    let loose: Vec<PathBuf> = files.take(MOST_BRANCHES + 1).map(walkdir::DirEntry::into_path).collect();
+    if loose.len() > MOST_BRANCHES {
+        return Ok(None);
+    }
+    // In this order: what is packed meanwhile is among the packed ones before it is taken away here.
+    for path in loose {
+        let name = path.strip_prefix(&folder).ok().and_then(Path::to_str);
+        if let Some(name) = name.filter(|name| !name.ends_with(".lock"))
+            && let Some(commit) = read_pointer(&path)?
+        {
             found.insert(name.to_owned(), beginning(&commit.to_string_lossy()));
         }
     }
@@ -137,47 +139,70 @@ impl Checkout {
             return Ok(None);
         }
         *budget -= index.len();
+        let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = match open(&self.top, how, Mode::empty()) {
+            Ok(top) => top,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(GitError::io("open", &self.top, e.into())),
+        };
         let mut written = Vec::new();
-        let mut known: HashSet<Vec<u8>> = HashSet::from([Vec::new()]);
-        let mut folders: Vec<Vec<u8>> = vec![Vec::new()];
+        let mut folders: BTreeSet<Vec<u8>> = BTreeSet::from([Vec::new()]);
+        let mut before: Vec<u8> = Vec::new();
         for entry in index.iter() {
-            for (at, _) in entry.path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-                if let Some(folder) = entry.path.get(..at).filter(|folder| !known.contains(*folder)) {
-                    known.insert(folder.to_owned());
-                    folders.push(folder.to_owned());
-                }
+            let folder =
+                entry.path.iter().rposition(|byte| *byte == b'/').and_then(|at| entry.path.get(..at));
+            if folder.is_some_and(|folder| folder != before) {
+                before = folder.unwrap_or_default().to_owned();
+                folders.extend(above(&before).map(<[u8]>::to_owned));
             }
             let is_gits = entry.flags & ASSUMED_VALID == 0
                 && entry.flags_extended & SKIPPED == 0
                 && entry.mode != SUBMODULE;
-            if is_gits && let Some(how) = self.fate(&entry, since, wrote)? {
-                written.push(Written { path: entry.path.clone(), how });
+            if is_gits && let Some(how) = self.fate(top.as_fd(), &entry, since, wrote)? {
+                written.push(Written { path: entry.path, how });
             }
-            known.insert(entry.path);
         }
-        for folder in folders {
-            self.new_in(&folder, &known, since, &mut written)?;
+        let is_changed = |folder: &&Vec<u8>| match stat_in(top.as_fd(), folder) {
+            Ok(stat) => Instant::of(&stat) > since,
+            Err(_) => false,
+        };
+        let changed: Vec<&Vec<u8>> = folders.iter().filter(is_changed).collect();
+        if !changed.is_empty() {
+            let known: HashSet<Vec<u8>> =
+                index.iter().map(|entry| entry.path).chain(folders.iter().cloned()).collect();
+            for folder in changed {
+                self.new_in(folder, &known, since, &mut written)?;
+            }
         }
         Ok(Some(written))
     }
 
-    fn fate(&self, entry: &git2::IndexEntry, since: Instant, wrote: Wrote) -> Result<Option<How>, GitError> {
-        let path = self.top.join(OsStr::from_bytes(&entry.path));
-        match path.symlink_metadata() {
-            Ok(meta) if Instant::changed(&meta) <= since => Ok(None),
-            Ok(meta) => {
-                let size = u64::from(entry.file_size) == meta.len() & u64::from(u32::MAX);
-                let time = i64::from(entry.mtime.seconds()) == meta.mtime();
-                let is_as_checked_out = size && time;
+    fn fate(
+        &self,
+        top: BorrowedFd<'_>,
+        entry: &git2::IndexEntry,
+        since: Instant,
+        wrote: Wrote,
+    ) -> Result<Option<How>, GitError> {
+        match stat_in(top, &entry.path) {
+            Ok(stat) if Instant::of(&stat) <= since => Ok(None),
+            Ok(stat) => {
+                let size = i64::from(entry.file_size) == stat.st_size & i64::from(u32::MAX);
+                let is_as_checked_out = size && i64::from(entry.mtime.seconds()) == stat.st_mtime;
                 Ok((wrote == Wrote::Others || !is_as_checked_out).then_some(How::Changed))
             }
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(Errno::NOENT | Errno::NOTDIR) => {
                 // Since when it has been gone, only the folder that it was in can tell.
-                let above = path.parent().and_then(|folder| folder.symlink_metadata().ok());
-                let lately = above.is_none_or(|meta| Instant::changed(&meta) > since);
+                let folder = entry.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                let lately = entry.path.get(..folder).is_none_or(|folder| {
+                    stat_in(top, folder).map_or(true, |stat| Instant::of(&stat) > since)
+                });
                 Ok((lately && wrote == Wrote::Others).then_some(How::Deleted))
             }
-            Err(e) => Err(GitError::io("look at", &path, e)),
+            Err(e) => {
+                let path = self.top.join(OsStr::from_bytes(&entry.path));
+                Err(GitError::io("look at", &path, e.into()))
+            }
         }
     }
 
@@ -189,13 +214,8 @@ impl Checkout {
         since: Instant,
         written: &mut Vec<Written>,
     ) -> Result<(), GitError> {
-        let path = self.top.join(OsStr::from_bytes(folder));
-        match path.symlink_metadata() {
-            Ok(meta) if meta.is_dir() && Instant::changed(&meta) > since => {}
-            _ => return Ok(()),
-        }
         // It may go while it is read.
-        let Ok(listing) = fs::read_dir(&path) else { return Ok(()) };
+        let Ok(listing) = fs::read_dir(self.top.join(OsStr::from_bytes(folder))) else { return Ok(()) };
         let mut repo = None;
         for item in listing {
             let Ok((item, meta)) = item.and_then(|item| item.metadata().map(|meta| (item, meta))) else {
@@ -230,6 +250,17 @@ impl Checkout {
     }
 }
 
+/// A folder and all that it is in, but for the top.
+fn above(folder: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = folder.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    ends.chain([folder.len()]).filter_map(|end| folder.get(..end))
+}
+
+/// What the system says of a path below an open folder, without following a link there; empty: of the folder itself.
+fn stat_in(top: BorrowedFd<'_>, path: &[u8]) -> Result<Stat, Errno> {
+    statat(top, OsStr::from_bytes(path), AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)
+}
+
 /// Whether the commit that is checked out changed meanwhile: then git wrote files, which are as their index says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrote {
@@ -247,6 +278,11 @@ pub struct Instant {
 }
 
 impl Instant {
+    fn of(stat: &Stat) -> Self {
+        let nanoseconds = i64::try_from(stat.st_ctime_nsec).unwrap_or_default();
+        Self { seconds: stat.st_ctime, nanoseconds }
+    }
+
     /// When a file was last changed in any way.
     pub fn changed(meta: &fs::Metadata) -> Self {
         Self { seconds: meta.ctime(), nanoseconds: meta.ctime_nsec() }

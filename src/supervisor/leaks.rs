@@ -22,8 +22,9 @@ use crate::session::store::{LaneClaim, Loaded, Store, StoreError, load_manifest}
 use crate::session::view;
 use crate::session::writer::{SessionWriter, ViewPlace};
 
-/// As many files are looked at, in the main checkout and then in idle worktrees.
-const MOST_FILES: usize = 4_000;
+/// As many files are looked at in the main checkout, and in all idle worktrees.
+const MOST_FILES: usize = 2_000;
+const MOST_IDLE_FILES: usize = 1_000;
 
 /// Why nothing could be noticed.
 #[derive(Debug, thiserror::Error)]
@@ -95,9 +96,8 @@ impl<'a> Look<'a> {
     fn leaks(&self) -> Result<Vec<Leak>, NoticeError> {
         let mut leaks = self.guarded()?;
         leaks.extend(told(&LeakKind::Branch, self.moved_branches()?));
-        let mut budget = MOST_FILES;
-        leaks.extend(told(&LeakKind::MainCheckout, self.main_checkout(&mut budget)?));
-        leaks.extend(told(&LeakKind::Worktree, self.idle_worktrees(&mut budget)?));
+        leaks.extend(told(&LeakKind::MainCheckout, self.main_checkout()?));
+        leaks.extend(told(&LeakKind::Worktree, self.idle_worktrees()?));
         Ok(leaks)
     }
 
@@ -168,7 +168,8 @@ impl<'a> Look<'a> {
         })
     }
 
-    fn main_checkout(&self, budget: &mut usize) -> Result<Vec<String>, GitError> {
+    fn main_checkout(&self) -> Result<Vec<String>, GitError> {
+        let mut budget = MOST_FILES;
         let Some(main) = Checkout::main(self.repo)? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         let now = main.head_in_words();
@@ -176,15 +177,17 @@ impl<'a> Look<'a> {
             found.push(format!("it had {before} checked out, and has {now}"));
         }
         let wrote = if found.is_empty() { self.who_wrote(&main) } else { Wrote::Git };
-        let written = main.written_since(self.since, wrote, budget)?;
+        let written = main.written_since(self.since, wrote, &mut budget)?;
         found.extend(written.unwrap_or_default().iter().map(|file| file.in_words()));
         Ok(found)
     }
 
-    fn idle_worktrees(&self, budget: &mut usize) -> Result<Vec<String>, NoticeError> {
+    fn idle_worktrees(&self) -> Result<Vec<String>, NoticeError> {
+        let mut budget = MOST_IDLE_FILES;
         let mut found = Vec::new();
         for tree in Checkout::idle(self.repo, Path::new(&self.spec.admin_dir))? {
-            let written = tree.written_since(self.since, self.who_wrote(&tree), budget)?.unwrap_or_default();
+            let written =
+                tree.written_since(self.since, self.who_wrote(&tree), &mut budget)?.unwrap_or_default();
             if written.is_empty() {
                 continue;
             }
