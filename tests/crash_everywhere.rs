@@ -277,7 +277,7 @@ killed_everywhere! {
     a_dispatcher_killed_anywhere: Dispatcher at least 30,
     a_supervisor_killed_anywhere: Supervisor at least 10,
     a_supervisor_that_ends_its_agent_killed_anywhere: StoppedSupervisor at least 10,
-    a_stop_killed_anywhere: Stop at least 4,
+    a_stop_killed_anywhere: Stop at least 3,
     a_merge_killed_anywhere: Merge at least 20,
     a_removal_killed_anywhere: Remove at least 20,
     a_restoration_killed_anywhere: Restore at least 15,

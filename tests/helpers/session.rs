@@ -177,11 +177,16 @@ impl Finished {
 }
 
 impl Sandbox {
-    /// Fails if anything that came out of this sandbox lives, but for supervisors that are just leaving.
+    /// Fails if anything that came out of this sandbox lives, but for supervisors that are just leaving, and the git that
+    /// such a one still asks: nothing of an agent's.
     #[track_caller]
     pub fn assert_nothing_runs(&self) {
-        let alive: Vec<Process> =
-            self.processes().into_iter().filter(|process| !process.command.contains("__supervise")).collect();
+        let (leaving, others): (Vec<Process>, Vec<Process>) =
+            self.processes().into_iter().partition(|process| process.command.contains("__supervise"));
+        let is_asked = |process: &Process| {
+            process.env(SESSION_MARK).is_none() && leaving.iter().any(|one| one.pid == process.ppid)
+        };
+        let alive: Vec<Process> = others.into_iter().filter(|process| !is_asked(process)).collect();
         assert!(alive.is_empty(), "still running: {alive:#?}");
     }
 }
