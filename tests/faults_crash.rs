@@ -671,7 +671,8 @@ fn row_8_every_crash_point_of_a_sessions_life_is_killed_at() {
     // Removals, merges and batches have crash tables of their own.
     let elsewhere = ["trash", "remove", "restore", "expire", "merge", "follow", "verify", "batch"];
     passed.retain(|point| !elsewhere.contains(&point.split('.').next().unwrap()));
-    let others = ["dispatch.claiming", "dispatch.launching", "dispatch.launched", "store.probed"];
+    let others =
+        ["dispatch.claiming", "dispatch.launching", "dispatch.launched", "store.probed", "supervise.noting"];
     // What every storey above uses: killed at by number, wherever a command passes them (tests/crash_everywhere.rs).
     passed.retain(|point| !crate::crash_everywhere::BELOW.contains(&point.as_str()));
     let tables =

@@ -50,6 +50,25 @@ fn an_agent_that_keeps_to_its_worktree_leaves_nothing_to_note() {
 }
 
 #[test]
+fn what_is_done_after_the_end_is_no_leak() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    repo.create(&["T-2"]);
+    pi.plays_for("T-1", "commit; echo x >\"$MAIN/x.txt\"; answer");
+    let go = sandbox.path("go");
+    let dispatch = repo.ralph(&["worktree", "dispatch", "T-1", "--wait", "--json"]);
+    let point = format!("supervise.released:wait={}", go.display());
+    drop(dispatch.env("RALPH_FAILPOINT", point).run().ok());
+    repo.write("README.md", "edited\n");
+    repo.write("y.txt", "new\n");
+    repo.git(&["branch", "mine"]);
+    repo.git(&["update-ref", "refs/heads/ralph/T-2", "ralph/T-1"]);
+    fs::write(&go, "").unwrap();
+    let session = Session::only(&repo);
+    assert_eq!(leaks(&sandbox, &session), expected(&[("main_checkout", "x.txt is new")]));
+}
+
+#[test]
 fn settings_and_hooks_that_changed_meanwhile_are_noted() {
     let sandbox = Sandbox::new();
     let (repo, pi) = scene(&sandbox);
@@ -73,7 +92,7 @@ fn branches_that_are_no_live_sessions_own_are_noted_when_they_change() {
     repo.git(&["pack-refs", "--all"]);
     repo.create(&["T-2"]);
     let play = "git branch feature/x; git branch -D old; git update-ref refs/heads/packed HEAD;
-        git update-ref refs/heads/ralph/T-2 HEAD; git pack-refs --all";
+        git update-ref refs/heads/ralph/T-2 HEAD";
     let all = [
         ("branch", "feature/x was made"),
         ("branch", "old was deleted"),
@@ -81,6 +100,35 @@ fn branches_that_are_no_live_sessions_own_are_noted_when_they_change() {
         ("branch", "ralph/T-2 was moved"),
     ];
     assert_eq!(leaks_of(&sandbox, &repo, &pi, play), expected(&all));
+    // The housekeeping that git does by itself moves nothing.
+    assert_eq!(
+        leaks_of(&sandbox, &repo, &pi, "git pack-refs --all; git reflog expire --expire=now --all"),
+        []
+    );
+    let play = "git update-ref refs/heads/ralph/T-2 HEAD~1; git update-ref -d refs/heads/feature/x";
+    let all = [("branch", "feature/x was deleted"), ("branch", "ralph/T-2 was moved")];
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, play), expected(&all));
+}
+
+#[test]
+fn who_wants_a_lane_while_something_is_noted_of_its_session_is_not_told_that_it_runs() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    pi.plays_for("T-1", "commit; git branch feature; answer");
+    let go = sandbox.path("go");
+    let dispatch = repo.ralph(&["worktree", "dispatch", "T-1", "--wait", "--json"]);
+    let noting = format!("supervise.noting:wait={}", go.display());
+    drop(dispatch.env("RALPH_FAILPOINT", noting).run().ok());
+    let waiting = sandbox.path("go.waiting");
+    wait::until("the note to be written", || waiting.exists().then_some(()));
+    let removal = repo.worktree(&["remove", "T-1", "--json"]);
+    let seen = sandbox.path("seen");
+    let removal = removal.env("RALPH_FAILPOINT", format!("store.probed:wait={}", seen.display())).spawn();
+    let waiting = sandbox.path("seen.waiting");
+    wait::until("the removal to see that the session is held", || waiting.exists().then_some(()));
+    fs::write(&go, "").unwrap();
+    fs::write(&seen, "").unwrap();
+    drop(removal.wait().ok());
 }
 
 #[test]

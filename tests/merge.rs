@@ -116,7 +116,7 @@ fn a_merge_makes_the_commit_that_git_makes_and_the_checkout_follows() {
     // The checkout shows it, and has nothing to say about it.
     assert_eq!(repo.read("work-T-1.txt"), "work on T-1, attempt 1\n");
     assert_eq!(repo.status_porcelain(), Vec::<String>::new());
-    assert_eq!(repo.git(&["reflog", "-1", "--format=%gs", "main"]), "merge ralph/T-1: by ralph (merge)");
+    assert_eq!(repo.git(&["reflog", "-1", "--format=%gs", "main"]), "merge ralph/T-1: merge (by ralph)");
     // Nothing of it is left but the merge.
     assert_eq!(repo.git(&["for-each-ref", "refs/ralph"]), "");
     assert_eq!(fs::read_dir(repo.store().join("queue")).unwrap().count(), 0);

@@ -46,6 +46,9 @@ fn it_goes_on_until_nothing_is_ready_and_closes_what_was_merged() {
     let mut closed = lanes(&ended, "closed");
     closed.sort_unstable();
     assert_eq!(closed, ["T-1", "T-2", "T-3"]);
+    // What ralph did for them side by side is no leak of any.
+    sandbox.wait_until_quiet();
+    assert!(repo.lanes().iter().all(|lane| lane["leaks"] == json!([])), "{:#?}", repo.lanes());
     for ticket in ["T-1", "T-2", "T-3", "T-4"] {
         assert_eq!(status_of(&repo, ticket), "closed", "{ticket}");
     }

@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, open, statat};
 use rustix::io::Errno;
 use walkdir::WalkDir;
@@ -18,8 +20,12 @@ use super::repo::{Repo, open_libgit2};
 use super::{GitError, Head};
 use crate::durable;
 
-/// The local branches by their short names, each with the beginning of its commit's name.
+/// The local branches by their short names, each with the beginning of its commit's name; of a lane's branch that is a
+/// file of its own, that is [`UNREAD`] at first.
 pub type Branches = BTreeMap<String, String>;
+
+/// Stands for the commit of a lane's branch: there may be hundreds, and whether one was written is told by its file.
+const UNREAD: &str = "";
 
 /// More branches are not compared: they would have to be written down for every session.
 const MOST_BRANCHES: usize = 250;
@@ -27,17 +33,56 @@ const LARGEST_PACKED: u64 = 1 << 20;
 /// Enough of a commit's name to tell two apart.
 const DIGITS: usize = 16;
 
+/// So much is read of a branch's own history.
+const LARGEST_HISTORY: u64 = 64 << 10;
+/// How ralph ends what it writes into the history of a branch that it moves for someone.
+pub const BY_RALPH: &str = "(by ralph)";
+
 /// No larger index is read, and not more worktrees are looked at.
-const LARGEST_INDEX: u64 = 1 << 20;
-const MOST_WORKTREES: usize = 32;
+const LARGEST_INDEX: u64 = 4 << 20;
+const MOST_WORKTREES: usize = 8;
 
 /// What an index says of an entry that git itself does not look for on the disk.
 const ASSUMED_VALID: u16 = 0x8000;
 const SKIPPED: u16 = 0x4000;
 const SUBMODULE: u32 = 0o160_000;
 
-/// The local branches; `None` where there are too many to be compared.
+/// The local branches before anything happens; `None` where there are too many to be compared.
 pub fn branches(repo: &Repo) -> Result<Option<Branches>, GitError> {
+    let unread = |name: &str, _: &Path| lane_of_branch(name).map(|_| UNREAD.to_owned());
+    branches_but(repo, unread)
+}
+
+/// The local branches now. What no one wrote `during` that time is what it was `before`.
+pub fn branches_since(repo: &Repo, before: &Branches, during: Span) -> Result<Option<Branches>, GitError> {
+    let was_written = |file: &Path| Some(during.has(Instant::changed(&file.symlink_metadata().ok()?)));
+    let mut now = branches_but(repo, |name, file| match (before.get(name), was_written(file)) {
+        (Some(was), Some(false)) => Some(was.clone()),
+        _ => None,
+    })?;
+    let folder = repo.common_dir().join("refs/heads");
+    if let Some(now) = &mut now {
+        now.retain(|name, _| before.contains_key(name) || was_written(&folder.join(name)) != Some(false));
+        // What was packed meanwhile is not known to have moved.
+        for (name, commit) in now {
+            if before.get(name).is_some_and(|was| was == UNREAD) && was_written(&folder.join(name)).is_none()
+            {
+                UNREAD.clone_into(commit);
+            }
+        }
+    }
+    Ok(now)
+}
+
+/// The name of the lane whose branch this is by default.
+pub fn lane_of_branch(name: &str) -> Option<&str> {
+    name.strip_prefix("ralph/")
+}
+
+fn branches_but(
+    repo: &Repo,
+    known: impl Fn(&str, &Path) -> Option<String>,
+) -> Result<Option<Branches>, GitError> {
     let common = repo.common_dir();
     let folder = common.join("refs/heads");
     let mut found = Branches::new();
@@ -50,9 +95,10 @@ pub fn branches(repo: &Repo) -> Result<Option<Branches>, GitError> {
     // In this order: what is packed meanwhile is among the packed ones before it is taken away here.
     for path in loose {
         let name = path.strip_prefix(&folder).ok().and_then(Path::to_str);
-        if let Some(name) = name.filter(|name| !name.ends_with(".lock"))
-            && let Some(commit) = read_pointer(&path)?
-        {
+        let Some(name) = name.filter(|name| !name.ends_with(".lock")) else { continue };
+        if let Some(commit) = known(name, &path) {
+            found.insert(name.to_owned(), commit);
+        } else if let Some(commit) = read_pointer(&path)? {
             found.insert(name.to_owned(), beginning(&commit.to_string_lossy()));
         }
     }
@@ -68,6 +114,27 @@ pub fn branches(repo: &Repo) -> Result<Option<Branches>, GitError> {
         }
     }
     Ok((found.len() <= MOST_BRANCHES).then_some(found))
+}
+
+/// Whether every step of a branch since the commit that begins with `from` is one that ralph itself made for someone, by
+/// the branch's own history. Without one, no step is known to be.
+pub fn moved_by_ralph(repo: &Repo, branch: &str, from: &str) -> bool {
+    let file = repo.common_dir().join("logs/refs/heads").join(branch);
+    let Ok(end) = end_of(&file, LARGEST_HISTORY) else { return false };
+    let text = String::from_utf8_lossy(&end);
+    let mut steps = text.lines().rev();
+    let first = steps.by_ref().find(|line| !line.ends_with(BY_RALPH) || line.starts_with(from));
+    first.is_some_and(|line| line.ends_with(BY_RALPH))
+}
+
+/// The last bytes of a file, at most so many.
+fn end_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = durable::open_no_follow(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(most)))?;
+    let mut end = Vec::new();
+    file.take(most).read_to_end(&mut end)?;
+    Ok(end)
 }
 
 /// As much of a commit's name as [`branches`] keeps.
@@ -97,18 +164,26 @@ impl Checkout {
         Ok(Some(Self { admin, top: top.to_owned(), head, lane: None }))
     }
 
-    /// The worktrees of lanes that no session holds, but for the one at `own`; not more than some.
-    pub fn idle(repo: &Repo, own: &Path) -> Result<Vec<Self>, GitError> {
-        let mut found = Vec::new();
-        for (id, admin) in registry::listed(repo.common_dir())?.into_iter().take(MOST_WORKTREES) {
-            let Some(entry) = registry::entry(&admin, id)?.filter(|entry| entry.admin != own) else {
-                continue;
-            };
-            if entry.lane.is_some() && entry.locked.is_none() && entry.unfinished.is_none() {
-                found.push(Self { admin, top: entry.tree, head: entry.head, lane: entry.lane });
-            }
+    /// The worktrees of lanes that no session holds, those first that come after the one at `own` in the registry. No
+    /// more than some are looked at.
+    pub fn idle(repo: &Repo, own: &Path) -> Result<impl Iterator<Item = Result<Self, GitError>>, GitError> {
+        let mut listed = registry::listed(repo.common_dir())?;
+        if let Some(at) = listed.iter().position(|(_, admin)| admin == own) {
+            listed.rotate_left(at);
+            listed.remove(0);
         }
-        Ok(found)
+        let looked_at = listed.into_iter().take(MOST_WORKTREES);
+        Ok(looked_at.filter_map(|(id, admin)| Self::of_idle_lane(admin, id).transpose()))
+    }
+
+    fn of_idle_lane(admin: PathBuf, id: String) -> Result<Option<Self>, GitError> {
+        // Most are not idle while many run.
+        if admin.join(registry::LOCK_FILE).symlink_metadata().is_ok() {
+            return Ok(None);
+        }
+        let entry = registry::entry(&admin, id)?;
+        let idle = entry.filter(|e| e.lane.is_some() && e.unfinished.is_none());
+        Ok(idle.map(|entry| Self { admin, top: entry.tree, head: entry.head, lane: entry.lane }))
     }
 
     /// What is checked out, in words.
@@ -120,11 +195,11 @@ impl Checkout {
         }
     }
 
-    /// The files in it that were written after `since`, by the file system's own clock; at most `budget` files are
+    /// The files in it that were written `during` that time, by the file system's own clock; at most `budget` files are
     /// looked at, and it becomes smaller by so many. `None`: there are more, or its index is not a plain one.
-    pub fn written_since(
+    pub fn written(
         &self,
-        since: Instant,
+        during: Span,
         wrote: Wrote,
         budget: &mut usize,
     ) -> Result<Option<Vec<Written>>, GitError> {
@@ -158,12 +233,12 @@ impl Checkout {
             let is_gits = entry.flags & ASSUMED_VALID == 0
                 && entry.flags_extended & SKIPPED == 0
                 && entry.mode != SUBMODULE;
-            if is_gits && let Some(how) = self.fate(top.as_fd(), &entry, since, wrote)? {
+            if is_gits && let Some(how) = self.fate(top.as_fd(), &entry, during, wrote)? {
                 written.push(Written { path: entry.path, how });
             }
         }
         let is_changed = |folder: &&Vec<u8>| match stat_in(top.as_fd(), folder) {
-            Ok(stat) => Instant::of(&stat) > since,
+            Ok(stat) => during.from < Instant::of(&stat),
             Err(_) => false,
         };
         let changed: Vec<&Vec<u8>> = folders.iter().filter(is_changed).collect();
@@ -171,7 +246,7 @@ impl Checkout {
             let known: HashSet<Vec<u8>> =
                 index.iter().map(|entry| entry.path).chain(folders.iter().cloned()).collect();
             for folder in changed {
-                self.new_in(folder, &known, since, &mut written)?;
+                self.new_in(folder, &known, during, &mut written)?;
             }
         }
         Ok(Some(written))
@@ -181,11 +256,11 @@ impl Checkout {
         &self,
         top: BorrowedFd<'_>,
         entry: &git2::IndexEntry,
-        since: Instant,
+        during: Span,
         wrote: Wrote,
     ) -> Result<Option<How>, GitError> {
         match stat_in(top, &entry.path) {
-            Ok(stat) if Instant::of(&stat) <= since => Ok(None),
+            Ok(stat) if !during.has(Instant::of(&stat)) => Ok(None),
             Ok(stat) => {
                 let size = i64::from(entry.file_size) == stat.st_size & i64::from(u32::MAX);
                 let is_as_checked_out = size && i64::from(entry.mtime.seconds()) == stat.st_mtime;
@@ -195,7 +270,7 @@ impl Checkout {
                 // Since when it has been gone, only the folder that it was in can tell.
                 let folder = entry.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 let lately = entry.path.get(..folder).is_none_or(|folder| {
-                    stat_in(top, folder).map_or(true, |stat| Instant::of(&stat) > since)
+                    stat_in(top, folder).map_or(true, |stat| during.has(Instant::of(&stat)))
                 });
                 Ok((lately && wrote == Wrote::Others).then_some(How::Deleted))
             }
@@ -211,7 +286,7 @@ impl Checkout {
         &self,
         folder: &[u8],
         known: &HashSet<Vec<u8>>,
-        since: Instant,
+        during: Span,
         written: &mut Vec<Written>,
     ) -> Result<(), GitError> {
         // It may go while it is read.
@@ -228,7 +303,7 @@ impl Checkout {
             }
             inside.extend_from_slice(name.as_bytes());
             let is_ours = folder.is_empty() && (name == ".git" || name == ".ralph");
-            if is_ours || known.contains(&inside) || Instant::changed(&meta) <= since {
+            if is_ours || known.contains(&inside) || !during.has(Instant::changed(&meta)) {
                 continue;
             }
             let repo = match &mut repo {
@@ -288,9 +363,29 @@ impl Instant {
         Self { seconds: meta.ctime(), nanoseconds: meta.ctime_nsec() }
     }
 
-    /// The moment as seconds and nanoseconds of the wall clock.
-    pub fn parts(self) -> (i64, i64) {
-        (self.seconds, self.nanoseconds)
+    /// Whether the wall clock said this moment or a later one at `at`.
+    fn is_up_to(self, at: Timestamp) -> bool {
+        (self.seconds, self.nanoseconds) <= (at.as_second(), i64::from(at.subsec_nanosecond()))
+    }
+}
+
+/// The time between two moments, neither of them included: each may be as long as a tick of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// When it began.
+    pub from: Instant,
+    /// When it was over.
+    pub to: Instant,
+}
+
+impl Span {
+    fn has(self, at: Instant) -> bool {
+        self.from < at && at < self.to
+    }
+
+    /// Whether it had begun at that time of the wall clock.
+    pub fn has_begun(self, at: Timestamp) -> bool {
+        self.from.is_up_to(at)
     }
 }
 

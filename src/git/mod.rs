@@ -53,7 +53,10 @@ mod worktree;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use around::{Branches, Checkout, Instant, Written, Wrote, beginning, branches};
+pub use around::{
+    BY_RALPH, Branches, Checkout, Instant, Span, Written, Wrote, branches, branches_since, lane_of_branch,
+    moved_by_ralph,
+};
 pub use base::{Base, UpstreamAhead};
 pub use begin::{Author, FirstCommit, begin};
 pub use checkout::{CheckoutProgress, CheckoutStage, finish, write_files};

@@ -9,7 +9,8 @@ use super::queue::{self, Entry, wait_for_turn};
 use super::settle::settle_in_turn;
 use super::{IfChanged, Place, Progress, WhyNoTarget};
 use crate::git::{
-    CommitId, DraftKind, edited_tree, keep_collector_off, refuse_without_identity, tip_of, tracked_file,
+    BY_RALPH, CommitId, DraftKind, edited_tree, keep_collector_off, refuse_without_identity, tip_of,
+    tracked_file,
 };
 use crate::id::{BranchName, Lane};
 
@@ -90,7 +91,7 @@ fn until_landed(desk: Desk<'_>, entry: &mut Entry, edit: &FileEdit<'_>) -> Resul
         )?;
         keep(place, entry, &to, &[&from])?;
         drop(collector_off);
-        let log = format!("commit: {}", message.lines().next().unwrap_or_default());
+        let log = format!("commit: {} {BY_RALPH}", message.lines().next().unwrap_or_default());
         let load = Load { target, from: &from, to: &to, log: &log, lane: None };
         match land(place, turn, entry, load, None)? {
             Landed::Done { .. } => return Ok(Edited::Committed(to)),

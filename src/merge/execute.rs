@@ -20,7 +20,7 @@ use super::verify::{Checked, verify};
 use super::{MergeRequest, MergeStrategy, Place, Progress};
 use crate::failpoint;
 use crate::git::{
-    CommitId, DraftKind, Follower, Rebased, Signing, TreeMerge, Way, contains, keep_collector_off,
+    BY_RALPH, CommitId, DraftKind, Follower, Rebased, Signing, TreeMerge, Way, contains, keep_collector_off,
     merge_trees, rebase, refuse_without_identity, squashed_commits, tip_of, tree_of, unverified, way,
 };
 use crate::id::{BranchName, Lane, TicketId};
@@ -204,7 +204,7 @@ impl Work<'_> {
                     at: Timestamp::now(),
                 },
             };
-            let log = format!("merge {}: by ralph ({})", plan.branch, self.request.strategy.word());
+            let log = format!("merge {}: {} {BY_RALPH}", plan.branch, self.request.strategy.word());
             let load = Load { target: &plan.target, from: &from, to: &to, log: &log, lane: Some(lane) };
             match land(place, turn, entry, load, Some(self.claim))? {
                 Landed::Done { trees, notes } => return Ok(self.merged(from, to, trees, notes)),

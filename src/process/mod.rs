@@ -13,6 +13,7 @@ pub(crate) mod fuzz;
 pub mod identity;
 pub mod inside;
 pub mod memory;
+pub mod priority;
 pub mod probe;
 pub mod signal;
 pub mod spawn;

@@ -92,9 +92,12 @@ pub struct BranchChange<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BranchNow<'a> {
     /// It is new.
-    Added(&'a str),
+    Added,
     /// It is at another commit.
-    Moved(&'a str),
+    Moved {
+        /// How the name of the commit begins that it was at; nothing where that was not read.
+        from: &'a str,
+    },
     /// It is gone.
     Deleted,
 }
@@ -103,8 +106,8 @@ impl BranchChange<'_> {
     /// The change in words.
     pub fn in_words(&self) -> String {
         let did = match self.to {
-            BranchNow::Added(_) => "was made",
-            BranchNow::Moved(_) => "was moved",
+            BranchNow::Added => "was made",
+            BranchNow::Moved { .. } => "was moved",
             BranchNow::Deleted => "was deleted",
         };
         format!("{} {did}", self.name)
@@ -119,9 +122,9 @@ pub fn branch_changes<'a>(
     let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let change = |name: &'a String| {
         let to = match (before.get(name), now.get(name)) {
-            (None, Some(now)) => BranchNow::Added(now),
+            (None, Some(_)) => BranchNow::Added,
             (Some(_), None) => BranchNow::Deleted,
-            (Some(before), Some(now)) if before != now => BranchNow::Moved(now),
+            (Some(from), Some(now)) if from != now => BranchNow::Moved { from },
             _ => return None,
         };
         Some(BranchChange { name, to })

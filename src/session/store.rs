@@ -195,8 +195,10 @@ impl Store {
                 return Ok(LaneClaim::Claimed(LaneLock { lane: lane.clone(), lock }));
             }
             let current = self.lane(lane)?.and_then(|record| record.current_session);
+            // Who holds one whose end is on record has only something to note, and lets go in a moment.
             if let Some(id) = current
-                && self.probe(id)? == LockState::Held
+                && let (LockState::Held, loaded) = self.observe(id)?
+                && !matches!(loaded, Loaded::Manifest(manifest) if manifest.is_ended())
             {
                 return Ok(LaneClaim::Busy(Some(id)));
             }

@@ -25,6 +25,7 @@ use crate::process::descendants::{Kin, Mark};
 use crate::process::detach::{Handed, detach};
 use crate::process::ending::{Pace, SweepError, sweep};
 use crate::process::identity::{Identity, Machine, this_process};
+use crate::process::priority::give_way;
 use crate::process::signal::Handle;
 use crate::process::spawn::{Program, spawn};
 use crate::process::wait::{Listener, reap};
@@ -105,6 +106,8 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
     // Whoever waits for the session's end is told now.
     drop(writer);
     failpoint::hit("supervise.released");
+    // And what they do next comes first.
+    give_way();
     // The settings are where they were for the dispatcher, which left its environment to this process.
     let git = GitProgram::in_environment(|name| inherited(name).is_some());
     Ok(notice(&store, &spec, git)?)

@@ -3,16 +3,17 @@
 
 use std::cell::OnceCell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::failpoint;
 use crate::git::{
-    Branches, Checkout, GitError, GitProgram, Head, Instant, Repo, Wrote, beginning, branches, guard,
-    guard_changes,
+    Branches, Checkout, GitError, GitProgram, Head, Instant, Repo, Span, Wrote, branches_since, guard,
+    guard_changes, lane_of_branch, moved_by_ralph,
 };
-use crate::id::SessionId;
+use crate::id::{Lane, SessionId};
 use crate::session::lane::LaneRecord;
 use crate::session::launch::LaunchSpec;
 use crate::session::leak::{Around, BranchChange, BranchNow, Leak, LeakKind, branch_changes, told};
@@ -22,9 +23,9 @@ use crate::session::store::{LaneClaim, Loaded, Store, StoreError, load_manifest}
 use crate::session::view;
 use crate::session::writer::{SessionWriter, ViewPlace};
 
-/// As many files are looked at in the main checkout, and in all idle worktrees.
-const MOST_FILES: usize = 2_000;
-const MOST_IDLE_FILES: usize = 1_000;
+/// As many files are looked at, first in the main checkout and then in idle worktrees, by all sessions together that run
+/// now: who runs many waits for none of them.
+const MOST_FILES: usize = 20_000;
 
 /// Why nothing could be noticed.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +41,14 @@ pub enum NoticeError {
 /// Looks for what changed around a session that has ended, with this git, and records it.
 pub fn notice(store: &Store, spec: &LaunchSpec, git: GitProgram) -> Result<(), NoticeError> {
     let Some(around) = &spec.around else { return Ok(()) };
-    let launch = store.session_dir(spec.session_id).launch();
-    // Written just before the launch, and never again: its date is the file system's own word for that moment.
-    let Ok(since) = fs::metadata(&launch).map(|meta| Instant::changed(&meta)) else { return Ok(()) };
+    let session = store.session_dir(spec.session_id);
+    let changed = |file: PathBuf| fs::metadata(file).map(|meta| Instant::changed(&meta));
+    // The one was written just before the launch and the other at the end, and neither again: their dates are the file
+    // system's own words for these moments. What people do after the end is no one's leak.
+    let (Ok(from), Ok(to)) = (changed(session.launch()), changed(session.manifest())) else { return Ok(()) };
+    let during = Span { from, to };
     let repo = Repo::open_with(store.common_dir(), git)?;
-    let leaks = Look::new(&repo, store, spec, around, since)?.leaks()?;
+    let leaks = Look::new(&repo, store, spec, around, during)?.leaks()?;
     if leaks.is_empty() {
         return Ok(());
     }
@@ -57,6 +61,7 @@ fn record(store: &Store, spec: &LaunchSpec, leaks: Vec<Leak>) -> Result<(), Stor
     // Who has the lane may be about to show a later session.
     let claim = store.claim_lane(&manifest.lane, Duration::ZERO)?;
     let Some(mut writer) = SessionWriter::take_over(store, spec.session_id)? else { return Ok(()) };
+    failpoint::hit("supervise.noting");
     if matches!(claim, LaneClaim::Claimed(_)) && is_shown(spec) {
         writer.show_in(ViewPlace::of(spec));
     }
@@ -77,7 +82,7 @@ struct Look<'a> {
     before: &'a Around,
     /// The branches now, where they can be compared with those before.
     branches: Option<(&'a Branches, Branches)>,
-    since: Instant,
+    during: Span,
     lanes: OnceCell<Vec<LaneRecord>>,
 }
 
@@ -87,17 +92,21 @@ impl<'a> Look<'a> {
         store: &'a Store,
         spec: &'a LaunchSpec,
         before: &'a Around,
-        since: Instant,
+        during: Span,
     ) -> Result<Self, GitError> {
-        let branches = before.branches.as_ref().zip(branches(repo)?);
-        Ok(Self { repo, store, spec, before, branches, since, lanes: OnceCell::new() })
+        let branches = match &before.branches {
+            Some(before) => branches_since(repo, before, during)?.map(|now| (before, now)),
+            None => None,
+        };
+        Ok(Self { repo, store, spec, before, branches, during, lanes: OnceCell::new() })
     }
 
     fn leaks(&self) -> Result<Vec<Leak>, NoticeError> {
+        let mut budget = MOST_FILES / (self.store.running()?.len() + 1);
         let mut leaks = self.guarded()?;
         leaks.extend(told(&LeakKind::Branch, self.moved_branches()?));
-        leaks.extend(told(&LeakKind::MainCheckout, self.main_checkout()?));
-        leaks.extend(told(&LeakKind::Worktree, self.idle_worktrees()?));
+        leaks.extend(told(&LeakKind::MainCheckout, self.main_checkout(&mut budget)?));
+        leaks.extend(told(&LeakKind::Worktree, self.idle_worktrees(&mut budget)?));
         Ok(leaks)
     }
 
@@ -124,25 +133,33 @@ impl<'a> Look<'a> {
 
     /// Whether another session, or a command of the user's, is known to have made this change.
     fn is_known(&self, change: &BranchChange<'_>) -> Result<bool, StoreError> {
-        let lanes = self.lanes()?;
-        let mut own = lanes.iter().filter(|record| record.branch.as_str() == change.name).peekable();
-        // A removal takes the lane's record with its branch; who deletes only the branch leaves it.
-        if own.peek().is_none() && change.to == BranchNow::Deleted && change.name.starts_with("ralph/") {
+        // Looked at first where it can be so: reading all lanes takes longer.
+        if lane_of_branch(change.name).is_none()
+            && let BranchNow::Moved { from } = change.to
+            && moved_by_ralph(self.repo, change.name, from)
+        {
             return Ok(true);
         }
-        for record in own {
-            if self.was_active(record)? {
-                return Ok(true);
-            }
-        }
-        Ok(match change.to {
-            BranchNow::Moved(commit) => lanes.iter().filter_map(LaneRecord::merged).any(|merged| {
-                merged.into.as_str() == change.name
-                    && beginning(&merged.commit) == commit
-                    && self.is_later(merged.at)
-            }),
-            BranchNow::Added(_) | BranchNow::Deleted => false,
+        let own = self.lane_of(change.name)?;
+        Ok(match (own, change.to) {
+            (Some(record), _) => self.was_active(&record)?,
+            // A removal takes the lane's record with its branch; who deletes only the branch leaves it.
+            (None, BranchNow::Deleted) => lane_of_branch(change.name).is_some(),
+            (None, BranchNow::Moved { from }) => moved_by_ralph(self.repo, change.name, from),
+            (None, BranchNow::Added) => false,
         })
+    }
+
+    /// The lane whose branch this is.
+    fn lane_of(&self, branch: &str) -> Result<Option<LaneRecord>, StoreError> {
+        let is_of = |record: &LaneRecord| record.branch.as_str() == branch;
+        let named = lane_of_branch(branch).and_then(|name| name.parse::<Lane>().ok());
+        if let Some(lane) = named
+            && let Some(record) = self.store.lane(&lane)?.filter(is_of)
+        {
+            return Ok(Some(record));
+        }
+        Ok(self.lanes()?.iter().find(|record| is_of(record)).cloned())
     }
 
     /// Whether something was done with a lane through ralph since the launch.
@@ -168,8 +185,7 @@ impl<'a> Look<'a> {
         })
     }
 
-    fn main_checkout(&self) -> Result<Vec<String>, GitError> {
-        let mut budget = MOST_FILES;
+    fn main_checkout(&self, budget: &mut usize) -> Result<Vec<String>, GitError> {
         let Some(main) = Checkout::main(self.repo)? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         let now = main.head_in_words();
@@ -177,17 +193,19 @@ impl<'a> Look<'a> {
             found.push(format!("it had {before} checked out, and has {now}"));
         }
         let wrote = if found.is_empty() { self.who_wrote(&main) } else { Wrote::Git };
-        let written = main.written_since(self.since, wrote, &mut budget)?;
+        let written = main.written(self.during, wrote, budget)?;
         found.extend(written.unwrap_or_default().iter().map(|file| file.in_words()));
         Ok(found)
     }
 
-    fn idle_worktrees(&self) -> Result<Vec<String>, NoticeError> {
-        let mut budget = MOST_IDLE_FILES;
+    fn idle_worktrees(&self, budget: &mut usize) -> Result<Vec<String>, NoticeError> {
         let mut found = Vec::new();
         for tree in Checkout::idle(self.repo, Path::new(&self.spec.admin_dir))? {
-            let written =
-                tree.written_since(self.since, self.who_wrote(&tree), &mut budget)?.unwrap_or_default();
+            if *budget == 0 {
+                break;
+            }
+            let tree = tree?;
+            let written = tree.written(self.during, self.who_wrote(&tree), budget)?.unwrap_or_default();
             if written.is_empty() {
                 continue;
             }
@@ -219,7 +237,6 @@ impl<'a> Look<'a> {
     }
 
     fn is_later(&self, at: Timestamp) -> bool {
-        let (seconds, nanoseconds) = self.since.parts();
-        (at.as_second(), i64::from(at.subsec_nanosecond())) >= (seconds, nanoseconds)
+        self.during.has_begun(at)
     }
 }

@@ -6,6 +6,7 @@ use super::command::Invocation;
 use super::repo::Repo;
 use super::sandbox::Sandbox;
 use super::schema::assert_manifest;
+use super::session::wait_until_left;
 use super::tree::Tree;
 
 /// The keys of the dispatch result, in their order.
@@ -54,6 +55,7 @@ impl<'s> Repo<'s> {
         let manifest = self.worktree(&[&["dispatch", "--wait", "--json"], args].concat()).run().json();
         assert_manifest(&manifest);
         assert_eq!(manifest["state"], "ended", "{manifest:#}");
+        wait_until_left(&manifest);
         manifest
     }
 

@@ -97,6 +97,7 @@ impl Session {
         wait::until("the session to let go of its lock", || (!self.is_held()).then_some(()));
         let manifest = self.manifest();
         assert_eq!(manifest["state"], "ended", "{manifest:#}");
+        wait_until_left(&manifest);
         manifest
     }
 
@@ -153,7 +154,9 @@ impl Repo<'_> {
         words.extend(args);
         let finished = self.ralph(&words).run();
         assert!(matches!(finished.code, Some(0 | 1)), "{finished}");
-        finished.json()
+        let manifest = finished.json();
+        wait_until_left(&manifest);
+        manifest
     }
 
     /// `ralph worktree recover --json`: what became of each session.
@@ -162,6 +165,15 @@ impl Repo<'_> {
         let recovered = self.ralph(&["worktree", "recover", "--json"]).run().ok();
         recovered.json().as_array().expect("a list").clone()
     }
+}
+
+/// Waits for the supervisor of a session that has ended to be gone: it may still have something to note.
+#[track_caller]
+pub fn wait_until_left(ended: &Value) {
+    let pid = ended["process"]["supervisor"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+    let supervisor = pid.and_then(Process::find).filter(|process| process.command.contains("__supervise"));
+    let Some(supervisor) = supervisor else { return };
+    wait::until("the supervisor to be gone", || (!supervisor.is_alive()).then_some(()));
 }
 
 impl Finished {
