@@ -21,7 +21,7 @@ use super::{GitError, Head};
 use crate::durable;
 
 /// The local branches by their short names, each with the beginning of its commit's name; of a lane's branch that is a
-/// file of its own, that is [`UNREAD`] at first.
+/// file of its own, that is empty at first.
 pub type Branches = BTreeMap<String, String>;
 
 /// Stands for the commit of a lane's branch: there may be hundreds, and whether one was written is told by its file.
@@ -137,8 +137,8 @@ fn end_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(end)
 }
 
-/// As much of a commit's name as [`branches`] keeps.
-pub fn beginning(commit: &str) -> String {
+/// As much of a commit's name as is kept.
+fn beginning(commit: &str) -> String {
     commit.chars().take(DIGITS).collect()
 }
 
