@@ -1,5 +1,5 @@
 //! What one session costs: from the command to the agent, from the agent's end to the record of it, while it waits,
-//! and when a thousand of them are looked at. `cargo bench --bench session`
+//! and when a thousand of them are settled and looked at. `cargo bench --bench session`
 //!
 //! Everything is measured in this one run, in memory where `/dev/shm` is there (`RALPH_BENCH_DIR` elsewhere), in turn
 //! with what it is compared to; medians with the range in brackets. CPU seconds are what counts on a busy machine.
@@ -43,8 +43,8 @@ fn main() {
     launch(&place, &repo);
     ending(&place, &repo);
     waiting(&place, &repo);
-    let small = place.repository("small", 5);
-    looking(&place, &small);
+    recovering(&place, &place.repository("dead", 5));
+    looking(&place, &place.repository("small", 5));
 }
 
 /// From exec of the dispatcher to exec of the agent, without the checkout.
@@ -140,6 +140,34 @@ fn waiting(place: &Place, repo: &Path) {
     );
     row(&format!("a supervisor waiting: wake-ups in {} s", STILL.as_secs()), &[wakes as f64], "", "", "0");
     place.ralph(repo, &["worktree", "stop", "w-1", "--now"]);
+}
+
+/// A thousand sessions of which nothing is left, as after a power cut.
+fn recovering(place: &Place, repo: &Path) {
+    for number in 0..SESSIONS {
+        let lane = format!("s-{number}");
+        place.ralph(repo, &["worktree", "dispatch", &lane, "--json", "--agent", "sleep 3000"]);
+    }
+    let (all, _, _) = place.ralph(repo, &["worktree", "inspect", "--all", "--json"]);
+    let pid = |manifest: &Value, whose: &str| manifest.pointer(whose).and_then(Value::as_i64).unwrap();
+    let pids: Vec<i32> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|m| [pid(m, "/process/supervisor/pid"), pid(m, "/process/agent/pid")])
+        .map(|pid| i32::try_from(pid).unwrap())
+        .collect();
+    for pid in &pids {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+    while pids.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (settled, cpu, wall) = place.ralph(repo, &["worktree", "recover", "--json"]);
+    let lost = settled.as_array().unwrap().iter().filter(|one| one["outcome"] == "lost").count();
+    assert_eq!(lost, SESSIONS, "{settled:#}");
+    let beside = format!("CPU: {:.0} ms", millis(cpu));
+    row(&format!("`recover` of {SESSIONS} dead sessions"), &[millis(wall)], "ms", &beside, "1000 ms");
 }
 
 /// A thousand sessions, looked at.

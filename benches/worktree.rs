@@ -213,24 +213,49 @@ fn dispatch(place: &Place, repo: &Path, files: usize) {
     row(&format!("{files} files, dispatch to the agent's exec"), &ratio, "x", &against, "0.70x");
 }
 
-/// A hundred worktrees, each with a hundred sessions behind it.
+/// A hundred worktrees, each with a hundred sessions behind it: what looking costs, and by how much it grew.
 fn list(place: &Place) {
     let repo = place.repository("list", 5);
     let ended = std::env::var("RALPH_BENCH_SESSIONS").map_or(10_000, |n| n.parse().unwrap());
-    let (mut ratio, mut ours, mut gits) = (vec![], vec![], vec![]);
-    for number in 0..ended {
-        let lane = format!("s-{}", number % 100);
+    let end = |session: usize| {
+        let lane = format!("s-{}", session % 100);
         place.run(&repo, RALPH, &["worktree", "dispatch", &lane, "--wait", "--agent", "true"]);
-    }
-    for _ in 0..15 {
-        let git = Took::of(place.run(&repo, "git", &["worktree", "list", "--porcelain"]));
-        let list = Took::of(place.run(&repo, RALPH, &["worktree", "list", "--json"]));
-        ratio.push(list.wall / git.wall);
-        ours.push(list.wall);
-        gits.push(git.wall);
-    }
-    let against = format!("`git worktree list --porcelain`: {}", spread(&gits, "ms"));
+    };
+    (0..100).for_each(end);
+    let few = looks(place, &repo, 0);
+    (100..ended).for_each(end);
+    let many = looks(place, &repo, 1);
+    let against = format!("`git worktree list --porcelain`: {}", spread(&many[3], "ms"));
+    let over = |ours: &[f64], theirs: &[f64]| -> Vec<f64> {
+        ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
+    };
+    let ratio = over(&many[0], &many[3]);
     row(&format!("`list --json`, 100 worktrees, {ended} ended sessions"), &ratio, "x", &against, "1.5x");
+    for (at, what) in ["`list --json`", "`recover`", "`batch` of one ticket, to its end"].iter().enumerate() {
+        let what = format!("{what}: with {ended} ended sessions, over with 100");
+        row(
+            &what,
+            &over(&many[at], &few[at]),
+            "x",
+            &format!("with 100: {}", spread(&few[at], "ms")),
+            "1.15x",
+        );
+    }
+}
+
+/// What `list`, `recover`, a batch of one ticket, and git's own list take.
+fn looks(place: &Place, repo: &Path, series: usize) -> [Vec<f64>; 4] {
+    let mut took = [vec![], vec![], vec![], vec![]];
+    for round in 0..15 {
+        let lane = format!("b-{series}-{round}");
+        let wall = |program: &str, words: &[&str]| Took::of(place.run(repo, program, words)).wall;
+        took[0].push(wall(RALPH, &["worktree", "list", "--json"]));
+        took[1].push(wall(RALPH, &["worktree", "recover", "--json"]));
+        took[2].push(wall(RALPH, &["worktree", "batch", &lane, "--no-ticket", "--agent", "true", "--json"]));
+        took[3].push(wall("git", &["worktree", "list", "--porcelain"]));
+        forget(place, repo, &lane);
+    }
+    took
 }
 
 fn ratios(ours: &[Took], theirs: &[Took]) -> Vec<f64> {
