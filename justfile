@@ -69,8 +69,7 @@ bench-worktree:
 
 # Write the JSON Schemas that are checked in
 schema:
-    cargo run --quiet -- schema > docs/manifest.schema.json
-    cargo run --quiet -- schema events > docs/batch-events.schema.json
+    RALPH_TEST_WRITE_SCHEMAS=1 cargo test --locked --test integration schema::the_schema_of
 
 # Draw the terminal picture of the README
 picture:

@@ -317,6 +317,7 @@ fn shortened(name: &str) -> String {
 
 macro_rules! text_conversions {
     ($($name:ident),*) => {$(
+        #[cfg(feature = "schema")]
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +21,11 @@ const LONGEST_PATH: usize = 10;
 pub const EVENTS_VERSION: u32 = 1;
 
 /// Something that happened, and when.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Entry {
     /// When.
-    #[schemars(with = "String", extend("format" = "date-time"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
     pub at: Timestamp,
     /// What.
     #[serde(flatten)]
@@ -31,7 +33,8 @@ pub struct Entry {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The batch begins with these items. Nothing has been started.
@@ -106,7 +109,7 @@ pub enum Event {
         session_id: SessionId,
         /// When, from its manifest: before this entry, where no one ran the batch then.
         #[serde(default)]
-        #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
         ended_at: Option<Timestamp>,
         /// How, from its manifest.
         outcome: Outcome,
@@ -179,7 +182,8 @@ pub enum Event {
 }
 
 /// Something to work on: a ticket, on a base.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct ItemRecord {
     /// The lane.
     pub lane: Lane,
@@ -198,7 +202,8 @@ pub struct ItemRecord {
 }
 
 /// A ticket that another one waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Dep {
     /// The ticket.
     pub ticket_id: TicketId,
@@ -207,7 +212,8 @@ pub struct Dep {
 }
 
 /// How a ticket stands outside the batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It is open.
@@ -221,7 +227,8 @@ pub enum Standing {
 }
 
 /// What is next for an item whose session has ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "do")]
 pub enum Next {
     /// Nothing: that was its last word.
@@ -240,7 +247,8 @@ pub enum Next {
 }
 
 /// Why an item is not worked on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Skip {
     /// A ticket that it needs did not come to a good end in this batch.
@@ -300,7 +308,8 @@ pub enum Skip {
 }
 
 /// Why nothing is started for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Slow {
     /// The provider limits the rate of requests.
@@ -310,7 +319,8 @@ pub enum Slow {
 }
 
 /// Why nothing is started any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Halt {
     /// Someone interrupted the batch; its sessions are ended.
@@ -465,6 +475,7 @@ impl From<BatchId> for String {
     }
 }
 
+#[cfg(feature = "schema")]
 impl JsonSchema for BatchId {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "BatchId".into()
@@ -475,7 +486,8 @@ impl JsonSchema for BatchId {
     }
 }
 
-/// The JSON Schema of an entry.
+/// The JSON Schema of an entry, made from the types above: what docs/batch-events.schema.json is held to.
+#[cfg(feature = "schema")]
 pub fn schema() -> serde_json::Value {
     let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<Entry>();
     schema.insert("title".into(), "an event of a ralph batch, version 1".into());

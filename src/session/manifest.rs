@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,7 +22,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub const MAX_BYTES: u64 = 1 << 20;
 
 /// The record of one session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Manifest {
     /// The version of this format: 1.
     pub schema_version: u32,
@@ -62,25 +64,26 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaks: Vec<Leak>,
     /// When the session was made.
-    #[schemars(with = "String", extend("format" = "date-time"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
     pub created_at: Timestamp,
     /// When its supervisor was asked for.
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub launched_at: Option<Timestamp>,
     /// When the agent's process was there.
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub started_at: Option<Timestamp>,
     /// When it was over, its process tree gone and its worktree looked at.
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub ended_at: Option<Timestamp>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// Where a session is in its life.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Recorded; the worktree is being created or located.
@@ -101,7 +104,8 @@ pub enum State {
 }
 
 /// How a session ended, decided from evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Exit 0, a normal stop by the agent's own account, and commits beyond where it started.
@@ -126,7 +130,8 @@ pub enum Outcome {
 }
 
 /// Where the work happens. Paths are absolute; commits are full ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct WorktreeRecord {
     /// The worktree's path.
     pub path: String,
@@ -142,12 +147,13 @@ pub struct WorktreeRecord {
     pub head_commit: Option<String>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// What is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct AgentRecord {
     /// The program: a path once it was found, before that the name that was asked for.
     pub program: String,
@@ -159,12 +165,13 @@ pub struct AgentRecord {
     pub session_file: Option<String>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// What started the supervisor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct LauncherRecord {
     /// The kind of launcher.
     pub kind: LauncherKind,
@@ -172,12 +179,13 @@ pub struct LauncherRecord {
     pub job: Option<String>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// A way to start a supervisor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LauncherKind {
     /// A detached process on this machine.
@@ -188,7 +196,8 @@ pub enum LauncherKind {
 }
 
 /// Which processes the session is, and on which run of which machine those numbers mean anything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct ProcessRecord {
     /// The machine's name.
     pub host: String,
@@ -202,7 +211,7 @@ pub struct ProcessRecord {
     pub agent: Option<AgentProcess>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
@@ -211,6 +220,7 @@ pub struct ProcessRecord {
 #[serde(try_from = "i64", into = "i64")]
 pub struct RecordedPid(i32);
 
+#[cfg(feature = "schema")]
 impl JsonSchema for RecordedPid {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "RecordedPid".into()
@@ -246,7 +256,8 @@ impl From<RecordedPid> for i64 {
 }
 
 /// The supervisor's process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct SupervisorProcess {
     /// Its process id.
     pub pid: RecordedPid,
@@ -254,12 +265,13 @@ pub struct SupervisorProcess {
     pub start_ticks: u64,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// The agent's process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct AgentProcess {
     /// Its process id.
     pub pid: RecordedPid,
@@ -269,12 +281,13 @@ pub struct AgentProcess {
     pub start_ticks: u64,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// Where the agent's output goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct OutputRecord {
     /// The file with its standard output; null where it is discarded.
     pub stdout: Option<String>,
@@ -284,12 +297,13 @@ pub struct OutputRecord {
     pub truncated_bytes: u64,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// The limits a session runs under, in seconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Limits {
     /// Ended after this long; null: never.
     pub timeout_s: Option<Seconds>,
@@ -299,7 +313,7 @@ pub struct Limits {
     pub grace_s: Seconds,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
@@ -308,6 +322,7 @@ pub struct Limits {
 #[serde(try_from = "f64")]
 pub struct Seconds(Duration);
 
+#[cfg(feature = "schema")]
 impl JsonSchema for Seconds {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Seconds".into()
@@ -352,7 +367,8 @@ impl Serialize for Seconds {
 }
 
 /// How the agent's process ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct ExitRecord {
     /// Its exit status, where it exited.
     pub code: Option<i32>,
@@ -366,12 +382,13 @@ pub struct ExitRecord {
     pub forced: bool,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// What brought a session's end about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EndedBy {
     /// The agent ended by itself.
@@ -392,7 +409,8 @@ pub enum EndedBy {
 }
 
 /// What the worktree held at the end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Work {
     /// Commits on the lane's branch beyond `start_commit`.
     pub commits: u64,
@@ -411,12 +429,13 @@ pub struct Work {
     pub operation: Option<String>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
 /// What the agent used, summed over the session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Usage {
     /// Tokens sent to the model, cached ones included.
     pub input_tokens: u64,
@@ -428,7 +447,7 @@ pub struct Usage {
     pub model: Option<String>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
-    #[schemars(skip)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub extra: Map<String, Value>,
 }
 
@@ -545,7 +564,8 @@ impl Manifest {
     }
 }
 
-/// The JSON Schema of the manifest, made from the types above.
+/// The JSON Schema of the manifest, made from the types above: what docs/manifest.schema.json is held to.
+#[cfg(feature = "schema")]
 pub fn schema() -> Value {
     let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<Manifest>();
     schema.insert("title".into(), "ralph session manifest, version 1".into());
