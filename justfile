@@ -57,15 +57,15 @@ deny:
 
 # What dispatching, supervising and looking cost, in ratios
 bench:
-    cargo bench --bench session
+    cargo bench --bench session -- --write
 
 # What many tickets cost, against a shell loop and the ideal schedule
 bench-batch:
-    cargo bench --bench batch
+    cargo bench --bench batch -- --write
 
 # What a worktree costs, against git, libgit2 and cp, up to 80,000 files (needs some 15 GB in memory)
 bench-worktree:
-    cargo bench --bench worktree
+    cargo bench --bench worktree -- --write
 
 # Write the JSON Schemas that are checked in
 schema:

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use place::{Place, RALPH, millis, row, spread};
+use place::{Place, RALPH, millis, spread};
 
 const ROUNDS: usize = 5;
 const AT_ONCE: usize = 32;
@@ -34,10 +34,10 @@ fn main() {
     }
     let place = Place::new();
     println!("in {}, {ROUNDS} rounds\n", place.dir.display());
-    println!("| what | measured | against | bound |\n|---|---|---|---|");
     at_once(&place);
     graph(&place);
     waiting(&place);
+    place.write("batch");
 }
 
 /// From the command to the last agent's start, and to the last outcome on record.
@@ -81,14 +81,14 @@ fn at_once(place: &Place) {
         spread(&theirs, "ms"),
         spread(&ours, "ms")
     );
-    row(
+    place.row(
         &format!("{AT_ONCE} tickets, {FILES} files: to the last agent's start"),
         &starts,
         "x",
         &against,
         "0.8x",
     );
-    row(
+    place.row(
         &format!("{AT_ONCE} tickets, {FILES} files: to the last outcome"),
         &outcomes,
         "x",
@@ -142,7 +142,7 @@ fn graph(place: &Place) {
         "the ideal schedule: {ideal:.0} s; the batch's own CPU {:.1} ms a ticket",
         millis(cpu) / TICKETS as f64
     );
-    row(&what, &[length / ideal], "x", &against, "1.3x");
+    place.row(&what, &[length / ideal], "x", &against, "1.3x");
 }
 
 /// A batch whose agents all sleep.
@@ -173,14 +173,14 @@ fn waiting(place: &Place) {
     let status = fs::read_to_string(format!("/proc/{}/status", batch.id())).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let resident: f64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
-    row(
+    place.row(
         &format!("a batch of {AT_ONCE} that waits: CPU in {} s", STILL.as_secs()),
         &[used],
         "ms",
         "",
         "50 ms",
     );
-    row("the same: memory at most", &[resident / 1024.0], "MB", "its code included", "20 MB");
+    place.row("the same: memory at most", &[resident / 1024.0], "MB", "its code included", "20 MB");
     // Ctrl-C: the sessions are ended too.
     let pid = rustix::process::Pid::from_raw(i32::try_from(batch.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

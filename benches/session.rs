@@ -24,7 +24,7 @@ use ralph::git::{Located, Repo, Site, create, write_files};
 use ralph::id::Lane;
 use serde_json::Value;
 
-use place::{Place, RALPH, cpu, millis, row, spread};
+use place::{Place, RALPH, cpu, millis, spread};
 
 const FILES: usize = 5_000;
 const ROUNDS: usize = 15;
@@ -38,13 +38,13 @@ fn main() {
     }
     let place = Place::new();
     println!("in {}, {} rounds, {} files\n", place.dir.display(), ROUNDS, FILES);
-    println!("| what | measured | against | bound |\n|---|---|---|---|");
     let repo = place.repository("large", FILES);
     launch(&place, &repo);
     ending(&place, &repo);
     waiting(&place, &repo);
     recovering(&place, &place.repository("dead", 5));
     looking(&place, &place.repository("small", 5));
+    place.write("session");
 }
 
 /// From exec of the dispatcher to exec of the agent, without the checkout.
@@ -69,14 +69,14 @@ fn launch(place: &Place, repo: &Path) {
         gits.push(millis(git));
         place.ralph(repo, &["worktree", "stop", &format!("l-{round}"), "--now"]);
     }
-    row(
+    place.row(
         "dispatch to agent's exec: CPU over the checkout",
         &over,
         "ms",
         &format!("the checkout alone: {}", spread(&checkouts, "ms")),
         "25 ms",
     );
-    row(
+    place.row(
         "dispatch to agent's exec: wall, checkout included",
         &wall,
         "ms",
@@ -106,7 +106,7 @@ fn ending(place: &Place, repo: &Path) {
         statuses.push(millis(status));
         over.push(took - millis(status));
     }
-    row(
+    place.row(
         "agent's exit to `ended`, over `git status`",
         &over,
         "ms",
@@ -131,14 +131,20 @@ fn waiting(place: &Place, repo: &Path) {
         .filter(|line| line.starts_with("Private_Clean") || line.starts_with("Private_Dirty"))
         .filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
         .sum();
-    row(
+    place.row(
         "a supervisor waiting: private memory",
         &[private as f64 / 1024.0],
         "MB",
         "the only one running: its code counts as its own",
         "3 MB",
     );
-    row(&format!("a supervisor waiting: wake-ups in {} s", STILL.as_secs()), &[wakes as f64], "", "", "0");
+    place.row(
+        &format!("a supervisor waiting: wake-ups in {} s", STILL.as_secs()),
+        &[wakes as f64],
+        "",
+        "",
+        "0",
+    );
     place.ralph(repo, &["worktree", "stop", "w-1", "--now"]);
 }
 
@@ -167,7 +173,7 @@ fn recovering(place: &Place, repo: &Path) {
     let lost = settled.as_array().unwrap().iter().filter(|one| one["outcome"] == "lost").count();
     assert_eq!(lost, SESSIONS, "{settled:#}");
     let beside = format!("CPU: {:.0} ms", millis(cpu));
-    row(&format!("`recover` of {SESSIONS} dead sessions"), &[millis(wall)], "ms", &beside, "1000 ms");
+    place.row(&format!("`recover` of {SESSIONS} dead sessions"), &[millis(wall)], "ms", &beside, "1000 ms");
 }
 
 /// A thousand sessions, looked at.
@@ -192,15 +198,15 @@ fn looking(place: &Place, repo: &Path) {
         list.push(millis(place.ralph(repo, &["worktree", "list", "--json"]).1));
         all.push(millis(place.ralph(repo, &["worktree", "inspect", "--all", "--json"]).1));
     }
-    row(
+    place.row(
         "one dispatch of five files: the dispatcher's CPU",
         &[per_session],
         "ms",
         &format!("wall {wall:.1} ms"),
         "",
     );
-    row(&format!("`list --json`, {SESSIONS} sessions: CPU"), &list, "ms", "", "50 ms");
-    row(&format!("`inspect --all --json`, {SESSIONS} sessions: CPU"), &all, "ms", "", "50 ms");
+    place.row(&format!("`list --json`, {SESSIONS} sessions: CPU"), &list, "ms", "", "50 ms");
+    place.row(&format!("`inspect --all --json`, {SESSIONS} sessions: CPU"), &all, "ms", "", "50 ms");
 }
 
 /// The CPU that only writing the files takes, by the same code.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::UsageWho;
 
-use place::{Place, RALPH, cpu, millis, row, spread};
+use place::{Place, RALPH, cpu, millis, spread};
 
 /// What one making of a worktree took.
 #[derive(Clone, Copy)]
@@ -41,7 +41,6 @@ fn main() {
     }
     let place = Place::new();
     println!("in {}\n", place.dir.display());
-    println!("| what | measured | against | bound |\n|---|---|---|---|");
     let sizes = std::env::var("RALPH_BENCH_FILES").unwrap_or_else(|_| "1000,10000,80000".to_owned());
     for files in sizes.split(',').map(|size| size.parse().unwrap()) {
         let repo = realistic(&place, &format!("files-{files}"), files);
@@ -52,9 +51,13 @@ fn main() {
         if files == 1_000 {
             dispatch(&place, &repo, files);
         }
+        if files == 10_000 {
+            bare(&place, &repo, files);
+        }
         fs::remove_dir_all(repo.parent().unwrap()).unwrap();
     }
     list(&place);
+    place.write("worktree");
 }
 
 /// A repository of so many files as large, as deep and as varied as those of a program's source, in one pack.
@@ -149,14 +152,17 @@ fn one(place: &Place, repo: &Path, files: usize) {
         let (wall, cpu): (Vec<f64>, Vec<f64>) = took.iter().map(|took| (took.wall, took.cpu)).unzip();
         format!("{name}: {}, CPU {}", spread(&wall, "ms"), spread(&cpu, "ms"))
     };
-    println!("| {files} files: {} | | | |", told("ralph", ralph));
+    let walls: Vec<f64> = ralph.iter().map(|took| took.wall).collect();
+    let cpus: Vec<f64> = ralph.iter().map(|took| took.cpu).collect();
+    let beside = format!("CPU {}", spread(&cpus, "ms"));
+    place.row(&format!("{files} files, one worktree"), &walls, "ms", &beside, "");
     for (name, against, bound) in [
         ("`git worktree add`, its better setting", &best, bound("0.60x", "0.50x")),
         ("`git worktree add`, one worker", one_worker, ""),
         ("libgit2's checkout", libgit2, bound("", "0.20x")),
         ("`cp -a`", copy, bound("", "1.0x")),
     ] {
-        row(
+        place.row(
             &format!("{files} files, one worktree"),
             &ratios(ralph, against),
             "x",
@@ -166,9 +172,9 @@ fn one(place: &Place, repo: &Path, files: usize) {
     }
     let ratio: Vec<f64> = first.iter().zip(&firsts).map(|(ours, gits)| ours / gits).collect();
     let against = format!("after `git worktree add`: {}", spread(&firsts, "ms"));
-    row(&format!("{files} files, the first `git status`"), &ratio, "x", &against, "1.0x");
+    place.row(&format!("{files} files, the first `git status`"), &ratio, "x", &against, "1.0x");
     let per_file: Vec<f64> = ralph.iter().map(|took| took.wall * 1e3 / files as f64).collect();
-    row(&format!("{files} files, one worktree: a file"), &per_file, "µs", "", "");
+    place.row(&format!("{files} files, one worktree: a file"), &per_file, "µs", "", "");
 }
 
 /// Eight worktrees of one base, one after the other.
@@ -187,7 +193,26 @@ fn eight(place: &Place, repo: &Path, files: usize) {
         ours += Took::of(place.run(repo, RALPH, &["worktree", "create", &lane])).wall;
     }
     let against = format!("eight times `git worktree add`, all workers: {gits:.0} ms");
-    row(&format!("{files} files, eight worktrees"), &[ours / gits], "x", &against, "0.35x");
+    place.row(&format!("{files} files, eight worktrees"), &[ours / gits], "x", &against, "0.35x");
+}
+
+/// The first worktree of a bare repository: there is no checkout to copy from.
+fn bare(place: &Place, repo: &Path, files: usize) {
+    let bare = repo.with_file_name("bare.git");
+    place.run(repo, "git", &["clone", "-q", "--bare", ".", "../bare.git"]);
+    let (mut ours, mut gits) = (vec![], vec![]);
+    for round in 0..5 {
+        let add = ["-c", "checkout.workers=0", "worktree", "add", "-q", "--detach", "../first"];
+        gits.push(Took::of(place.run(&bare, "git", &add)));
+        place.run(&bare, "git", &["worktree", "remove", "--force", "../first"]);
+        let lane = format!("first-{round}");
+        ours.push(Took::of(place.run(&bare, RALPH, &["worktree", "create", &lane])));
+        forget(place, &bare, &lane);
+    }
+    let walls: Vec<f64> = gits.iter().map(|took| took.wall).collect();
+    let against = format!("`git worktree add`, all workers: {}", spread(&walls, "ms"));
+    let what = format!("{files} files, the first worktree of a bare repository");
+    place.row(&what, &ratios(&ours, &gits), "x", &against, "");
 }
 
 /// From the command to the agent's start.
@@ -210,7 +235,7 @@ fn dispatch(place: &Place, repo: &Path, files: usize) {
         place.run(repo, RALPH, &["worktree", "wait", &lane]);
     }
     let against = format!("`git worktree add` + `setsid true`: {}", spread(&walls, "ms"));
-    row(&format!("{files} files, dispatch to the agent's exec"), &ratio, "x", &against, "0.70x");
+    place.row(&format!("{files} files, dispatch to the agent's exec"), &ratio, "x", &against, "0.70x");
 }
 
 /// A hundred worktrees, each with a hundred sessions behind it: what looking costs, and by how much it grew.
@@ -230,10 +255,16 @@ fn list(place: &Place) {
         ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
     };
     let ratio = over(&many[0], &many[3]);
-    row(&format!("`list --json`, 100 worktrees, {ended} ended sessions"), &ratio, "x", &against, "1.5x");
+    place.row(
+        &format!("`list --json`, 100 worktrees, {ended} ended sessions"),
+        &ratio,
+        "x",
+        &against,
+        "1.5x",
+    );
     for (at, what) in ["`list --json`", "`recover`", "`batch` of one ticket, to its end"].iter().enumerate() {
         let what = format!("{what}: with {ended} ended sessions, over with 100");
-        row(
+        place.row(
             &what,
             &over(&many[at], &few[at]),
             "x",

@@ -1,7 +1,7 @@
 //! Crash points for the tests. Without the `failpoints` feature, `hit` is nothing at all.
 //!
-//! `RALPH_FAILPOINT=<point>:kill` ends this process with SIGKILL when it passes the point; `<point>:wait=<path>` makes
-//! it wait there until a file of that name exists, and say so by making `<path>.waiting`. A point is `<name>`; `<name>#<n>` for its n-th passing only; and
+//! `RALPH_FAILPOINT=<point>:kill` ends this process with SIGKILL when it passes the point, and `<point>:kill=<path>` makes
+//! a file of that name before, for whoever cannot see it die; `<point>:wait=<path>` makes it wait there until a file of that name exists, and say so by making `<path>.waiting`. A point is `<name>`; `<name>#<n>` for its n-th passing only; and
 //! `<earlier>><point>` counts only what comes after the first passing of `<earlier>`; `*` is any point. Several are
 //! separated by commas.
 
@@ -47,7 +47,10 @@ fn is_reached(point: &str, passed: &[String]) -> bool {
 
 #[cfg(feature = "failpoints")]
 fn act(action: &str) {
-    if action == "kill" {
+    if let Some(path) = action.strip_prefix("kill=") {
+        drop(std::fs::write(path, ""));
+    }
+    if action.starts_with("kill") {
         let result = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         unreachable!("SIGKILL to ourselves returned: {result:?}");
     }

@@ -2,7 +2,7 @@
 //! git's. Points are counted and not named, so that none is forgotten. Usually each command is killed at every so many
 //! of its points; in full at all; and `just crash-pairs` kills the recovery that follows at each of its own points too.
 
-use std::fs;
+use std::path::PathBuf;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::faults_crash::Scene;
 use crate::helpers::command::Invocation;
 use crate::helpers::rows::amount;
+use crate::helpers::session::{is_locked, names_in};
 use crate::helpers::{Sandbox, Session, wait};
 
 /// The points that stand in what all commands use.
@@ -35,6 +36,9 @@ const PAIRS: &str = "RALPH_TEST_CRASH_PAIRS";
 /// Work of every kind: committed, staged, edited, new.
 const WORK: &str = "commit; printf 's\\n' >staged.txt; git add staged.txt; printf 'e\\n' >>README.md;
     printf 'n\\n' >new.txt; answer";
+
+/// The same, with something to note afterwards.
+const LEAKS: &str = "git branch -f leaked HEAD;";
 
 /// What is killed: who, and from which of its points on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +105,9 @@ impl<'s> Stage<'s> {
     fn kill(&self, number: usize) -> Fate {
         let repo = &self.scene.repo;
         let dying = |args: &[&str], from: &str| -> Invocation<'s> {
-            repo.worktree(args).env("RALPH_FAILPOINT", format!("{from}*#{number}:kill"))
+            // A supervisor leaves word of its death: no one sees its exit status.
+            let word = self.word().display().to_string();
+            repo.worktree(args).env("RALPH_FAILPOINT", format!("{from}*#{number}:kill={word}"))
         };
         let direct = |args: &[&str], from: &str| match dying(args, from).run().signal {
             Some(9) => Fate::Killed,
@@ -125,11 +131,12 @@ impl<'s> Stage<'s> {
             Victim::Restore => direct(&["restore", "T-1"], ""),
             Victim::Recover => direct(&["recover"], ""),
             Victim::Supervisor => {
+                self.scene.pi.plays(&format!("{LEAKS} {WORK}"));
                 drop(dying(&["dispatch", "T-1"], "supervise.before-spawn>").run());
                 self.of_the_supervisor()
             }
             Victim::StoppedSupervisor => {
-                self.scene.pi.plays(&WORK.replace("answer", "here; forever"));
+                self.scene.pi.plays(&format!("{LEAKS} {}", WORK.replace("answer", "here; forever")));
                 let dispatched = dying(&["dispatch", "T-1", "--grace=2s"], "supervise.running>").run();
                 drop(dispatched.ok());
                 self.scene.pi.wait_here("T-1");
@@ -143,19 +150,25 @@ impl<'s> Stage<'s> {
         }
     }
 
-    /// Whether it left a session, or a note on one, unfinished can only be told by its own absence: it says nothing.
+    /// Where a supervisor that was killed says so.
+    fn word(&self) -> PathBuf {
+        self.scene.sandbox.path("killed")
+    }
+
     fn of_the_supervisor(&self) -> Fate {
-        let session = Session::only(&self.scene.repo);
         wait::until("the supervisor's end", || {
             let alive = self.scene.sandbox.processes();
             alive.iter().all(|process| !process.command.contains("__supervise")).then_some(())
         });
-        let ended = session.manifest()["state"] == "ended";
-        let retired = !self.scene.repo.store().join("running").join(&session.id).exists();
-        let admin = self.scene.repo.common_dir().join("worktrees");
-        let unlocked =
-            fs::read_dir(admin).unwrap().all(|entry| !entry.unwrap().path().join("locked").exists());
-        if ended && retired && unlocked { Fate::Survived } else { Fate::Killed }
+        // One that is killed has lost its name before it lets go of all that it held.
+        for folder in ["sessions", "lanes"] {
+            let folder = self.scene.repo.store().join(folder);
+            for name in names_in(&folder) {
+                let lock = folder.join(name).join("lock");
+                wait::until("the supervisor to let go", || (!is_locked(&lock)).then_some(()));
+            }
+        }
+        if self.word().exists() { Fate::Killed } else { Fate::Survived }
     }
 
     fn recover_dying_at(&self, number: usize) -> Fate {
@@ -202,19 +215,20 @@ impl<'s> Stage<'s> {
     }
 }
 
-/// Kills `victim` at every `step`th point, and checks everything after each; answers how many there are.
+/// Kills `victim` at every `step`th point, and checks everything after each; answers the number of the last.
 fn at_every(victim: Victim, step: usize) -> usize {
-    let mut number = 1;
-    loop {
+    let mut last = 0;
+    for number in (1..).step_by(step) {
         let sandbox = Sandbox::new();
         let stage = Stage::set(&sandbox, victim);
         let fate = stage.kill(number);
         said(victim, number, None, || stage.assert_invariants());
         if fate == Fate::Survived {
-            return number - 1;
+            break;
         }
-        number += step;
+        last = number;
     }
+    last
 }
 
 /// The same, and the recovery that follows is killed at each of its points; answers how many pairs there are.
@@ -249,13 +263,13 @@ fn said(victim: Victim, number: usize, second: Option<usize>, check: impl FnOnce
 }
 
 macro_rules! killed_everywhere {
-    ($($name:ident: $victim:ident at least $least:literal,)*) => {
+    ($($name:ident: $victim:ident every $step:literal, at least $least:literal;)*) => {
         $(
             #[test]
             fn $name() {
-                let points = at_every(Victim::$victim, amount(9, 1));
+                let points = at_every(Victim::$victim, amount($step, 1));
                 assert!(points >= $least, "only {points} points");
-                eprintln!("{:?}: killed at {points} points", Victim::$victim);
+                eprintln!("{:?}: killed up to point {points}", Victim::$victim);
             }
         )*
 
@@ -274,14 +288,14 @@ macro_rules! killed_everywhere {
 }
 
 killed_everywhere! {
-    a_dispatcher_killed_anywhere: Dispatcher at least 30,
-    a_supervisor_killed_anywhere: Supervisor at least 10,
-    a_supervisor_that_ends_its_agent_killed_anywhere: StoppedSupervisor at least 10,
-    a_stop_killed_anywhere: Stop at least 3,
-    a_merge_killed_anywhere: Merge at least 20,
-    a_removal_killed_anywhere: Remove at least 20,
-    a_restoration_killed_anywhere: Restore at least 15,
-    a_recovery_killed_anywhere: Recover at least 10,
+    a_dispatcher_killed_anywhere: Dispatcher every 9, at least 30;
+    a_supervisor_killed_anywhere: Supervisor every 9, at least 10;
+    a_supervisor_that_ends_its_agent_killed_anywhere: StoppedSupervisor every 9, at least 10;
+    a_stop_killed_anywhere: Stop every 1, at least 3;
+    a_merge_killed_anywhere: Merge every 9, at least 20;
+    a_removal_killed_anywhere: Remove every 9, at least 20;
+    a_restoration_killed_anywhere: Restore every 9, at least 15;
+    a_recovery_killed_anywhere: Recover every 9, at least 10;
 }
 
 #[test]

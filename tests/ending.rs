@@ -131,6 +131,19 @@ mod stop {
     }
 
     #[test]
+    fn a_supervisor_that_its_agent_froze_is_told_all_the_same() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("kill -STOP $PPID; here; forever");
+        let session = Session::dispatch(&repo, "T-1", &[]);
+        pi.wait_here("T-1");
+        wait::until("the supervisor to be stopped", || (session.supervisor().state == 'T').then_some(()));
+        let stopped = repo.ralph(&["worktree", "stop", "T-1", "--json"]).run().ok().json();
+        assert_eq!(stopped["outcome"], "stopped");
+        sandbox.assert_nothing_runs();
+    }
+
+    #[test]
     fn a_tool_in_a_session_of_its_own_is_ended_by_the_agent_or_else_by_ralph() {
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));

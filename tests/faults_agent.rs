@@ -240,6 +240,27 @@ mod and_their_worktrees {
     }
 
     #[test]
+    fn row_56_what_only_a_worktree_led_to_that_was_moved_away_is_kept_when_it_is_made_again() {
+        let sandbox = Sandbox::new();
+        let play = "git checkout -q --detach; echo q >q; git add q; git commit -qm precious; git rev-parse HEAD \
+                    >\"$stage/precious\"; git checkout -q \"ralph/$ticket\"; echo staged >s; git add s; echo later >s";
+        let (repo, manifest) = played(&sandbox, &format!("{play}; answer"), &[]);
+        let precious = fs::read_to_string(sandbox.path("stages/pi/precious")).unwrap();
+        let staged =
+            sandbox.git(&["rev-parse", ":s"]).in_dir(worktree(&manifest)).run().ok().stdout.trim().to_owned();
+        fs::rename(worktree(&manifest), sandbox.path("moved")).unwrap();
+        ScriptedPi::new(&sandbox).plays(COMMITS);
+        let told = repo.worktree(&["dispatch", "T-1", "--wait"]).run().ok();
+        assert!(told.stderr.contains("what only the worktree that is gone led to is kept"), "{told}");
+        repo.git(&["gc", "-q", "--prune=now"]);
+        assert_eq!(repo.git(&["cat-file", "-t", precious.trim()]), "commit");
+        assert_eq!(repo.git(&["cat-file", "-p", &staged]), "staged");
+        // Until it is deleted with the registration that was kept.
+        drop(repo.worktree(&["gc", "--older-than", "0s", "--yes"]).run().ok());
+        assert_eq!(repo.git(&["for-each-ref", "refs/ralph/trash"]), "");
+    }
+
+    #[test]
     fn row_56_git_itself_refuses_to_remove_or_prune_the_worktree_of_a_live_session() {
         let sandbox = Sandbox::new();
         let play = "commit; git worktree remove --force . 2>removal || :; git worktree prune; \

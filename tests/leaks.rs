@@ -1,6 +1,8 @@
 //! What changed outside a session's worktree while its agent ran is noted after its end, and decides nothing.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -50,6 +52,15 @@ fn an_agent_that_keeps_to_its_worktree_leaves_nothing_to_note() {
 }
 
 #[test]
+fn the_last_thing_that_an_agent_does_is_noted() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    pi.plays_for("T-1", "commit; answer; echo x >\"$MAIN/x.txt\"");
+    assert_eq!(repo.finish("T-1", &[])["outcome"], "succeeded");
+    assert_eq!(leaks(&sandbox, &Session::only(&repo)), expected(&[("main_checkout", "x.txt is new")]));
+}
+
+#[test]
 fn what_is_done_after_the_end_is_no_leak() {
     let sandbox = Sandbox::new();
     let (repo, pi) = scene(&sandbox);
@@ -59,12 +70,20 @@ fn what_is_done_after_the_end_is_no_leak() {
     let dispatch = repo.ralph(&["worktree", "dispatch", "T-1", "--wait", "--json"]);
     let point = format!("supervise.released:wait={}", go.display());
     drop(dispatch.env("RALPH_FAILPOINT", point).run().ok());
+    let session = Session::only(&repo);
+    // Whoever is as fast as the file system's clock is taken for the agent.
+    let ctime = |path: &Path| fs::metadata(path).map(|meta| (meta.ctime(), meta.ctime_nsec())).unwrap();
+    let tick = sandbox.path("tick");
+    wait::until("the file system's clock to tick", || {
+        fs::write(&tick, "").unwrap();
+        (ctime(&tick) > ctime(&session.manifest_file())).then_some(())
+    });
     repo.write("README.md", "edited\n");
     repo.write("y.txt", "new\n");
     repo.git(&["branch", "mine"]);
+    repo.git(&["switch", "-q", "mine"]);
     repo.git(&["update-ref", "refs/heads/ralph/T-2", "ralph/T-1"]);
     fs::write(&go, "").unwrap();
-    let session = Session::only(&repo);
     assert_eq!(leaks(&sandbox, &session), expected(&[("main_checkout", "x.txt is new")]));
 }
 

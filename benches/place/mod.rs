@@ -1,6 +1,7 @@
-//! Where a benchmark takes place, and how its figures are printed.
+//! Where a benchmark takes place, and how its figures are printed and, where `--write` is among the arguments, written
+//! into docs/PERFORMANCE.md.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,6 +19,7 @@ pub struct Place {
     _dir: tempfile::TempDir,
     /// When the last program was started, in seconds since the epoch.
     pub begun: Cell<f64>,
+    rows: RefCell<Vec<String>>,
 }
 
 impl Place {
@@ -34,7 +36,11 @@ impl Place {
             "[user]\n\tname = Bench\n\temail = bench@example.com\n",
         )
         .unwrap();
-        Self { dir: dir.path().to_owned(), _dir: dir, begun: Cell::new(0.0) }
+        let place =
+            Self { dir: dir.path().to_owned(), _dir: dir, begun: Cell::new(0.0), rows: RefCell::default() };
+        place.line("| what | measured | against | bound |".to_owned());
+        place.line("|---|---|---|---|".to_owned());
+        place
     }
 
     /// A repository with so many files of a few kilobytes, fifty a folder.
@@ -73,6 +79,29 @@ impl Place {
         (output.stdout, cpu(UsageWho::RUSAGE_CHILDREN) - before, begun.elapsed())
     }
 
+    /// One row of the table: what was measured, in the middle and at most and least, against what, and its bound.
+    pub fn row(&self, what: &str, figures: &[f64], unit: &str, against: &str, bound: &str) {
+        self.line(format!("| {what} | {} | {against} | {bound} |", spread(figures, unit)));
+    }
+
+    fn line(&self, line: String) {
+        println!("{line}");
+        self.rows.borrow_mut().push(line);
+    }
+
+    /// Writes the table where `docs/PERFORMANCE.md` has a place for it, if that was asked for.
+    pub fn write(&self, benchmark: &str) {
+        if !std::env::args().any(|arg| arg == "--write") {
+            return;
+        }
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PERFORMANCE.md");
+        let text = fs::read_to_string(&file).unwrap();
+        let (before, rest) = text.split_once(&format!("<!-- {benchmark} -->\n")).unwrap();
+        let (_, after) = rest.split_once("<!-- end -->").unwrap();
+        let table = self.rows.borrow().join("\n");
+        fs::write(&file, format!("{before}<!-- {benchmark} -->\n{table}\n<!-- end -->{after}")).unwrap();
+    }
+
     pub fn ralph(&self, repo: &Path, words: &[&str]) -> (Value, Duration, Duration) {
         let (stdout, cpu, wall) = self.run(repo, RALPH, words);
         (serde_json::from_slice(&stdout).unwrap_or(Value::Null), cpu, wall)
@@ -105,8 +134,4 @@ pub fn spread(figures: &[f64], unit: &str) -> String {
     } else {
         format!("{median:.digits$} {unit} ({least:.digits$} to {most:.digits$})")
     }
-}
-
-pub fn row(what: &str, figures: &[f64], unit: &str, against: &str, bound: &str) {
-    println!("| {what} | {} | {against} | {bound} |", spread(figures, unit));
 }

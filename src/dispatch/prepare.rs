@@ -51,13 +51,19 @@ pub fn make_ready(
             crate::durable::create_private_dir(&aside)?;
             let lock = repo.lock(REPO_PATIENCE)?;
             let kept = kept_registration(&aside)?;
-            if let Err(error) = forget_missing(repo, &lock, missing, &kept) {
-                // Best effort: only what is still empty goes.
-                drop(fs::remove_dir(&kept).and_then(|()| fs::remove_dir(&aside)));
-                return Err(error.into());
-            }
+            let forgotten =
+                forget_missing(repo, &lock, missing, &kept, Timestamp::now()).inspect_err(|_| {
+                    // Best effort: only what is still empty goes.
+                    drop(fs::remove_dir(&kept).and_then(|()| fs::remove_dir(&aside)));
+                })?;
             drop(lock);
-            make(context, plan, claim, reason)
+            let mut ready = make(context, plan, claim, reason)?;
+            ready.notes.extend(forgotten.pin.map(|pin| {
+                format!(
+                    "what only the worktree that is gone led to is kept: staged files and commits below {pin}"
+                )
+            }));
+            Ok(ready)
         }
         Located::New | Located::BranchOnly { .. } => make(context, plan, claim, reason),
     }

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, open, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, open, statat};
 use rustix::io::Errno;
 use walkdir::WalkDir;
 
@@ -27,8 +27,14 @@ pub type Branches = BTreeMap<String, String>;
 /// Stands for the commit of a lane's branch: there may be hundreds, and whether one was written is told by its file.
 const UNREAD: &str = "";
 
-/// More branches are not compared: they would have to be written down for every session.
+/// Stands for the commit of a branch whose file is none.
+const UNREADABLE: &str = "unreadable";
+
+/// More branches, or longer names, are not compared: they would have to be written down for every session.
 const MOST_BRANCHES: usize = 250;
+const MOST_CHARS: usize = 16 << 10;
+/// So many files and folders below the branches' are looked at.
+const MOST_ENTRIES: usize = 4 * MOST_BRANCHES;
 const LARGEST_PACKED: u64 = 1 << 20;
 /// Enough of a commit's name to tell two apart.
 const DIGITS: usize = 16;
@@ -87,7 +93,8 @@ fn branches_but(
     let folder = common.join("refs/heads");
     let mut found = Branches::new();
     // It may go while it is read, as any branch may.
-    let files = WalkDir::new(&folder).into_iter().filter_map(Result::ok).filter(|e| e.file_type().is_file());
+    let entries = WalkDir::new(&folder).into_iter().take(MOST_ENTRIES).filter_map(Result::ok);
+    let files = entries.filter(|entry| entry.file_type().is_file());
     let loose: Vec<PathBuf> = files.take(MOST_BRANCHES + 1).map(walkdir::DirEntry::into_path).collect();
     if loose.len() > MOST_BRANCHES {
         return Ok(None);
@@ -98,7 +105,7 @@ fn branches_but(
         let Some(name) = name.filter(|name| !name.ends_with(".lock")) else { continue };
         if let Some(commit) = known(name, &path) {
             found.insert(name.to_owned(), commit);
-        } else if let Some(commit) = read_pointer(&path)? {
+        } else if let Some(commit) = read_pointer(&path).unwrap_or_else(|_| Some(UNREADABLE.into())) {
             found.insert(name.to_owned(), beginning(&commit.to_string_lossy()));
         }
     }
@@ -113,7 +120,8 @@ fn branches_but(
             found.entry(name.to_owned()).or_insert_with(|| beginning(commit));
         }
     }
-    Ok((found.len() <= MOST_BRANCHES).then_some(found))
+    let length: usize = found.keys().map(String::len).sum();
+    Ok((found.len() <= MOST_BRANCHES && length <= MOST_CHARS).then_some(found))
 }
 
 /// Whether every step of a branch since the commit that begins with `from` is one that ralph itself made for someone, by
@@ -186,6 +194,11 @@ impl Checkout {
         Ok(idle.map(|entry| Self { admin, top: entry.tree, head: entry.head, lane: entry.lane }))
     }
 
+    /// Whether what is checked out was changed `during` that time.
+    pub fn was_switched(&self, during: Span) -> bool {
+        self.admin.join("HEAD").symlink_metadata().is_ok_and(|meta| during.has(Instant::changed(&meta)))
+    }
+
     /// What is checked out, in words.
     pub fn head_in_words(&self) -> String {
         match &self.head {
@@ -204,8 +217,9 @@ impl Checkout {
         budget: &mut usize,
     ) -> Result<Option<Vec<Written>>, GitError> {
         let file = self.admin.join("index");
-        let Ok(size) = fs::metadata(&file).map(|meta| meta.len()) else { return Ok(None) };
-        if size > LARGEST_INDEX {
+        // An agent may have put anything in its place, and a named pipe would never be read to its end.
+        let Ok(meta) = file.symlink_metadata() else { return Ok(None) };
+        if !meta.is_file() || meta.len() > LARGEST_INDEX {
             return Ok(None);
         }
         // A split or a sparse one is git's alone to read.
@@ -220,65 +234,26 @@ impl Checkout {
             Err(Errno::NOENT) => return Ok(None),
             Err(e) => return Err(GitError::io("open", &self.top, e.into())),
         };
+        let folders = Folders::of(&index, top.as_fd());
         let mut written = Vec::new();
-        let mut folders: BTreeSet<Vec<u8>> = BTreeSet::from([Vec::new()]);
-        let mut before: Vec<u8> = Vec::new();
         for entry in index.iter() {
-            let folder =
-                entry.path.iter().rposition(|byte| *byte == b'/').and_then(|at| entry.path.get(..at));
-            if folder.is_some_and(|folder| folder != before) {
-                before = folder.unwrap_or_default().to_owned();
-                folders.extend(above(&before).map(<[u8]>::to_owned));
-            }
             let is_gits = entry.flags & ASSUMED_VALID == 0
                 && entry.flags_extended & SKIPPED == 0
                 && entry.mode != SUBMODULE;
-            if is_gits && let Some(how) = self.fate(top.as_fd(), &entry, during, wrote)? {
+            if is_gits && let Some(how) = fate(top.as_fd(), &folders, &entry, during, wrote) {
                 written.push(Written { path: entry.path, how });
             }
         }
-        let is_changed = |folder: &&Vec<u8>| match stat_in(top.as_fd(), folder) {
-            Ok(stat) => during.from < Instant::of(&stat),
-            Err(_) => false,
-        };
-        let changed: Vec<&Vec<u8>> = folders.iter().filter(is_changed).collect();
+        let changed: Vec<&Vec<u8>> =
+            folders.real.iter().filter(|(_, at)| during.from < **at).map(|(folder, _)| folder).collect();
         if !changed.is_empty() {
             let known: HashSet<Vec<u8>> =
-                index.iter().map(|entry| entry.path).chain(folders.iter().cloned()).collect();
+                index.iter().map(|entry| entry.path).chain(folders.all.iter().cloned()).collect();
             for folder in changed {
-                self.new_in(folder, &known, during, &mut written)?;
+                self.new_in(folder, &known, during, budget, &mut written)?;
             }
         }
         Ok(Some(written))
-    }
-
-    fn fate(
-        &self,
-        top: BorrowedFd<'_>,
-        entry: &git2::IndexEntry,
-        during: Span,
-        wrote: Wrote,
-    ) -> Result<Option<How>, GitError> {
-        match stat_in(top, &entry.path) {
-            Ok(stat) if !during.has(Instant::of(&stat)) => Ok(None),
-            Ok(stat) => {
-                let size = i64::from(entry.file_size) == stat.st_size & i64::from(u32::MAX);
-                let is_as_checked_out = size && i64::from(entry.mtime.seconds()) == stat.st_mtime;
-                Ok((wrote == Wrote::Others || !is_as_checked_out).then_some(How::Changed))
-            }
-            Err(Errno::NOENT | Errno::NOTDIR) => {
-                // Since when it has been gone, only the folder that it was in can tell.
-                let folder = entry.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-                let lately = entry.path.get(..folder).is_none_or(|folder| {
-                    stat_in(top, folder).map_or(true, |stat| during.has(Instant::of(&stat)))
-                });
-                Ok((lately && wrote == Wrote::Others).then_some(How::Deleted))
-            }
-            Err(e) => {
-                let path = self.top.join(OsStr::from_bytes(&entry.path));
-                Err(GitError::io("look at", &path, e.into()))
-            }
-        }
     }
 
     /// What is new in a folder, and not ignored.
@@ -287,12 +262,15 @@ impl Checkout {
         folder: &[u8],
         known: &HashSet<Vec<u8>>,
         during: Span,
+        budget: &mut usize,
         written: &mut Vec<Written>,
     ) -> Result<(), GitError> {
         // It may go while it is read.
         let Ok(listing) = fs::read_dir(self.top.join(OsStr::from_bytes(folder))) else { return Ok(()) };
         let mut repo = None;
         for item in listing {
+            let Some(less) = budget.checked_sub(1) else { return Ok(()) };
+            *budget = less;
             let Ok((item, meta)) = item.and_then(|item| item.metadata().map(|meta| (item, meta))) else {
                 continue;
             };
@@ -323,6 +301,77 @@ impl Checkout {
         }
         Ok(())
     }
+}
+
+/// What became of a file that the index has.
+fn fate(
+    top: BorrowedFd<'_>,
+    folders: &Folders,
+    entry: &git2::IndexEntry,
+    during: Span,
+    wrote: Wrote,
+) -> Option<How> {
+    let folder = folder_of(&entry.path);
+    let stat = folders.real.contains_key(folder).then(|| stat_in(top, &entry.path));
+    match stat {
+        Some(Ok(stat)) if !during.has(Instant::of(&stat)) => None,
+        Some(Ok(stat)) => {
+            let size = i64::from(entry.file_size) == stat.st_size & i64::from(u32::MAX);
+            let is_as_checked_out = size && i64::from(entry.mtime.seconds()) == stat.st_mtime;
+            (wrote == Wrote::Others || !is_as_checked_out).then_some(How::Changed)
+        }
+        // Since when it has been gone, only the folder that it was in can tell.
+        None | Some(Err(Errno::NOENT | Errno::NOTDIR)) => {
+            let lately = folders.nearest(folder).is_none_or(|at| during.has(at));
+            (lately && wrote == Wrote::Others).then_some(How::Deleted)
+        }
+        // What cannot be looked at is not known to have changed.
+        Some(Err(_)) => None,
+    }
+}
+
+/// The folders that an index speaks of.
+struct Folders {
+    all: BTreeSet<Vec<u8>>,
+    /// Those that are there as folders, and so is all that they are in; each with when it was last changed.
+    real: BTreeMap<Vec<u8>, Instant>,
+}
+
+impl Folders {
+    fn of(index: &git2::Index, top: BorrowedFd<'_>) -> Self {
+        let mut all = BTreeSet::from([Vec::new()]);
+        let mut before: Vec<u8> = Vec::new();
+        for entry in index.iter() {
+            let folder = folder_of(&entry.path);
+            if folder != before {
+                folder.clone_into(&mut before);
+                all.extend(above(folder).map(<[u8]>::to_owned));
+            }
+        }
+        let mut real = BTreeMap::new();
+        // A folder comes before what is in it.
+        for folder in &all {
+            if (folder.is_empty() || real.contains_key(folder_of(folder)))
+                && let Ok(stat) = stat_in(top, folder)
+                && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+            {
+                real.insert(folder.clone(), Instant::of(&stat));
+            }
+        }
+        Self { all, real }
+    }
+
+    /// When the folder, or else the nearest above it that is there, was last changed.
+    fn nearest(&self, folder: &[u8]) -> Option<Instant> {
+        let up =
+            std::iter::successors(Some(folder), |folder| (!folder.is_empty()).then(|| folder_of(folder)));
+        up.into_iter().find_map(|folder| self.real.get(folder)).copied()
+    }
+}
+
+/// The folder that something is in; the top is empty.
+fn folder_of(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|byte| *byte == b'/').and_then(|at| path.get(..at)).unwrap_or_default()
 }
 
 /// A folder and all that it is in, but for the top.
@@ -369,7 +418,8 @@ impl Instant {
     }
 }
 
-/// The time between two moments, neither of them included: each may be as long as a tick of the clock.
+/// The time from a moment on, which is not in it, to another, which is: the clock of a file system ticks so slowly that the
+/// last thing an agent does and the record of its end may bear the same date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// When it began.
@@ -380,7 +430,7 @@ pub struct Span {
 
 impl Span {
     fn has(self, at: Instant) -> bool {
-        self.from < at && at < self.to
+        self.from < at && at <= self.to
     }
 
     /// Whether it had begun at that time of the wall clock.

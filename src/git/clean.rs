@@ -26,8 +26,9 @@ const SPECIAL_FLAGS: u16 = 0xF000;
 pub(super) fn is_surely_clean(repo: &Repo, entry: &Entry, head: &CommitId, ignore: &[PathBuf]) -> bool {
     let Backend::Libgit2(libgit2) = repo.backend() else { return false };
     let file = entry.admin.join("index");
-    let Ok(of_index) = fs::metadata(&file) else { return false };
-    if of_index.len() > LARGEST_INDEX {
+    // An agent may have put anything in its place, and a named pipe would never be read to its end.
+    let Ok(of_index) = file.symlink_metadata() else { return false };
+    if !of_index.is_file() || of_index.len() > LARGEST_INDEX {
         return false;
     }
     // A split or a sparse one is git's alone to read.
@@ -88,7 +89,12 @@ fn holds_nothing_else(top: &Path, index: &Index, ignore: &[PathBuf]) -> bool {
             && !ignore.iter().any(|ignored| path.starts_with(ignored))
     };
     folders.iter().all(|folder| {
-        let Ok(listing) = fs::read_dir(top.join(OsStr::from_bytes(folder))) else { return false };
+        let path = top.join(OsStr::from_bytes(folder));
+        // One that a link leads to is none that git sees, although its files may be the very ones.
+        if !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            return false;
+        }
+        let Ok(listing) = fs::read_dir(path) else { return false };
         listing.into_iter().all(|item| {
             let Ok(item) = item else { return false };
             let name = item.file_name();

@@ -8,6 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
+use super::keep::keep_registration;
 use super::refs::there;
 use super::registry::{self, LOCK_FILE, read_pointer};
 use super::repo::{Repo, RepoLock};
@@ -126,14 +129,24 @@ pub fn holds(common: &Path) -> Result<Vec<Hold>, GitError> {
     Ok(held.collect())
 }
 
+/// A registration that was taken out of the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Where it is now.
+    pub kept: PathBuf,
+    /// The reference to what only it led to, where there was anything.
+    pub pin: Option<String>,
+}
+
 /// Takes the registration of a worktree whose folder is gone out of the registry, into the folder `into`, where its
-/// index and HEAD stay. Answers where it is now. No other registration is touched.
+/// index and HEAD stay; what only they lead to is pinned before, by that folder's name. No other registration is touched.
 pub fn forget_missing(
     repo: &Repo,
-    _lock: &RepoLock,
+    lock: &RepoLock,
     missing: &Missing,
     into: &Path,
-) -> Result<PathBuf, GitError> {
+    now: Timestamp,
+) -> Result<Forgotten, GitError> {
     let admin = registry::folder(repo.common_dir()).join(&missing.id);
     let Some(entry) = registry::entry(&admin, missing.id.clone())? else {
         let what = "its registration is gone too".to_owned();
@@ -146,6 +159,8 @@ pub fn forget_missing(
     if let Some(reason) = entry.locked.filter(|reason| !is_ours(reason)) {
         return Err(GitError::LockedByUser { path: entry.tree, reason });
     }
+    let name = into.file_name().unwrap_or_default().to_string_lossy();
+    let pin = keep_registration(repo, lock, &admin, &name, now)?;
     let kept = into.join(&missing.id);
     match fs::rename(&admin, &kept) {
         Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
@@ -155,7 +170,7 @@ pub fn forget_missing(
         other => other.map_err(|e| GitError::io("move the registration aside to", &kept, e))?,
     }
     durable::sync_dir(into)?;
-    Ok(kept)
+    Ok(Forgotten { kept, pin })
 }
 
 /// Copies files and folders, durably; a registration holds nothing else.

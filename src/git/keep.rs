@@ -5,6 +5,7 @@
 //! that has every other commit as a parent, and in its tree every object that the index holds and HEAD does not.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -14,10 +15,11 @@ use super::printed::{RawDiff, Staged};
 use super::program::{Call, Place};
 use super::reach::{heads_beyond, kinds, names_in, names_in_log, only_reached_from};
 use super::refs::there;
+use super::registry;
 use super::repo::{Repo, RepoLock};
 use super::standing::Standing;
 use super::unsaved::branch_log;
-use super::{CommitId, GitError};
+use super::{CommitId, GitError, Head};
 
 /// Pins all that `standing` leads to. Doing it again changes nothing.
 pub(super) fn keep(
@@ -35,7 +37,7 @@ pub(super) fn keep(
     let mut held = Held::default();
     if let Some(standing) = standing {
         names.extend(names_in(&standing.admin_dir, &[])?);
-        held.objects.extend(staged(repo, standing)?);
+        held.objects.extend(staged(repo, &standing.admin_dir, standing.head_commit.as_ref())?);
     }
     for (name, kind) in kinds(repo, &names)? {
         match kind.as_str() {
@@ -62,9 +64,46 @@ pub(super) fn keep(
     Ok(())
 }
 
+/// Pins what only the registration at `admin` leads to, which is about to leave the registry: staged files, and commits
+/// of its histories. Answers the reference, where there was anything.
+pub(super) fn keep_registration(
+    repo: &Repo,
+    _lock: &RepoLock,
+    admin: &Path,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<String>, GitError> {
+    let head = match registry::head_of(admin)? {
+        Some(Head::Branch(branch)) => repo.commit_of(&format!("refs/heads/{branch}"))?,
+        Some(Head::Detached(commit)) => Some(commit),
+        Some(Head::Unclear) | None => None,
+    };
+    let mut held = Held::default();
+    // What an index leads to that git cannot read, no one can tell: it is kept with the registration.
+    held.objects.extend(staged(repo, admin, head.as_ref()).unwrap_or_default());
+    let lone = only_reached_from(repo, &names_in(admin, &[])?, &[])?;
+    held.commits = heads_beyond(repo, &lone.iter().map(CommitId::to_string).collect(), &[])?;
+    if held.commits.is_empty() && held.objects.is_empty() {
+        return Ok(None);
+    }
+    let collector_off = keep_collector_off(repo)?;
+    let pin = format!("{TRASH}{name}/rest");
+    let kept = held.write(repo, now)?;
+    durable(Call::write(repo.program(), Place::GitDir(repo.common_dir())))
+        .args(["update-ref", "--no-deref", &pin, kept.as_str()])
+        .succeed()?;
+    drop(collector_off);
+    Ok(Some(pin))
+}
+
 /// Lets go of what was kept for a removal.
-pub fn let_go(repo: &Repo, _lock: &RepoLock, id: &TrashId) -> Result<(), GitError> {
-    for name in repo.refs_below(&refs_of(id))? {
+pub fn let_go(repo: &Repo, lock: &RepoLock, id: &TrashId) -> Result<(), GitError> {
+    let_go_of_registration(repo, lock, &id.to_string())
+}
+
+/// Lets go of what was kept for a registration that a dispatch put aside under this name.
+pub fn let_go_of_registration(repo: &Repo, _lock: &RepoLock, name: &str) -> Result<(), GitError> {
+    for name in repo.refs_below(&format!("{TRASH}{name}/"))? {
         if let Some(commit) = repo.commit_of(&name)? {
             repo.delete_ref(&name, &commit)?;
         }
@@ -87,8 +126,11 @@ pub fn let_go_of_session(repo: &Repo, _lock: &RepoLock, session: &str) -> Result
     Ok(stay)
 }
 
+/// Below it, whatever is in the trash has its pins.
+const TRASH: &str = "refs/ralph/trash/";
+
 fn refs_of(id: &TrashId) -> String {
-    format!("refs/ralph/trash/{id}/")
+    format!("{TRASH}{id}/")
 }
 
 /// What is written is on the disk before anything moves.
@@ -98,17 +140,17 @@ fn durable(call: Call<'_>) -> Call<'_> {
 
 /// Objects that the index holds and HEAD does not: staged files, the sides of a conflict, what a resolved one was
 /// made from. Each with its kind.
-fn staged(repo: &Repo, standing: &Standing) -> Result<Vec<(String, String)>, GitError> {
-    if !there(&standing.admin_dir.join("index"))? {
+fn staged(repo: &Repo, admin: &Path, head: Option<&CommitId>) -> Result<Vec<(String, String)>, GitError> {
+    if !there(&admin.join("index"))? {
         return Ok(Vec::new());
     }
-    let call = || Call::read(repo.program(), Place::GitDir(&standing.admin_dir));
+    let call = || Call::read(repo.program(), Place::GitDir(admin));
     let mut names = BTreeSet::new();
     let mut listed = |record: &[u8]| names.extend(Staged::of(record).map(|file| file.object.to_owned()));
     for what in ["--unmerged", "--resolve-undo"] {
         call().args(["ls-files", what, "-z"]).for_each_record(&mut listed)?;
     }
-    match &standing.head_commit {
+    match head {
         None => call().args(["ls-files", "--stage", "-z"]).for_each_record(&mut listed)?,
         Some(head) => {
             let mut diff = RawDiff::default();

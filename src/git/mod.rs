@@ -69,10 +69,10 @@ pub use error::{ErrorClass, GitError, Unsupported};
 pub use forward::{Forward, Forwarded, Interrupted, Landing, Outlook, complete_files, outlook, standing};
 pub use graph::{Drawn, GraphLine};
 pub use hold::{
-    Hold, Holder, LockOutcome, forget_missing, held_by_creation, held_by_session, holds, lock, unlock_for,
-    unlock_if,
+    Forgotten, Hold, Holder, LockOutcome, forget_missing, held_by_creation, held_by_session, holds, lock,
+    unlock_for, unlock_if,
 };
-pub use keep::{let_go, let_go_of_session};
+pub use keep::{let_go, let_go_of_registration, let_go_of_session};
 pub use merge::{
     Blocked, Change, Draft, DraftKind, Follower, Guard, Hooked, Joined, Kept, Named, NewCommit, Rebased,
     Reconcile, Signing, TrackedFile, TreeId, TreeMerge, Versions, Way, WhyBlocked, Workshop, advance,

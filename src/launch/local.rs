@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Signal;
 
 use super::{LaunchError, Origin, Probe};
 use crate::durable::LockState;
@@ -141,7 +140,8 @@ pub fn cancel(session: SessionId, record: Option<&ProcessRecord>, here: &Machine
         Some(handle) if supervises(handle.identity().pid, session) => Some(handle),
         _ => find_supervisor(session)?,
     };
-    supervisor.map_or(Ok(Delivery::Gone), |handle| Ok(handle.send(Signal::TERM)?))
+    // One that was stopped (SIGSTOP) by its agent goes on with it.
+    supervisor.map_or(Ok(Delivery::Gone), |handle| Ok(handle.ask_to_end()?))
 }
 
 /// The supervisor's identity, where its pid means anything here.

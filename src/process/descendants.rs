@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::thread;
+use std::time::Duration;
 
 use super::identity::{self, Identity, Stat};
 
@@ -46,19 +48,22 @@ pub enum Kin {
 
 /// The session's processes that are alive now.
 pub fn living(kin: &Kin) -> io::Result<Vec<Identity>> {
-    let processes = identity::all()?;
     let me = rustix::process::getpid().as_raw_nonzero().get();
     let mut found: Vec<Identity> = match kin {
         Kin::OfSupervisor { supervisor, mark } => {
+            let processes = identity::all()?;
             let below = below(*supervisor, &processes);
             let is_kin = |s: &&Stat| below.contains(&s.identity.pid) || bears(mark, s.identity.pid);
             processes.iter().filter(is_kin).filter(|s| !s.is_zombie).map(|s| s.identity).collect()
         }
-        Kin::Marked { mark, since_ticks } => processes
-            .iter()
-            .filter(|s| s.identity.start_ticks >= *since_ticks && !s.is_zombie && bears(mark, s.identity.pid))
-            .map(|s| s.identity)
-            .collect(),
+        Kin::Marked { mark, since_ticks } => {
+            let is_kin = |process: &Stat| process.identity.start_ticks >= *since_ticks;
+            let find = |process: &Stat, environment: &[u8]| {
+                (is_kin(process) && mark.is_in(environment)).then_some(process.identity)
+            };
+            // Whoever has some to end looks again.
+            settled(find, |found| !found.is_empty())?
+        }
     };
     found.retain(|identity| identity.pid > 1 && identity.pid != me);
     Ok(found)
@@ -67,18 +72,49 @@ pub fn living(kin: &Kin) -> io::Result<Vec<Identity>> {
 /// The values that the variable `name` has in the environments of our own processes that are alive now.
 pub fn values_of_mark(name: &str) -> io::Result<HashSet<Vec<u8>>> {
     let begin = format!("{name}=").into_bytes();
-    let mut values = HashSet::new();
-    // Twice: what is started while one looks may have a number that was passed already.
-    for _ in 0..2 {
-        for process in identity::all()?.iter().filter(|process| !process.is_zombie) {
-            let environment = environment(process.identity.pid).unwrap_or_default();
-            let variables = environment.split(|b| *b == 0);
-            values.extend(
-                variables.filter_map(|variable| variable.strip_prefix(&begin[..])).map(<[u8]>::to_vec),
-            );
+    let find = |_: &Stat, environment: &[u8]| {
+        let mut variables = environment.split(|b| *b == 0);
+        variables.find_map(|variable| variable.strip_prefix(&begin[..])).map(<[u8]>::to_vec)
+    };
+    Ok(settled(find, |_| false)?.into_iter().collect())
+}
+
+/// More looks are not taken at processes without an environment: they have none.
+const LOOKS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What is found in the environments of our own processes, or `enough` of it. One look does not do: a process that is
+/// started meanwhile may have a number that was passed already, and one that is about to run another program has no
+/// environment for a moment. So it is looked again until nothing more is found, and no environment is missing.
+fn settled<T: PartialEq>(
+    find: impl Fn(&Stat, &[u8]) -> Option<T>,
+    enough: impl Fn(&[T]) -> bool,
+) -> io::Result<Vec<T>> {
+    let mut found: Vec<T> = Vec::new();
+    for look in 0..LOOKS {
+        let known = found.len();
+        let mut is_clear = true;
+        for process in
+            identity::all()?.iter().filter(|process| !process.is_zombie && !is_the_kernels(process))
+        {
+            let Some(environment) = environment(process.identity.pid) else { continue };
+            is_clear &= !environment.is_empty();
+            if let Some(one) = find(process, &environment).filter(|one| !found.contains(one)) {
+                found.push(one);
+            }
         }
+        if (look > 0 && is_clear && found.len() == known) || enough(&found) {
+            break;
+        }
+        thread::sleep(PAUSE);
     }
-    Ok(values)
+    Ok(found)
+}
+
+/// A thread of the kernel's, which never has an environment.
+fn is_the_kernels(process: &Stat) -> bool {
+    const KTHREADD: i32 = 2;
+    process.identity.pid == KTHREADD || process.parent == KTHREADD
 }
 
 fn below(root: i32, processes: &[Stat]) -> HashSet<i32> {

@@ -38,6 +38,7 @@ mod tests {
         let child =
             Command::new("setsid").arg("-w").arg(this).args(["--exact", name]).env(ALONE, "1").output();
         let child = child.unwrap();
-        assert!(child.status.success(), "{child:?}");
+        let told = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && told.contains("1 passed"), "{child:?}");
     }
 }

@@ -22,7 +22,10 @@ impl Census {
         if sessions.len() < 2 {
             return Self::default();
         }
-        let is_dead = |id: &&SessionId| matches!(store.probe(**id), Ok(LockState::Free));
+        // One whose folder is not there yet may be just beginning, and has no lock to be held.
+        let is_dead = |id: &&SessionId| {
+            store.session_dir(**id).path().is_dir() && matches!(store.probe(**id), Ok(LockState::Free))
+        };
         let dead: Vec<SessionId> = sessions.iter().filter(is_dead).copied().collect();
         // What cannot be told here is looked for session by session.
         let Ok(marks) = values_of_mark(MARK_VARIABLE) else { return Self::default() };

@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::delete::{delete_folder, delete_trash};
-use super::expiry::{ExpiringSession, ExpiringTrash, ExpiryPlan, GONE, Leftover, Size, ended, plain};
+use super::expiry::{
+    ExpiringSession, ExpiringTrash, ExpiryPlan, GONE, Leftover, REGISTRATION, Size, ended, plain,
+};
 use super::record::{self, Stage, trash};
 use super::{Place, REPO_PATIENCE, RemovalError};
 use crate::durable::{FileError, HeldLock};
 use crate::failpoint;
-use crate::git::{TrashId, let_go_of_session};
+use crate::git::{TrashId, let_go_of_registration, let_go_of_session};
 use crate::id::SessionId;
 use crate::session::store::LaneClaim;
 
@@ -64,7 +66,7 @@ pub fn expire(place: &Place<'_>, plan: &ExpiryPlan) -> Result<Expired, RemovalEr
     }
     for leftover in &plan.leftovers {
         let what = || plain(&leftover.path.display().to_string());
-        if expired.count(expire_leftover(leftover), leftover.size, what).is_some() {
+        if expired.count(expire_leftover(place, leftover), leftover.size, what).is_some() {
             expired.leftovers.push(leftover.path.clone());
         }
     }
@@ -145,9 +147,16 @@ fn expire_session(
     Ok(kept)
 }
 
-fn expire_leftover(leftover: &Leftover) -> Result<(), RemovalError> {
+fn expire_leftover(place: &Place<'_>, leftover: &Leftover) -> Result<(), RemovalError> {
     match (leftover.path.parent(), leftover.path.file_name().and_then(|name| name.to_str())) {
-        (Some(parent), Some(name)) => Ok(delete_folder(parent, name)?),
+        (Some(parent), Some(name)) => {
+            delete_folder(parent, name)?;
+            if name.starts_with(REGISTRATION) {
+                let lock = place.repo.lock(REPO_PATIENCE)?;
+                let_go_of_registration(place.repo, &lock, name)?;
+            }
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

@@ -216,7 +216,7 @@ pub(super) fn ended(store: &Store, id: SessionId) -> Result<Option<ExpiringSessi
 }
 
 /// How the names begin of registrations that a dispatch put aside.
-const REGISTRATION: &str = "registration-";
+pub(super) const REGISTRATION: &str = "registration-";
 /// How the names begin of sessions that are being deleted.
 pub(super) const GONE: &str = ".gone-";
 

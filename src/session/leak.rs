@@ -54,8 +54,10 @@ pub struct Around {
     pub branches: Option<BTreeMap<String, String>>,
 }
 
-/// As many leaks of one kind are told one by one.
+/// As many leaks of one kind are told one by one, and as many characters of each: names may be of any length, and a
+/// record is not.
 const MOST_OF_A_KIND: usize = 20;
+const MOST_CHARS: usize = 200;
 
 impl Leak {
     /// A leak.
@@ -79,7 +81,19 @@ impl Leak {
 pub fn told(kind: &LeakKind, what: Vec<String>) -> Vec<Leak> {
     let more = what.len().saturating_sub(MOST_OF_A_KIND);
     let more = (more > 0).then(|| format!("and {more} more"));
-    what.into_iter().take(MOST_OF_A_KIND).chain(more).map(|what| Leak::new(kind.clone(), what)).collect()
+    let told = what.into_iter().take(MOST_OF_A_KIND).map(shortened).chain(more);
+    told.map(|what| Leak::new(kind.clone(), what)).collect()
+}
+
+/// Its end says what happened, so its middle goes.
+fn shortened(what: String) -> String {
+    let count = what.chars().count();
+    if count <= MOST_CHARS {
+        return what;
+    }
+    let half = MOST_CHARS / 2;
+    let end: String = what.chars().skip(count - half).collect();
+    what.chars().take(half).chain(['…']).collect::<String>() + &end
 }
 
 /// A branch that is not what it was.
@@ -158,6 +172,9 @@ mod tests {
         assert_eq!(told(&LeakKind::Branch, many(20)).len(), 20);
         let told = told(&LeakKind::Branch, many(23));
         assert_eq!((told.len(), told[20].what.as_str()), (21, "and 3 more"));
+        let long = super::told(&LeakKind::Config, vec![format!("{} was added", "é".repeat(1 << 20))]);
+        assert_eq!(long[0].what.chars().count(), 201);
+        assert!(long[0].what.ends_with("é was added"), "{}", long[0].what);
     }
 
     #[test]

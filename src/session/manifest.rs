@@ -530,6 +530,10 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, NotAManifest> {
     struct VersionOnly {
         schema_version: u64,
     }
+    // A list of the values without their names is none, although it could be read as one.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(NotAManifest("it is not a JSON object".into()));
+    }
     // The usual case takes one reading; only what is refused or of another version is looked at again.
     if let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes)
         && manifest.schema_version == SCHEMA_VERSION

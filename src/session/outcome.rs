@@ -168,7 +168,9 @@ fn judge_own_end(evidence: &Evidence, status: Status) -> (Outcome, Option<String
     match &evidence.work {
         WorkFound::Unreadable(why) => failed(format!("what the agent did could not be read: {why}")),
         WorkFound::NotLooked => failed("what the agent did was not looked at".into()),
-        WorkFound::TreeGone(_) => failed("the worktree's folder is gone; its branch is kept".into()),
+        WorkFound::TreeGone(_) => failed(
+            "the worktree's folder, or what binds it to the repository, is gone; its branch is kept".into(),
+        ),
         WorkFound::Read(work) => judge_work(work),
     }
 }

@@ -24,7 +24,7 @@ use crate::durable::{self, FileError, HeldLock, Reserve};
 use crate::failpoint;
 use crate::id::SessionId;
 
-/// Enough for any manifest that this version writes.
+/// Enough for any manifest that says how a session ended. What is noted afterwards is not promised room.
 const RESERVED_BYTES: u64 = 64 << 10;
 
 /// Longer than any look at a lock takes.

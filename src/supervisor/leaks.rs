@@ -44,15 +44,16 @@ pub fn notice(store: &Store, spec: &LaunchSpec, git: GitProgram) -> Result<(), N
     let session = store.session_dir(spec.session_id);
     let changed = |file: PathBuf| fs::metadata(file).map(|meta| Instant::changed(&meta));
     // The one was written just before the launch and the other at the end, and neither again: their dates are the file
-    // system's own words for these moments. What people do after the end is no one's leak.
+    // system's own words for these moments. What people write after the end is no one's leak; only settings, hooks and
+    // branches that are gone are compared with what there is now.
     let (Ok(from), Ok(to)) = (changed(session.launch()), changed(session.manifest())) else { return Ok(()) };
     let during = Span { from, to };
     let repo = Repo::open_with(store.common_dir(), git)?;
-    let leaks = Look::new(&repo, store, spec, around, during)?.leaks()?;
-    if leaks.is_empty() {
-        return Ok(());
+    let (leaks, failed) = Look::new(&repo, store, spec, around, during).leaks();
+    if !leaks.is_empty() {
+        record(store, spec, leaks)?;
     }
-    Ok(record(store, spec, leaks)?)
+    failed.map_or(Ok(()), Err)
 }
 
 /// Adds the leaks to the session's record, and to its view where that is still this session's.
@@ -80,34 +81,44 @@ struct Look<'a> {
     store: &'a Store,
     spec: &'a LaunchSpec,
     before: &'a Around,
-    /// The branches now, where they can be compared with those before.
-    branches: Option<(&'a Branches, Branches)>,
+    /// The branches before and now, where they can be compared.
+    branches: Result<Option<(&'a Branches, Branches)>, GitError>,
     during: Span,
     lanes: OnceCell<Vec<LaneRecord>>,
 }
 
 impl<'a> Look<'a> {
-    fn new(
-        repo: &'a Repo,
-        store: &'a Store,
-        spec: &'a LaunchSpec,
-        before: &'a Around,
-        during: Span,
-    ) -> Result<Self, GitError> {
+    fn new(repo: &'a Repo, store: &'a Store, spec: &'a LaunchSpec, before: &'a Around, during: Span) -> Self {
         let branches = match &before.branches {
-            Some(before) => branches_since(repo, before, during)?.map(|now| (before, now)),
-            None => None,
+            Some(before) => branches_since(repo, before, during).map(|now| Some((before, now?))),
+            None => Ok(None),
         };
-        Ok(Self { repo, store, spec, before, branches, during, lanes: OnceCell::new() })
+        Self { repo, store, spec, before, branches, during, lanes: OnceCell::new() }
     }
 
-    fn leaks(&self) -> Result<Vec<Leak>, NoticeError> {
-        let mut budget = MOST_FILES / (self.store.running()?.len() + 1);
-        let mut leaks = self.guarded()?;
-        leaks.extend(told(&LeakKind::Branch, self.moved_branches()?));
-        leaks.extend(told(&LeakKind::MainCheckout, self.main_checkout(&mut budget)?));
-        leaks.extend(told(&LeakKind::Worktree, self.idle_worktrees(&mut budget)?));
-        Ok(leaks)
+    /// What was found, and the first reason why some of it could not be looked for: an agent that makes one thing
+    /// unreadable hides nothing else.
+    fn leaks(self) -> (Vec<Leak>, Option<NoticeError>) {
+        let running = self.store.running().map_or(1, |running| running.len() + 1);
+        let mut budget = MOST_FILES / running;
+        let looks = [
+            self.guarded().map_err(NoticeError::from),
+            self.moved_branches().map(|what| told(&LeakKind::Branch, what)).map_err(NoticeError::from),
+            self.main_checkout(&mut budget)
+                .map(|what| told(&LeakKind::MainCheckout, what))
+                .map_err(NoticeError::from),
+            self.idle_worktrees(&mut budget).map(|what| told(&LeakKind::Worktree, what)),
+            self.branches.map(|_| Vec::new()).map_err(NoticeError::from),
+        ];
+        let mut found = Vec::new();
+        let mut failed = None;
+        for look in looks {
+            match look {
+                Ok(leaks) => found.extend(leaks),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        (found, failed)
     }
 
     fn guarded(&self) -> Result<Vec<Leak>, GitError> {
@@ -121,7 +132,7 @@ impl<'a> Look<'a> {
     }
 
     fn moved_branches(&self) -> Result<Vec<String>, StoreError> {
-        let Some((before, now)) = &self.branches else { return Ok(Vec::new()) };
+        let Ok(Some((before, now))) = &self.branches else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for change in branch_changes(before, now) {
             if change.name != self.spec.branch.as_str() && !self.is_known(&change)? {
@@ -189,10 +200,13 @@ impl<'a> Look<'a> {
         let Some(main) = Checkout::main(self.repo)? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         let now = main.head_in_words();
-        if let Some(before) = self.before.head.as_ref().filter(|before| **before != now) {
+        if let Some(before) = self.before.head.as_ref().filter(|before| **before != now)
+            && main.was_switched(self.during)
+        {
             found.push(format!("it had {before} checked out, and has {now}"));
         }
-        let wrote = if found.is_empty() { self.who_wrote(&main) } else { Wrote::Git };
+        let is_same = self.before.head.as_ref() == Some(&now);
+        let wrote = if is_same { self.who_wrote(&main) } else { Wrote::Git };
         let written = main.written(self.during, wrote, budget)?;
         found.extend(written.unwrap_or_default().iter().map(|file| file.in_words()));
         Ok(found)
@@ -222,7 +236,9 @@ impl<'a> Look<'a> {
     /// Where the branch that is checked out has moved, git wrote files.
     fn who_wrote(&self, checkout: &Checkout) -> Wrote {
         match (&self.branches, &checkout.head) {
-            (Some((before, now)), Head::Branch(name)) if before.get(name) == now.get(name) => Wrote::Others,
+            (Ok(Some((before, now))), Head::Branch(name)) if before.get(name) == now.get(name) => {
+                Wrote::Others
+            }
             (_, Head::Detached(_)) => Wrote::Others,
             _ => Wrote::Git,
         }

@@ -1,7 +1,7 @@
 //! What a look at a worktree finds, held against git's own answers.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use super::fixture::{Fixture, PATIENCE};
@@ -418,7 +418,18 @@ fn a_worktree_in_which_nothing_is_changed_is_told_without_git() {
 #[test]
 fn git_is_asked_about_a_worktree_in_which_anything_is_changed() {
     type Change = fn(&Lane);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 11] = [
+        ("a folder that was moved away behind a link", |lane| {
+            let (folder, away) = (lane.site.path.join("src"), lane.fixture.path("away"));
+            fs::rename(&folder, &away).unwrap();
+            symlink(&away, &folder).unwrap();
+        }),
+        ("a named pipe as the index", |lane| {
+            let index = lane.site.path.join(lane.git(&["rev-parse", "--git-path", "index"]));
+            fs::remove_file(&index).unwrap();
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(rustix::fs::CWD, &index, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        }),
         ("an edit", |lane| lane.write("README.md", "read me!\n")),
         ("an edit of the same size", |lane| {
             let path = lane.site.path.join("README.md");

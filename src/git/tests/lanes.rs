@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
+use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::fixture::{Fixture, PATIENCE, dispatch_on, lane_lock, listing, present};
@@ -241,7 +242,7 @@ fn a_lane_whose_folder_is_gone_keeps_its_branch_and_loses_only_its_own_registrat
     assert!(matches!(error, GitError::TreeGone { .. }), "{error}");
     let aside = fixture.path("repo/.git/ralph/aside");
     fs::create_dir(&aside).unwrap();
-    let kept = forget_missing(&repo, &guard, &missing, &aside).unwrap();
+    let kept = forget_missing(&repo, &guard, &missing, &aside, Timestamp::now()).unwrap().kept;
     drop(guard);
     assert!(kept.join("index").exists() && kept.join("HEAD").exists());
     assert!(matches!(locate(&repo, &gone).unwrap(), Located::BranchOnly { .. }));
@@ -266,7 +267,8 @@ fn a_registration_can_be_kept_on_another_file_system() {
     fs::remove_dir_all(&site.path).unwrap();
     let Located::Missing(missing) = locate(&repo, &site).unwrap() else { panic!("it was found") };
     let before = listing(&missing.admin_dir);
-    let kept = forget_missing(&repo, &repo.lock(PATIENCE).unwrap(), &missing, elsewhere.path()).unwrap();
+    let lock = repo.lock(PATIENCE).unwrap();
+    let kept = forget_missing(&repo, &lock, &missing, elsewhere.path(), Timestamp::now()).unwrap().kept;
     assert_eq!(listing(&kept), before);
     assert!(kept.join("logs/HEAD").exists());
     assert!(matches!(locate(&repo, &site).unwrap(), Located::BranchOnly { .. }));
@@ -319,7 +321,9 @@ fn a_registration_that_the_user_locked_is_not_forgotten() {
     fixture.git("repo", &["worktree", "lock", "--reason", "on a stick", "../repo.ralph/t-1"]);
     fs::remove_dir_all(&site.path).unwrap();
     let Located::Missing(missing) = locate(&repo, &site).unwrap() else { panic!("it was found") };
-    let error = forget_missing(&repo, &repo.lock(PATIENCE).unwrap(), &missing, &fixture.root).unwrap_err();
+    let error =
+        forget_missing(&repo, &repo.lock(PATIENCE).unwrap(), &missing, &fixture.root, Timestamp::now())
+            .unwrap_err();
     assert!(matches!(&error, GitError::LockedByUser { reason, .. } if reason == "on a stick"), "{error}");
 }
 
