@@ -98,11 +98,24 @@ impl GitError {
             Self::File(error) => return error.hint().map(str::to_owned),
             Self::Io { source, .. } => return durable::remedy(source.kind()).map(str::to_owned),
             Self::Libgit2 { message: said, .. } | Self::ProgramFailed { stderr: said, .. } => {
-                return durable::remedy_of(said).map(str::to_owned);
+                return durable::remedy_of(said).or_else(|| remedy_of_damage(said)).map(str::to_owned);
             }
             _ => return None,
         })
     }
+}
+
+/// What to do where git says that a file of its own is damaged: an agent may have written there.
+fn remedy_of_damage(said: &str) -> Option<&'static str> {
+    let causes = [
+        ("index file", "move that index away; `git reset` in the worktree makes it anew and touches no file"),
+        ("bad config", "mend that file of settings, and try again"),
+        (
+            "not a git repository: '",
+            "if its HEAD was damaged, write `ref: refs/heads/<its branch>` into the file HEAD there",
+        ),
+    ];
+    causes.iter().find(|(words, _)| said.contains(words)).map(|(_, remedy)| *remedy)
 }
 
 /// A path as it can be pasted into a shell, whatever it holds.
@@ -120,5 +133,24 @@ fn quoted(path: &Path) -> String {
         format!("$'{}'", text.as_bytes().iter().map(escape).collect::<String>())
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remedy_of_damage;
+
+    #[test]
+    fn who_reads_that_a_file_of_gits_is_damaged_is_told_what_to_do() {
+        let cases = [
+            ("fatal: .git/worktrees/t-1/index: index file smaller than expected", "git reset"),
+            ("fatal: .git/index: index file corrupt", "git reset"),
+            ("fatal: bad config line 3 in file .git/config", "settings"),
+            ("fatal: not a git repository: '.git/worktrees/t-1'", "HEAD"),
+        ];
+        for (said, expected) in cases {
+            assert!(remedy_of_damage(said).is_some_and(|remedy| remedy.contains(expected)), "{said}");
+        }
+        assert_eq!(remedy_of_damage("fatal: something else"), None);
     }
 }
