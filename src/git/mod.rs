@@ -23,6 +23,7 @@ mod create;
 mod elsewhere;
 mod engine;
 mod error;
+mod forget;
 mod forward;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
@@ -66,11 +67,11 @@ pub use commit::CommitId;
 pub use create::{Created, Origin, create, undo};
 pub use engine::Engine;
 pub use error::{ErrorClass, GitError, Unsupported};
+pub use forget::{Forgotten, forget_missing};
 pub use forward::{Forward, Forwarded, Interrupted, Landing, Outlook, complete_files, outlook, standing};
 pub use graph::{Drawn, GraphLine};
 pub use hold::{
-    Forgotten, Hold, Holder, LockOutcome, forget_missing, held_by_creation, held_by_session, holds, lock,
-    unlock_for, unlock_if,
+    Hold, Holder, LockOutcome, held_by_creation, held_by_session, holds, lock, unlock_for, unlock_if,
 };
 pub use keep::{let_go, let_go_of_registration, let_go_of_session};
 pub use merge::{
