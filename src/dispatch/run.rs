@@ -221,7 +221,8 @@ impl Session<'_> {
         let seen = Checkout::main(repo).and_then(|main| Ok((main, branches(repo)?)));
         match seen {
             Ok((main, branches)) => {
-                Some(Around { guard: newer, head: main.map(|main| main.head_in_words()), branches })
+                let running = self.context.store.running().map_or(0, |running| running.len());
+                Some(Around { guard: newer, running, head: main.map(|main| main.head_in_words()), branches })
             }
             Err(error) => {
                 self.notes.push(format!("changes outside the worktree will not be noticed: {error}"));

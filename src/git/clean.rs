@@ -16,7 +16,8 @@ use super::repo::{Backend, Repo};
 
 /// With more files, git is as fast.
 const MOST_FILES: usize = 2_000;
-const LARGEST_INDEX: u64 = 1 << 20;
+/// Of so many at most: a larger index is not even read.
+const LARGEST_INDEX: u64 = 256 << 10;
 
 /// Flags of an entry that git does not simply compare: assumed valid, extended (skipped, only intended), of a conflict.
 const SPECIAL_FLAGS: u16 = 0xF000;

@@ -48,6 +48,9 @@ pub struct Around {
     /// Hashes of git's settings, hooks and attributes; none where those that a merge compares are as new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<BTreeMap<String, String>>,
+    /// How many sessions ran.
+    #[serde(default)]
+    pub running: usize,
     /// What the main checkout has checked out, in words; none where there is no main checkout.
     pub head: Option<String>,
     /// The local branches and the beginnings of their commits' names; none where there are too many.

@@ -208,6 +208,11 @@ impl Store {
         }
     }
 
+    /// Where the lane's record is, or would be.
+    pub fn lane_file(&self, lane: &Lane) -> PathBuf {
+        self.lane_dir(lane).join("lane.json")
+    }
+
     /// The lane's record.
     pub fn lane(&self, lane: &Lane) -> Result<Option<LaneRecord>, StoreError> {
         let dir = self.lane_dir(lane);

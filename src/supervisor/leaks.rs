@@ -17,7 +17,6 @@ use crate::id::{Lane, SessionId};
 use crate::session::lane::LaneRecord;
 use crate::session::launch::LaunchSpec;
 use crate::session::leak::{Around, BranchChange, BranchNow, Leak, LeakKind, branch_changes, told};
-use crate::session::manifest::Manifest;
 use crate::session::state::Event;
 use crate::session::store::{LaneClaim, Loaded, Store, StoreError, load_manifest};
 use crate::session::view;
@@ -26,6 +25,8 @@ use crate::session::writer::{SessionWriter, ViewPlace};
 /// As many files are looked at, first in the main checkout and then in idle worktrees, by all sessions together that run
 /// now: who runs many waits for none of them.
 const MOST_FILES: usize = 20_000;
+/// With more sessions, what idle worktrees hold is not looked at: each has as many others to look at.
+const MOST_RUNNING: usize = 8;
 
 /// Why nothing could be noticed.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,11 @@ fn is_shown(spec: &LaunchSpec) -> bool {
     matches!(shown, Ok(Loaded::Manifest(shown)) if shown.session_id == spec.session_id)
 }
 
+/// The lane whose branch has this name by default.
+fn default_lane(branch: &str) -> Option<Lane> {
+    lane_of_branch(branch)?.parse().ok()
+}
+
 struct Look<'a> {
     repo: &'a Repo,
     store: &'a Store,
@@ -99,15 +105,19 @@ impl<'a> Look<'a> {
     /// What was found, and the first reason why some of it could not be looked for: an agent that makes one thing
     /// unreadable hides nothing else.
     fn leaks(self) -> (Vec<Leak>, Option<NoticeError>) {
-        let running = self.store.running().map_or(1, |running| running.len() + 1);
-        let mut budget = MOST_FILES / running;
+        // Of a batch, many end at the same time, and are not among those that run any more.
+        let running = self.store.running().map_or(0, |running| running.len()).max(self.before.running);
+        let mut budget = MOST_FILES / (running + 1);
         let looks = [
             self.guarded().map_err(NoticeError::from),
             self.moved_branches().map(|what| told(&LeakKind::Branch, what)).map_err(NoticeError::from),
             self.main_checkout(&mut budget)
                 .map(|what| told(&LeakKind::MainCheckout, what))
                 .map_err(NoticeError::from),
-            self.idle_worktrees(&mut budget).map(|what| told(&LeakKind::Worktree, what)),
+            match running > MOST_RUNNING {
+                true => Ok(Vec::new()),
+                false => self.idle_worktrees(&mut budget).map(|what| told(&LeakKind::Worktree, what)),
+            },
             self.branches.map(|_| Vec::new()).map_err(NoticeError::from),
         ];
         let mut found = Vec::new();
@@ -151,6 +161,11 @@ impl<'a> Look<'a> {
         {
             return Ok(true);
         }
+        if let Some(lane) = default_lane(change.name)
+            && self.is_written(&self.store.lane_file(&lane))
+        {
+            return Ok(true);
+        }
         let own = self.lane_of(change.name)?;
         Ok(match (own, change.to) {
             (Some(record), _) => self.was_active(&record)?,
@@ -164,8 +179,7 @@ impl<'a> Look<'a> {
     /// The lane whose branch this is.
     fn lane_of(&self, branch: &str) -> Result<Option<LaneRecord>, StoreError> {
         let is_of = |record: &LaneRecord| record.branch.as_str() == branch;
-        let named = lane_of_branch(branch).and_then(|name| name.parse::<Lane>().ok());
-        if let Some(lane) = named
+        if let Some(lane) = default_lane(branch)
             && let Some(record) = self.store.lane(&lane)?.filter(is_of)
         {
             return Ok(Some(record));
@@ -185,15 +199,16 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// Whether a session ran meanwhile: it has not ended, or its record was written since the launch.
     fn ran(&self, session: SessionId) -> Result<bool, StoreError> {
-        let ran = |manifest: &Manifest| {
-            !manifest.is_ended() || manifest.ended_at.is_none_or(|ended| self.is_later(ended))
-        };
-        Ok(match self.store.load(session)? {
-            Loaded::Manifest(manifest) => ran(&manifest),
-            // What cannot be read may have run.
-            Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => true,
-        })
+        let manifest = self.store.session_dir(session).manifest();
+        Ok(self.is_written(&manifest) || self.store.running_entry(session)?.is_some())
+    }
+
+    /// Whether a file was written since the launch, by whoever: dozens of lanes may be active, and reading the records of
+    /// all of them would take longer than all else.
+    fn is_written(&self, file: &Path) -> bool {
+        fs::symlink_metadata(file).is_ok_and(|meta| Instant::changed(&meta) > self.during.from)
     }
 
     fn main_checkout(&self, budget: &mut usize) -> Result<Vec<String>, GitError> {
