@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::faults_crash::Scene;
 use crate::helpers::command::Invocation;
+use crate::helpers::lanes::text;
 use crate::helpers::rows::amount;
 use crate::helpers::session::{is_locked, names_in};
 use crate::helpers::{Sandbox, Session, wait};
@@ -191,7 +192,8 @@ impl<'s> Stage<'s> {
         self.scene.pi.plays(WORK);
         let manifest = repo.finish("T-1", &[]);
         assert_eq!(manifest["state"], "ended", "{manifest:#}");
-        assert!(matches!(manifest["outcome"].as_str(), Some("uncommitted")), "{manifest:#}");
+        let said = std::fs::read_to_string(text(&manifest["output"]["stderr"])).unwrap_or_default();
+        assert!(matches!(manifest["outcome"].as_str(), Some("uncommitted")), "{manifest:#}\n{said}");
         self.scene.recover();
     }
 

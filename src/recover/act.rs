@@ -10,12 +10,12 @@ use super::census::Census;
 use super::decide::{Decision, Known, Leftovers, Supervised, WhyLeft, decide};
 use super::error::RecoverError;
 use super::mend::mend;
-use crate::durable::LockState;
+use crate::durable::{self, LockState};
 use crate::failpoint;
 use crate::git::{Hold, Holder, held_by_session, holds, unlock_for, unlock_if};
 use crate::id::{Lane, SessionId};
 use crate::launch::{Origin, Probe, local};
-use crate::process::descendants::{Kin, Mark};
+use crate::process::descendants::{Kin, Mark, living};
 use crate::process::ending::{Pace, SweepError, sweep};
 use crate::process::identity::Machine;
 use crate::session::launch::LaunchSpec;
@@ -316,6 +316,14 @@ fn finish(
     let mut signalled = Signalled::No;
     if leftovers == Leftovers::End {
         let grace = writer.manifest().limits.grace_s.duration().min(GRACE);
+        // Before anyone is signalled: should this recovery be killed, the next must know whose locks are stale.
+        let mark = writer.dir().sweep_mark();
+        if mark.exists() {
+            signalled = Signalled::Yes;
+        } else if living(&kin(writer.manifest())).is_ok_and(|living| !living.is_empty()) {
+            // Best effort: on a full disk what is left running is ended all the same.
+            drop(durable::mark(&mark));
+        }
         match sweep(&kin(writer.manifest()), grace, || Ok(Pace::InTime)) {
             Ok(swept) if swept.asked + swept.killed == 0 => {}
             Ok(swept) => {

@@ -413,6 +413,11 @@ impl SessionDir {
         self.path.join("pi-session.jsonl")
     }
 
+    /// Stands there from the moment that a recovery begins to end what the session left running.
+    pub fn sweep_mark(&self) -> PathBuf {
+        self.path.join("swept")
+    }
+
     /// Someone's wish that the session end.
     pub fn stop_request(&self) -> PathBuf {
         self.path.join("stop.json")

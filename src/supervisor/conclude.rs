@@ -19,7 +19,7 @@ use crate::session::launch::{AccountSource, LaunchSpec, Pinned, pin_name};
 use crate::session::manifest::{EndedBy, Usage, Work};
 use crate::session::outcome::{Account, End, Evidence, WorkFound};
 use crate::session::state::Event;
-use crate::session::store::{SessionDir, StoreError};
+use crate::session::store::{SessionDir, Store, StoreError};
 use crate::session::writer::SessionWriter;
 
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> 
     if let End::Seen { ended_by: EndedBy::Stop, .. } = &end {
         notes.extend(writer.dir().stop_reason());
     }
-    notes.extend(stale_index_lock(writer.dir(), spec, signalled));
+    notes.extend(stale_locks(writer.store(), writer.dir(), spec, signalled));
     keep_private(&spec.account);
     let repo = Repo::open(writer.store().common_dir());
     let (evidence, head_commit) = match (&end, &repo) {
@@ -143,18 +143,30 @@ fn account(source: &AccountSource, notes: &mut Vec<String>) -> (Option<Account>,
     (Some(account), usage)
 }
 
-/// A lock that git left in the worktree's own folder. It is stale only if we signalled who held it and nothing of the
-/// session lives; then it moves into the session's folder. Else it is told.
-fn stale_index_lock(dir: &SessionDir, spec: &LaunchSpec, signalled: Signalled) -> Option<String> {
-    let lock = Path::new(&spec.admin_dir).join("index.lock");
+/// Locks that git left on what is the worktree's own: its index, its HEAD, its branch. They are stale only if we signalled
+/// who held them and nothing of the session lives; then they move into the session's folder. Else they are told.
+fn stale_locks(store: &Store, dir: &SessionDir, spec: &LaunchSpec, signalled: Signalled) -> Vec<String> {
+    let admin = Path::new(&spec.admin_dir);
+    let branch = store.common_dir().join("refs/heads").join(format!("{}.lock", spec.branch));
+    let locks = [
+        (admin.join("index.lock"), "index.lock"),
+        (admin.join("HEAD.lock"), "HEAD.lock"),
+        (branch, "branch.lock"),
+    ];
+    let told =
+        locks.into_iter().filter_map(|(lock, name)| stale_lock(&lock, &dir.path().join(name), signalled));
+    told.collect()
+}
+
+fn stale_lock(lock: &Path, kept: &Path, signalled: Signalled) -> Option<String> {
     if !lock.exists() {
         return None;
     }
-    let kept: PathBuf = dir.path().join("index.lock");
+    let name = kept.file_name().unwrap_or_default().display();
     Some(match signalled {
         Signalled::No | Signalled::InVain => format!("git's lock {} was left behind", lock.display()),
-        Signalled::Yes => match fs::rename(&lock, &kept) {
-            Ok(()) => format!("git's stale index.lock was moved to {}", kept.display()),
+        Signalled::Yes => match fs::rename(lock, kept) {
+            Ok(()) => format!("git's stale {name} was moved to {}", kept.display()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
             Err(e) => format!("git's stale lock {} could not be moved away: {e}", lock.display()),
         },
