@@ -11,7 +11,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -101,11 +101,10 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
 
 /// Replaces `path` with `content`, durably, mode 0600.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let temporary = temporary_beside(path);
-    let result = write_synced(&temporary, content).and_then(|()| rename_synced(&temporary, path));
+    let temporary = Temporary::beside(path, content)?;
+    let result = rename_synced(&temporary.path, path);
     if result.is_err() {
-        // Best effort: the name is unique, so what stays behind is never mistaken for a record.
-        drop(fs::remove_file(&temporary));
+        temporary.discard();
     }
     result
 }
@@ -129,14 +128,13 @@ pub enum Made {
 
 /// Makes `path` with `content`, whole from its first moment on, durably, mode 0600; what has the name is not replaced.
 pub fn write_new(path: &Path, content: &[u8]) -> Result<Made, FileError> {
-    let temporary = temporary_beside(path);
-    let result = write_synced(&temporary, content).and_then(|()| match rename_to_free(&temporary, path) {
+    let temporary = Temporary::beside(path, content)?;
+    let result = match rename_to_free(&temporary.path, path) {
         Ok(()) => sync_dir(parent(path)).map(|()| Made::New),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Taken),
         Err(e) => Err(FileError::io("create", path, e)),
-    });
-    // Best effort: the name is unique, so what stays behind is never mistaken for a record.
-    drop(fs::remove_file(&temporary));
+    };
+    temporary.discard();
     result
 }
 
@@ -157,15 +155,62 @@ pub fn sync_dir(directory: &Path) -> Result<(), FileError> {
         .map_err(|e| FileError::io("sync the directory", directory, e))
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    failpoint::hit("durable.write");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|e| FileError::io("create", path, e))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(|e| FileError::io("write", path, e))
+/// A whole file that is not in its place yet. It is locked for as long as someone is at it: one that no one holds was left
+/// by someone who was killed.
+struct Temporary {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Temporary {
+    fn beside(path: &Path, content: &[u8]) -> Result<Self, FileError> {
+        loop {
+            failpoint::hit("durable.write");
+            let path = temporary_beside(path);
+            let failed = |operation| {
+                let path = path.clone();
+                move |e| FileError::io(operation, &path, e)
+            };
+            let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            let mut file = new.map_err(failed("create"))?;
+            file.lock().map_err(failed("lock"))?;
+            let written =
+                file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| file.metadata());
+            match written {
+                // Between its beginning and its lock it could pass for left behind, and was deleted.
+                Ok(meta) if meta.nlink() == 0 => {}
+                Ok(_) => return Ok(Self { path, _file: file }),
+                Err(e) => {
+                    Self { path: path.clone(), _file: file }.discard();
+                    return Err(failed("write")(e));
+                }
+            }
+        }
+    }
+
+    /// Best effort: the name is unique, so what stays behind is never mistaken for a record.
+    fn discard(self) {
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+/// The unique part of a name that a temporary file has; none of any other name.
+pub fn temporary_id(name: &str) -> Option<&str> {
+    name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.').map(|(_, id)| id)
+}
+
+/// Deletes a temporary file that no one is at any more. Answers whether no one was.
+pub fn remove_abandoned(temporary: &Path) -> io::Result<bool> {
+    let file = match open_no_follow(temporary) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(e),
+    };
+    match file.try_lock() {
+        Ok(()) => fs::remove_file(temporary).map(|()| true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(e)) => Err(e),
+    }
 }
 
 fn rename_synced(from: &Path, to: &Path) -> Result<(), FileError> {
@@ -447,6 +492,22 @@ mod tests {
         assert_eq!(write_new(&path, b"two").unwrap(), Made::Taken);
         assert_eq!(read(&path, 10).unwrap().unwrap(), b"one");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn a_temporary_file_is_abandoned_once_no_one_is_at_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let temporary = Temporary::beside(&dir.path().join("record.json"), b"half").unwrap();
+        let path = temporary.path.clone();
+        assert!(temporary_id(path.file_name().unwrap().to_str().unwrap()).is_some());
+        assert!(!remove_abandoned(&path).unwrap() && path.exists());
+        // As when whoever wrote it is killed.
+        drop(temporary);
+        assert!(remove_abandoned(&path).unwrap() && !path.exists());
+        assert!(remove_abandoned(&path).unwrap(), "one that is gone");
+        for other in ["record.json", ".record.json", ".tmp", "record.1.tmp"] {
+            assert_eq!(temporary_id(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::faults_crash::Scene;
 use crate::helpers::command::Invocation;
 use crate::helpers::lanes::text;
 use crate::helpers::rows::amount;
-use crate::helpers::session::{is_locked, names_in};
+use crate::helpers::session::wait_until_supervisors_left;
 use crate::helpers::{Sandbox, Session, wait};
 
 /// The points that stand in what all commands use.
@@ -157,18 +157,7 @@ impl<'s> Stage<'s> {
     }
 
     fn of_the_supervisor(&self) -> Fate {
-        wait::until("the supervisor's end", || {
-            let alive = self.scene.sandbox.processes();
-            alive.iter().all(|process| !process.command.contains("__supervise")).then_some(())
-        });
-        // One that is killed has lost its name before it lets go of all that it held.
-        for folder in ["sessions", "lanes"] {
-            let folder = self.scene.repo.store().join(folder);
-            for name in names_in(&folder) {
-                let lock = folder.join(name).join("lock");
-                wait::until("the supervisor to let go", || (!is_locked(&lock)).then_some(()));
-            }
-        }
+        wait_until_supervisors_left(self.scene.sandbox, &self.scene.repo);
         if self.word().exists() { Fate::Killed } else { Fate::Survived }
     }
 

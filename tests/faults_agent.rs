@@ -408,6 +408,18 @@ mod and_their_worktrees {
         let tree = Repo::at(&sandbox, worktree(&manifest));
         tree.commit_file("after.txt", "", "git works again");
     }
+
+    #[test]
+    fn row_65_so_do_those_on_its_head_and_its_branch() {
+        let sandbox = Sandbox::new();
+        let locks = ": >\"$(git rev-parse --git-path HEAD.lock)\"; : >\"$(git rev-parse --git-path refs/heads/ralph/T-1.lock)\"";
+        let (repo, manifest) = played(&sandbox, &format!("commit; {locks}; forever"), &["--timeout=500ms"]);
+        assert_outcome(&manifest, "timed_out", "stale HEAD.lock was moved to");
+        assert_outcome(&manifest, "timed_out", "stale branch.lock was moved to");
+        let session = Session::only(&repo);
+        assert!(session.dir.join("HEAD.lock").exists() && session.dir.join("branch.lock").exists());
+        Repo::at(&sandbox, worktree(&manifest)).commit_file("after.txt", "", "git works again");
+    }
 }
 
 mod and_their_exits {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::helpers::agents::COMMITS;
 use crate::helpers::process::Process;
-use crate::helpers::session::{is_locked, names_in};
+use crate::helpers::session::{is_locked, names_in, wait_until_supervisors_left};
 use crate::helpers::tree::Tree;
 use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi, Session, wait};
 
@@ -61,10 +61,7 @@ impl<'s> Scene<'s> {
     #[track_caller]
     fn kill_supervisor_at(&self, point: &str, dispatcher: i32) {
         drop(self.dispatch_dying_at(point).expect_code(dispatcher));
-        wait::until("the supervisor's end", || {
-            let alive = self.sandbox.processes();
-            alive.iter().all(|process| !process.command.contains("__supervise")).then_some(())
-        });
+        wait_until_supervisors_left(self.sandbox, &self.repo);
     }
 
     /// Recovers twice and shows that everything is in order after the first, and that the second changed nothing.

@@ -130,6 +130,27 @@ fn branches_that_are_no_live_sessions_own_are_noted_when_they_change() {
 }
 
 #[test]
+fn of_more_branches_than_are_compared_none_is_noted_and_all_else_is() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    for number in 0..250 {
+        fs::write(
+            repo.common_dir().join(format!("refs/heads/b-{number}")),
+            repo.git(&["rev-parse", "HEAD"]) + "\n",
+        )
+        .unwrap();
+    }
+    let play = "git update-ref refs/heads/b-7 HEAD; echo x >\"$MAIN/x.txt\"";
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, play), expected(&[("main_checkout", "x.txt is new")]));
+    assert!(repo.git(&["pack-refs", "--all"]).is_empty());
+    for number in 0..100 {
+        repo.git(&["branch", "-q", "-D", &format!("b-{}", 100 + number)]);
+    }
+    let play = "git update-ref refs/heads/b-8 HEAD";
+    assert_eq!(leaks_of(&sandbox, &repo, &pi, play), expected(&[("branch", "b-8 was moved")]));
+}
+
+#[test]
 fn who_wants_a_lane_while_something_is_noted_of_its_session_is_not_told_that_it_runs() {
     let sandbox = Sandbox::new();
     let (repo, pi) = scene(&sandbox);

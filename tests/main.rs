@@ -77,6 +77,8 @@ mod real_pi;
 #[cfg(test)]
 mod real_pi_backlog;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod reliability;
 #[cfg(test)]
 mod remove_crash;

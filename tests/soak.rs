@@ -260,9 +260,13 @@ fn soak(tickets: usize) {
     // Two a session and some of its own; never one more for each that there ever was.
     assert!(figures.most_files_of_a_batch <= 24 + 4 * JOBS, "{figures:?}");
     let sessions: usize = outcomes.values().sum();
-    let unfinished = walkdir::WalkDir::new(repo.store()).into_iter().filter_map(Result::ok);
-    let unfinished = unfinished.filter(|entry| entry.file_name().to_string_lossy().ends_with(".tmp")).count();
-    eprintln!("{unfinished} files that someone was killed over before they were in place");
+    let unfinished = |repo: &Repo<'_>| {
+        let files = walkdir::WalkDir::new(repo.store()).into_iter().filter_map(Result::ok);
+        files.filter(|entry| entry.file_name().to_string_lossy().ends_with(".tmp")).count()
+    };
+    eprintln!("{} files that someone was killed over before they were in place", unfinished(&repo));
+    drop(repo.worktree(&["gc", "--older-than", "0s", "--yes"]).run().ok());
+    assert_eq!(unfinished(&repo), 0, "what someone was killed over stays");
     eprintln!(
         "{sessions} sessions of {tickets} tickets in {:.0} s: {outcomes:?}; {commits} commits and {files} files kept; {escaped} daemons escaped; {figures:?}",
         took.as_secs_f64()

@@ -12,6 +12,7 @@ mod around;
 mod attributes;
 mod base;
 mod begin;
+mod branches;
 mod checkout;
 mod clean;
 mod collector;
@@ -20,6 +21,7 @@ mod commit;
 mod config;
 mod conversions;
 mod create;
+mod during;
 mod elsewhere;
 mod engine;
 mod error;
@@ -54,17 +56,16 @@ mod worktree;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use around::{
-    BY_RALPH, Branches, Checkout, Instant, Span, Written, Wrote, branches, branches_since, lane_of_branch,
-    moved_by_ralph,
-};
+pub use around::{Checkout, Written, Wrote};
 pub use base::{Base, UpstreamAhead};
 pub use begin::{Author, FirstCommit, begin};
+pub use branches::{BY_RALPH, Branches, branches, branches_since, lane_of_branch, moved_by_ralph};
 pub use checkout::{CheckoutProgress, CheckoutStage, finish, write_files};
 pub use collector::{CollectorOff, keep_collector_off};
 pub use comeback::{Back, BranchBack, Comeback, HeadBack, bring_back, comeback};
 pub use commit::CommitId;
 pub use create::{Created, Origin, create, undo};
+pub use during::{Instant, Span};
 pub use engine::Engine;
 pub use error::{ErrorClass, GitError, Unsupported};
 pub use forget::{Forgotten, forget_missing};

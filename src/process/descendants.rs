@@ -149,6 +149,9 @@ fn environment(pid: i32) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -170,5 +173,36 @@ mod tests {
         };
         let processes = [stat(2, 1), stat(3, 2), stat(4, 3), stat(5, 1)];
         assert_eq!(below(2, &processes), HashSet::from([3, 4]));
+    }
+
+    #[test]
+    fn a_process_that_is_about_to_run_another_program_is_found() {
+        // Without an environment until it is told to go on; a look that comes too early makes it go on.
+        let script = "read go; RALPH_TEST_SETTLED=yes exec sleep 1000";
+        let mut child =
+            Command::new("sh").args(["-c", script]).env_clear().stdin(Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let environment = || fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        while fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with(b"sh\0").eq(&false) {
+            thread::yield_now();
+        }
+        let stdin = std::cell::Cell::new(child.stdin.take());
+        let find = |process: &Stat, seen: &[u8]| {
+            if process.identity.pid != pid {
+                return None;
+            }
+            if let Some(mut stdin) = stdin.take() {
+                assert_eq!(seen, b"");
+                stdin.write_all(b"go\n").unwrap();
+                while environment().is_empty() {
+                    thread::yield_now();
+                }
+            }
+            (!seen.is_empty()).then_some(pid)
+        };
+        let found = settled(find, |_| false);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.unwrap(), [pid]);
     }
 }

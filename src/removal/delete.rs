@@ -13,7 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::record::{TrashRecord, trash_dir};
 use super::{Place, REPO_PATIENCE, RemovalError};
-use crate::durable::FileError;
+use crate::durable::{self, FileError};
 use crate::failpoint;
 use crate::git::{held_of, let_go};
 
@@ -50,6 +50,16 @@ pub(super) fn delete_folder(parent: &Path, name: &str) -> Result<(), FileError> 
             fs::remove_dir_all(&inside).map_err(failed)
         }
         other => other.map_err(failed),
+    }
+}
+
+/// Deletes the temporary file `name` in `parent`, unless someone is at it. One that is not there is deleted already.
+pub(super) fn delete_abandoned(parent: &Path, name: &str) -> Result<(), FileError> {
+    let failed = |source| FileError::io("delete", &parent.join(name), source);
+    let Some(opened) = open_own(parent).map_err(failed)? else { return Ok(()) };
+    match durable::remove_abandoned(&below(&opened).join(name)).map_err(failed)? {
+        true => Ok(()),
+        false => Err(failed(io::Error::other("someone is writing it"))),
     }
 }
 

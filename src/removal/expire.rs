@@ -8,13 +8,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::delete::{delete_folder, delete_trash};
+use super::delete::{delete_abandoned, delete_folder, delete_trash};
 use super::expiry::{
     ExpiringSession, ExpiringTrash, ExpiryPlan, GONE, Leftover, REGISTRATION, Size, ended, plain,
 };
 use super::record::{self, Stage, trash};
 use super::{Place, REPO_PATIENCE, RemovalError};
-use crate::durable::{FileError, HeldLock};
+use crate::durable::{FileError, HeldLock, temporary_id};
 use crate::failpoint;
 use crate::git::{TrashId, let_go_of_registration, let_go_of_session};
 use crate::id::SessionId;
@@ -149,6 +149,7 @@ fn expire_session(
 
 fn expire_leftover(place: &Place<'_>, leftover: &Leftover) -> Result<(), RemovalError> {
     match (leftover.path.parent(), leftover.path.file_name().and_then(|name| name.to_str())) {
+        (Some(parent), Some(name)) if temporary_id(name).is_some() => Ok(delete_abandoned(parent, name)?),
         (Some(parent), Some(name)) => {
             delete_folder(parent, name)?;
             if name.starts_with(REGISTRATION) {

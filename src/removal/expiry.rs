@@ -14,6 +14,7 @@ use walkdir::WalkDir;
 
 use super::record::{self, Stage, TrashRecord, root_of, shelves, trash};
 use super::{Place, RemovalError};
+use crate::durable::temporary_id;
 use crate::git::{TRASH_FOLDER, TrashId};
 use crate::id::{Lane, SessionId};
 use crate::session::store::{Loaded, Store, StoreError};
@@ -68,7 +69,7 @@ pub struct ExpiringTrash {
 /// Something that an interrupted command, or a dispatch over a lost tree, left without a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Leftover {
-    /// The folder.
+    /// The folder, or the file.
     pub path: PathBuf,
     /// Since when, by its name.
     pub since: Timestamp,
@@ -221,7 +222,7 @@ pub(super) const REGISTRATION: &str = "registration-";
 pub(super) const GONE: &str = ".gone-";
 
 /// Remains without a record: folders of the trash that an interruption emptied of theirs, registrations that a
-/// dispatch put aside, sessions that were half deleted. Their names say since when.
+/// dispatch put aside, sessions that were half deleted, files that someone was killed over. Their names say since when.
 fn leftovers(store: &Store, roots: &BTreeSet<PathBuf>) -> Result<Vec<Leftover>, RemovalError> {
     let mut found = Vec::new();
     let mut add = |path: PathBuf, uuid: &str| {
@@ -248,6 +249,12 @@ fn leftovers(store: &Store, roots: &BTreeSet<PathBuf>) -> Result<Vec<Leftover>, 
     for name in names_in(&sessions)? {
         if let Some(uuid) = name.strip_prefix(GONE) {
             add(sessions.join(&name), uuid);
+        }
+    }
+    let stored = WalkDir::new(store.root()).into_iter().filter_map(Result::ok);
+    for file in stored.filter(|entry| entry.file_type().is_file()) {
+        if let Some(uuid) = file.file_name().to_str().and_then(temporary_id) {
+            add(file.path().to_owned(), uuid);
         }
     }
     Ok(found)

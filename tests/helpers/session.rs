@@ -167,6 +167,22 @@ impl Repo<'_> {
     }
 }
 
+/// Waits until no supervisor is there, and none of what one held is held: one that is killed has lost its name before it
+/// lets go.
+#[track_caller]
+pub fn wait_until_supervisors_left(sandbox: &Sandbox, repo: &Repo<'_>) {
+    wait::until("the supervisors' end", || {
+        let alive = sandbox.processes();
+        alive.iter().all(|process| !process.command.contains("__supervise")).then_some(())
+    });
+    for folder in ["sessions", "lanes"].map(|name| repo.store().join(name)) {
+        for name in names_in(&folder) {
+            let lock = folder.join(name).join("lock");
+            wait::until("the supervisor to let go", || (!is_locked(&lock)).then_some(()));
+        }
+    }
+}
+
 /// Waits for the supervisor of a session that has ended to be gone: it may still have something to note.
 #[track_caller]
 pub fn wait_until_left(ended: &Value) {

@@ -1,5 +1,6 @@
 //! What expires, what does not, and that nothing is deleted unasked.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
@@ -201,6 +202,27 @@ fn a_folder_of_the_trash_without_a_record_expires_only_if_nothing_is_in_it() {
     assert_eq!(plan.leftovers.iter().map(|l| &l.path).collect::<Vec<_>>(), [&empty]);
     expire(&place, &plan).unwrap();
     assert!(!empty.exists() && full.exists());
+}
+
+#[test]
+fn a_file_that_someone_was_killed_over_expires_and_one_that_someone_is_at_stays() {
+    let world = World::new();
+    let begun = uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 1_700_000_000, 0)).simple();
+    let in_store = |name: &str| world.store.root().join(format!(".{name}.{begun}.tmp"));
+    let (left, held) = (in_store("left.json"), in_store("held.json"));
+    fs::write(&left, "half").unwrap();
+    fs::write(&held, "half").unwrap();
+    let writer = fs::File::open(&held).unwrap();
+    writer.lock().unwrap();
+    let place = later(&world);
+    let plan = gc(&place, DAY).unwrap();
+    assert_eq!(
+        plan.leftovers.iter().map(|l| &l.path).collect::<BTreeSet<_>>(),
+        BTreeSet::from([&held, &left])
+    );
+    let expired = expire(&place, &plan).unwrap();
+    assert_eq!((left.exists(), held.exists()), (false, true));
+    assert!(expired.spared[0].why.to_string().contains("someone is writing it"), "{:?}", expired.spared);
 }
 
 const FOLDER: &str = "RALPH_TEST_EXPIRE";

@@ -1,0 +1,49 @@
+//! What a recovery owes to sessions that died together, and to one that it is not the first to settle.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::faults_crash::Scene;
+use crate::helpers::session::wait_until_supervisors_left;
+use crate::helpers::{Sandbox, Session, wait};
+
+#[test]
+fn of_many_that_died_together_what_each_left_running_is_ended() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox, "commit; leave child; here; forever");
+    scene.pi.plays_for("T-2", "commit; here; forever");
+    let tickets = ["T-1", "T-2", "T-3"];
+    let sessions = tickets.map(|ticket| Session::dispatch(&scene.repo, ticket, &[]));
+    let agents = tickets.map(|ticket| scene.pi.wait_here(ticket));
+    // Of the second, nothing is left.
+    sessions.iter().for_each(|session| session.supervisor().signal(Signal::KILL));
+    let second = || sandbox.processes().into_iter().filter(|process| process.sid == agents[1].sid);
+    second().for_each(|process| process.signal(Signal::KILL));
+    wait::until("the second to be gone", || second().next().is_none().then_some(()));
+    wait_until_supervisors_left(&sandbox, &scene.repo);
+    let recovered = scene.recover();
+    assert_eq!(recovered.len(), 3, "{recovered:#?}");
+    let told = |session: &Session| {
+        let manifest = session.manifest();
+        let reason = manifest["reason"].as_str().unwrap_or_default().to_owned();
+        (manifest["outcome"].clone(), reason.contains("what it left running was ended"))
+    };
+    let lost = || Value::from("lost");
+    assert_eq!(sessions.each_ref().map(told), [(lost(), true), (lost(), false), (lost(), true)]);
+}
+
+#[test]
+fn what_an_agent_held_that_a_killed_recovery_ended_is_stale_for_the_next() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox, "commit; hold_index_lock; here; forever");
+    let session = Session::dispatch(&scene.repo, "T-1", &[]);
+    scene.pi.wait_here("T-1");
+    session.supervisor().signal(Signal::KILL);
+    wait_until_supervisors_left(&sandbox, &scene.repo);
+    let recover = scene.repo.worktree(&["recover"]).env("RALPH_FAILPOINT", "recover.swept:kill").run();
+    assert_eq!(recover.signal, Some(9), "{recover}");
+    scene.recover();
+    assert!(session.dir.join("index.lock").exists(), "{:#}", session.manifest());
+    scene.pi.plays("commit; answer");
+    assert_eq!(scene.repo.finish("T-1", &[])["outcome"], "succeeded");
+}
