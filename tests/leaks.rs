@@ -91,8 +91,12 @@ fn what_is_done_after_the_end_is_no_leak() {
 fn settings_and_hooks_that_changed_meanwhile_are_noted() {
     let sandbox = Sandbox::new();
     let (repo, pi) = scene(&sandbox);
-    let play = "git config core.fsmonitor evil; printf '#!/bin/sh\\n' >\"$MAIN/.git/hooks/post-merge\"";
-    let all = [("config", "the setting core.fsmonitor was added"), ("hook", "the hook post-merge was added")];
+    let play = "git config core.fsmonitor evil; git config alias.st '!evil'; git config branch.x.remote r; printf '#!/bin/sh\\n' >\"$MAIN/.git/hooks/post-merge\"";
+    let all = [
+        ("config", "the setting core.fsmonitor was added"),
+        ("config", "the setting alias.st was added"),
+        ("hook", "the hook post-merge was added"),
+    ];
     assert_eq!(leaks_of(&sandbox, &repo, &pi, play), expected(&all));
     // What an earlier session changed is not the later one's doing.
     assert_eq!(

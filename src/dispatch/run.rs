@@ -14,7 +14,8 @@ use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::{self, LockState};
 use crate::failpoint;
 use crate::git::{
-    Checkout, Guard, LOCAL_ENV_VARS, Located, branches, guard, held_by_session, is_untouched, unlock_for,
+    Checkout, Guard, LOCAL_ENV_VARS, Located, Watched, branches, held_by_session, is_untouched, unlock_for,
+    watched,
 };
 use crate::id::SessionId;
 use crate::launch::Probe;
@@ -179,9 +180,10 @@ impl Session<'_> {
         view: ViewMode,
         not_work: &[PathBuf],
     ) -> Result<LaunchSpec, DispatchError> {
-        let now = guard(&self.context.repo)?;
+        let Watched { guard: now, others } = watched(&self.context.repo)?;
         let kept = self.kept_guard();
-        let around = self.around(kept.as_ref().filter(|kept| **kept != now).map(|_| now.clone()));
+        let newer = kept.as_ref().filter(|kept| **kept != now).map(|_| now.clone());
+        let around = self.around(newer, others);
         let manifest = self.writer.manifest();
         Ok(LaunchSpec {
             schema_version: LAUNCH_VERSION,
@@ -215,14 +217,16 @@ impl Session<'_> {
         LaunchSpec::read(&self.context.store.session_dir(session)).ok()??.guard
     }
 
-    /// The repository as it is now, for what changes in it to be noticed; `newer` is the guard where another one is kept.
-    fn around(&mut self, newer: Option<Guard>) -> Option<Around> {
+    /// The repository as it is now, for what changes in it to be noticed; `newer` is the guard where another one is kept,
+    /// `settings` are those that are not guarded.
+    fn around(&mut self, newer: Option<Guard>, settings: Guard) -> Option<Around> {
         let repo = &self.context.repo;
         let seen = Checkout::main(repo).and_then(|main| Ok((main, branches(repo)?)));
         match seen {
             Ok((main, branches)) => {
                 let running = self.context.store.running().map_or(0, |running| running.len());
-                Some(Around { guard: newer, running, head: main.map(|main| main.head_in_words()), branches })
+                let head = main.map(|main| main.head_in_words());
+                Some(Around { guard: newer, settings: Some(settings), running, head, branches })
             }
             Err(error) => {
                 self.notes.push(format!("changes outside the worktree will not be noticed: {error}"));

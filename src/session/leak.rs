@@ -48,6 +48,9 @@ pub struct Around {
     /// Hashes of git's settings, hooks and attributes; none where those that a merge compares are as new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<BTreeMap<String, String>>,
+    /// Hashes of all other settings; none where an older ralph launched the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<BTreeMap<String, String>>,
     /// How many sessions ran.
     #[serde(default)]
     pub running: usize,

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use crate::failpoint;
 use crate::git::{
-    Branches, Checkout, GitError, GitProgram, Head, Instant, Repo, Span, Wrote, branches_since, guard,
-    guard_changes, lane_of_branch, moved_by_ralph,
+    Branches, Checkout, GitError, GitProgram, Head, Instant, Repo, Span, Wrote, branches_since,
+    guard_changes, lane_of_branch, moved_by_ralph, watched,
 };
 use crate::id::{Lane, SessionId};
 use crate::session::lane::LaneRecord;
@@ -135,7 +135,11 @@ impl<'a> Look<'a> {
         let Some(before) = self.before.guard.as_ref().or(self.spec.guard.as_ref()) else {
             return Ok(Vec::new());
         };
-        let changes = guard_changes(before, &guard(self.repo)?);
+        let now = watched(self.repo)?;
+        let mut changes = guard_changes(before, &now.guard);
+        if let Some(before) = &self.before.settings {
+            changes.extend(guard_changes(before, &now.others));
+        }
         let is_hook = |what: &String| what.starts_with("the hook ") || what.contains(" core.hookspath ");
         let (hooks, settings) = changes.into_iter().partition(is_hook);
         Ok([told(&LeakKind::Config, settings), told(&LeakKind::Hook, hooks)].concat())

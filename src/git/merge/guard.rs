@@ -60,8 +60,25 @@ const LARGEST: u64 = 16 << 20;
 /// No folder of hooks holds more.
 const MOST_HOOKS: usize = 500;
 
+/// The settings that change as people and agents work, and mean nothing: where branches are pushed to.
+const BUSY: &str = "branch.";
+
+/// What is guarded, and the settings that are not, which no merge waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// What is guarded.
+    pub guard: Guard,
+    /// Every other setting.
+    pub others: Guard,
+}
+
 /// Looks at what is guarded, as the main checkout has it.
 pub fn guard(repo: &Repo) -> Result<Guard, GitError> {
+    Ok(watched(repo)?.guard)
+}
+
+/// Looks at what is guarded and at all other settings, as the main checkout has them.
+pub fn watched(repo: &Repo) -> Result<Watched, GitError> {
     let common = repo.common_dir();
     // Seen from the main checkout, wherever one stands.
     let settings = match repo.backend() {
@@ -72,14 +89,20 @@ pub fn guard(repo: &Repo) -> Result<Guard, GitError> {
     };
     let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, value) in settings.matching("*")? {
-        if SETTINGS.iter().any(|beginning| key.starts_with(beginning)) {
+        if !key.starts_with(BUSY) {
             said.entry(key).or_default().push(value);
         }
     }
-    let mut guard: Guard = said
-        .into_iter()
-        .map(|(key, values)| (format!("the setting {key}"), hash(values.iter().map(String::as_bytes))))
-        .collect();
+    let is_guarded = |key: &str| SETTINGS.iter().any(|beginning| key.starts_with(beginning));
+    let (guarded, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        said.into_iter().partition(|(key, _)| is_guarded(key));
+    let hashed = |said: BTreeMap<String, Vec<String>>| -> Guard {
+        let hashed = |(key, values): (String, Vec<String>)| {
+            (format!("the setting {key}"), hash(values.iter().map(String::as_bytes)))
+        };
+        said.into_iter().map(hashed).collect()
+    };
+    let mut guard = hashed(guarded);
     let hooks = hooks_folder(repo, &settings);
     for (name, hash) in hooks_in(&hooks) {
         guard.insert(format!("{HOOK}{name}"), hash);
@@ -93,7 +116,7 @@ pub fn guard(repo: &Repo) -> Result<Guard, GitError> {
     for name in repo.refs_below("refs/replace/")? {
         guard.insert(format!("the replacement {name}"), String::new());
     }
-    Ok(guard)
+    Ok(Watched { guard, others: hashed(others) })
 }
 
 /// What differs, one phrase each. Pure.

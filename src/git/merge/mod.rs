@@ -34,7 +34,7 @@ pub use commit::{NewCommit, Signing, commit_tree, refuse_without_identity, signi
 pub use edit::{TrackedFile, edited_tree, tracked_file};
 pub use follow::{Blocked, Reconcile, Versions, Way, WhyBlocked, follow, resume, way};
 pub use follower::{Follower, Kept};
-pub use guard::{Guard, guard, guard_changes};
+pub use guard::{Guard, Watched, guard, guard_changes, watched};
 pub use hooks::{Draft, DraftKind, Hooked, has_hooks, reporting_hooks, run_hooks};
 pub use join::{Joined, join};
 pub use land::{Named, advance, contains, named, pin_merge, unpin_merge};
