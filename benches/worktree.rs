@@ -15,11 +15,16 @@ mod place;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::UsageWho;
+use nix::sys::resource::{UsageWho, getrusage};
 
 use place::{Place, RALPH, cpu, millis, spread};
+
+/// Asks this program to run another and say the memory that it had at most, in kB: what
+/// is said of children is the most of any, and here there is one.
+const MOST_MEMORY: &str = "--most-memory";
 
 /// What one making of a worktree took.
 #[derive(Clone, Copy)]
@@ -37,6 +42,13 @@ impl Took {
 fn main() {
     // `cargo test --benches` passes this: then there is nothing to measure.
     if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    if let [_, flag, program, words @ ..] = std::env::args().collect::<Vec<_>>().as_slice()
+        && flag == MOST_MEMORY
+    {
+        Command::new(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        println!("{}", getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss());
         return;
     }
     let place = Place::new();
@@ -175,25 +187,44 @@ fn one(place: &Place, repo: &Path, files: usize) {
     place.row(&format!("{files} files, the first `git status`"), &ratio, "x", &against, "1.0x");
     let per_file: Vec<f64> = ralph.iter().map(|took| took.wall * 1e3 / files as f64).collect();
     place.row(&format!("{files} files, one worktree: a file"), &per_file, "µs", "", "");
+    let itself = std::env::current_exe().unwrap();
+    let most: Vec<f64> = (0..3)
+        .map(|round| {
+            let lane = format!("memory-{round}");
+            let words = [MOST_MEMORY, RALPH, "worktree", "create", &lane];
+            let (said, _, _) = place.run(repo, itself.to_str().unwrap(), &words);
+            forget(place, repo, &lane);
+            String::from_utf8(said).unwrap().trim().parse::<f64>().unwrap() / 1e3
+        })
+        .collect();
+    place.row(&format!("{files} files, one worktree: memory at most"), &most, "MB", "", "");
 }
 
 /// Eight worktrees of one base, one after the other.
 fn eight(place: &Place, repo: &Path, files: usize) {
-    let (mut ours, mut gits) = (0.0, 0.0);
-    for number in 0..8 {
-        let path = format!("../eight-{number}");
-        let add = ["-c", "checkout.workers=0", "worktree", "add", "-q", "--detach", &path];
-        gits += Took::of(place.run(repo, "git", &add)).wall;
+    let (mut ratio, mut walls) = (vec![], vec![]);
+    for round in 0..3 {
+        let (mut ours, mut gits) = (0.0, 0.0);
+        for number in 0..8 {
+            let path = format!("../eight-{number}");
+            let add = ["-c", "checkout.workers=0", "worktree", "add", "-q", "--detach", &path];
+            gits += Took::of(place.run(repo, "git", &add)).wall;
+        }
+        for number in 0..8 {
+            place.run(repo, "git", &["worktree", "remove", "--force", &format!("../eight-{number}")]);
+        }
+        for number in 0..8 {
+            let lane = format!("eight-{round}-{number}");
+            ours += Took::of(place.run(repo, RALPH, &["worktree", "create", &lane])).wall;
+        }
+        for number in 0..8 {
+            forget(place, repo, &format!("eight-{round}-{number}"));
+        }
+        ratio.push(ours / gits);
+        walls.push(gits);
     }
-    for number in 0..8 {
-        place.run(repo, "git", &["worktree", "remove", "--force", &format!("../eight-{number}")]);
-    }
-    for number in 0..8 {
-        let lane = format!("eight-{number}");
-        ours += Took::of(place.run(repo, RALPH, &["worktree", "create", &lane])).wall;
-    }
-    let against = format!("eight times `git worktree add`, all workers: {gits:.0} ms");
-    place.row(&format!("{files} files, eight worktrees"), &[ours / gits], "x", &against, "0.35x");
+    let against = format!("eight times `git worktree add`, all workers: {}", spread(&walls, "ms"));
+    place.row(&format!("{files} files, eight worktrees"), &ratio, "x", &against, "0.35x");
 }
 
 /// The first worktree of a bare repository: there is no checkout to copy from.
@@ -250,11 +281,11 @@ fn list(place: &Place) {
     let few = looks(place, &repo, 0);
     (100..ended).for_each(end);
     let many = looks(place, &repo, 1);
-    let against = format!("`git worktree list --porcelain`: {}", spread(&many[3], "ms"));
+    let against = format!("`git worktree list --porcelain`: {}", spread(&many[4], "ms"));
     let over = |ours: &[f64], theirs: &[f64]| -> Vec<f64> {
         ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
     };
-    let ratio = over(&many[0], &many[3]);
+    let ratio = over(&many[0], &many[4]);
     place.row(
         &format!("`list --json`, 100 worktrees, {ended} ended sessions"),
         &ratio,
@@ -262,7 +293,9 @@ fn list(place: &Place) {
         &against,
         "1.5x",
     );
-    for (at, what) in ["`list --json`", "`recover`", "`batch` of one ticket, to its end"].iter().enumerate() {
+    let measured =
+        ["`list --json`", "`inspect --all --json`", "`recover`", "`batch` of one ticket, to its end"];
+    for (at, what) in measured.iter().enumerate() {
         let what = format!("{what}: with {ended} ended sessions, over with 100");
         place.row(
             &what,
@@ -274,16 +307,17 @@ fn list(place: &Place) {
     }
 }
 
-/// What `list`, `recover`, a batch of one ticket, and git's own list take.
-fn looks(place: &Place, repo: &Path, series: usize) -> [Vec<f64>; 4] {
-    let mut took = [vec![], vec![], vec![], vec![]];
+/// What `list`, `inspect`, `recover`, a batch of one ticket, and git's own list take.
+fn looks(place: &Place, repo: &Path, series: usize) -> [Vec<f64>; 5] {
+    let mut took = [vec![], vec![], vec![], vec![], vec![]];
     for round in 0..15 {
         let lane = format!("b-{series}-{round}");
         let wall = |program: &str, words: &[&str]| Took::of(place.run(repo, program, words)).wall;
         took[0].push(wall(RALPH, &["worktree", "list", "--json"]));
-        took[1].push(wall(RALPH, &["worktree", "recover", "--json"]));
-        took[2].push(wall(RALPH, &["worktree", "batch", &lane, "--no-ticket", "--agent", "true", "--json"]));
-        took[3].push(wall("git", &["worktree", "list", "--porcelain"]));
+        took[1].push(wall(RALPH, &["worktree", "inspect", "--all", "--json"]));
+        took[2].push(wall(RALPH, &["worktree", "recover", "--json"]));
+        took[3].push(wall(RALPH, &["worktree", "batch", &lane, "--no-ticket", "--agent", "true", "--json"]));
+        took[4].push(wall("git", &["worktree", "list", "--porcelain"]));
         forget(place, repo, &lane);
     }
     took

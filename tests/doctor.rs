@@ -180,7 +180,10 @@ fn what_a_repository_is_decides_what_checks_it_out() {
     repo.git(&["config", "filter.lfs.smudge", "git-lfs smudge -- %f"]);
     assert_status(&look(&repo).ok(), "checkout", "ok", "by ralph");
     repo.commit_file(".gitattributes", "*.bin filter=lfs\n", "Large files");
-    assert_status(&look(&repo).ok(), "checkout", "ok", "the git program: it uses the filter \"lfs\"");
+    assert_status(&look(&repo).ok(), "checkout", "ok", "by ralph, several files at a time");
+    repo.commit_file("large.bin", "pointer\n", "A large file");
+    let told = look(&repo).ok();
+    assert_status(&told, "checkout", "ok", "in part by the git program: it uses the filter \"lfs\"");
     repo.git(&["config", "filter.lfs.smudge", "./out-of-the-tree"]);
     assert_status(&look(&repo).expect_code(6), "checkout", "missing", "./out-of-the-tree");
     let partial = bare.clone_as("partial", &["--filter=blob:none"]);

@@ -12,6 +12,9 @@ use crate::durable;
 /// git ignores an attributes file that is larger.
 const ATTRIBUTES_LIMIT: u64 = 100 << 20;
 
+/// The attribute that names the encoding which a file is checked out in.
+pub(super) const ENCODING: &str = "working-tree-encoding";
+
 /// What a commit's attributes ask for, each with the file that says so.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -34,7 +37,7 @@ impl Asked {
                 self.filters.entry(name.to_owned()).or_insert_with(|| file.to_owned());
             }
             self.rewrites |= word.starts_with("ident") || (word.starts_with("eol=") && word != "eol=lf");
-            self.encoding |= word.starts_with("working-tree-encoding=");
+            self.encoding |= word.trim_start_matches('-').starts_with(ENCODING);
         }
     }
 

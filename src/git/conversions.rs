@@ -1,5 +1,6 @@
 //! Which files of a commit are changed on their way into a worktree, by its attributes and by settings, as git decides
-//! it (`convert_attrs` in its `convert.c`). What the attributes of a path are is gix's to say.
+//! it (`convert_attrs` in its `convert.c`), and which are git's own to write. What the attributes of a path are is gix's to
+//! say.
 
 use std::path::PathBuf;
 
@@ -7,13 +8,13 @@ use gix_attributes::search::{MetadataCollection, Outcome};
 use gix_attributes::{Search, StateRef, glob};
 
 use super::GitError;
-use super::attributes::Asked;
+use super::attributes::{Asked, ENCODING};
 use super::checkout::convert::{Conversion, Ends, Keywords};
 use super::config::Settings;
-use super::listing::{Kind, Listing};
+use super::listing::{Kind, Listing, Writer};
 
 /// The attributes that say so, in the order in which they are looked up.
-const NAMES: [&str; 4] = ["text", "crlf", "eol", "ident"];
+const NAMES: [&str; 6] = ["text", "crlf", "eol", "ident", "filter", ENCODING];
 
 /// What settings say of line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +59,14 @@ impl LineEnds {
     }
 }
 
-/// Notes in the listing what is changed in its files. `outside` are the attribute files that do not belong to the
-/// commit: first those that any of its own overrules, then the one that overrules all.
+/// Notes in the listing what is changed in its files, and which the git program has to write. `outside` are the attribute
+/// files that do not belong to the commit: first those that any of its own overrules, then the one that overrules all.
 pub(super) fn plan(
     listing: &mut Listing,
     asked: &Asked,
     outside: (&[Vec<u8>], Option<&[u8]>),
     ends: LineEnds,
+    is_filter: &dyn Fn(&str) -> bool,
 ) -> Result<(), GitError> {
     let failed = |e| GitError::io("read the attributes in", &PathBuf::from(".gitattributes"), e);
     let mut known = MetadataCollection::default();
@@ -101,7 +103,11 @@ pub(super) fn plan(
         let mut states = found.iter_selected().map(|found| found.assignment.state);
         let mut next = || states.next().unwrap_or(StateRef::Unspecified);
         let states = [next(), next(), next(), next()];
-        listing.items[at].conversion = conversion(states, ends);
+        let (filter, encoding) = (next(), next());
+        let is_filtered = matches!(filter, StateRef::Value(name) if std::str::from_utf8(name.as_bstr()).is_ok_and(is_filter));
+        let is_gits = is_filtered || encoding != StateRef::Unspecified;
+        listing.items[at].writer =
+            if is_gits { Writer::Git } else { Writer::Ralph(conversion(states, ends)) };
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Which engine writes a commit's files as git itself would: ralph where no program has to be run for them, libgit2
-//! where names are odd or the file system is, else the `git` program.
+//! where names are odd or the file system is, else the `git` program. Files that need a filter or another encoding are
+//! git's to write, and the others ralph's.
 //!
-//! The answer rests on settings and on the attributes that the commit brings along. It errs towards the program:
-//! an attribute that looks like one libgit2 cannot honour counts, wherever it stands in its file.
+//! The answer rests on settings and on the attributes that the commit brings along. It errs towards the program: where
+//! the files make no plan, an attribute that libgit2 cannot honour counts wherever it stands.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +22,8 @@ use super::{CommitId, GitError};
 pub enum Engine {
     /// ralph itself, several files at a time.
     Direct,
+    /// ralph, but for files that the `git` program has to write, and why.
+    Shared(WhyGitProgram),
     /// libgit2, in this process.
     Libgit2,
     /// The `git` program, and why.
@@ -30,6 +33,7 @@ pub enum Engine {
 /// What writes the files of a commit, with what it needs for that.
 pub(super) enum Route {
     Direct(Listing),
+    Shared(Listing, WhyGitProgram),
     Libgit2,
     GitProgram(WhyGitProgram),
 }
@@ -53,6 +57,7 @@ impl Repo {
     pub fn engine_for(&self, commit: &CommitId) -> Result<Engine, GitError> {
         Ok(match self.route_for(commit)? {
             Route::Direct(_) => Engine::Direct,
+            Route::Shared(_, why) => Engine::Shared(why),
             Route::Libgit2 => Engine::Libgit2,
             Route::GitProgram(why) => Engine::GitProgram(why),
         })
@@ -62,7 +67,7 @@ impl Repo {
     pub(super) fn route_for(&self, commit: &CommitId) -> Result<Route, GitError> {
         let settings = self.settings()?;
         let filters = configured_filters(&settings)?;
-        let mut why = match self.backend() {
+        let why = match self.backend() {
             Backend::Program(why) => Some(why.clone()),
             Backend::Libgit2(repo) => match why_by_settings(&settings, self.git_dir())? {
                 None => why_by_other_settings(&settings, repo)?,
@@ -70,37 +75,41 @@ impl Repo {
             },
         };
         let mut plain = None;
+        // Why some of the files are git's to write.
+        let mut in_part = None;
         // The attributes matter for what a filter may run, even where the program is needed for another reason.
         if why.is_none() || !filters.is_empty() {
             let (asked, mut listing) = self.asked_by(commit, &settings)?;
             for (name, used_by) in &asked.filters {
                 if let Some(commands) = filters.get(name) {
                     refuse_relative(name, commands, used_by)?;
-                    why.get_or_insert_with(|| WhyGitProgram::Filter(name.clone()));
+                    in_part.get_or_insert_with(|| WhyGitProgram::Filter(name.clone()));
                 }
             }
             if asked.encoding {
-                why.get_or_insert(WhyGitProgram::WorkingTreeEncoding);
+                in_part.get_or_insert(WhyGitProgram::WorkingTreeEncoding);
             }
             let ends = LineEnds::of(&settings);
             if why.is_some() || is_odd_file_system(&settings) || ends.is_none() {
                 listing = None;
             }
             if let (Some(listing), Some(ends)) = (&mut listing, ends)
-                && (asked.rewrites || ends.rewrite())
+                && (asked.rewrites || ends.rewrite() || in_part.is_some())
             {
                 let files = attribute_files(&settings, self.common_dir());
                 let read = |file: &PathBuf| read_attributes(file).map(Option::unwrap_or_default);
                 let below = files.below.iter().map(read).collect::<Result<Vec<_>, _>>()?;
                 let above = read_attributes(&files.above)?;
-                conversions::plan(listing, &asked, (&below, above.as_deref()), ends)?;
+                let is_filter = |name: &str| filters.contains_key(name);
+                conversions::plan(listing, &asked, (&below, above.as_deref()), ends, &is_filter)?;
             }
             plain = listing;
         }
-        Ok(match (why, plain) {
-            (Some(why), _) => Route::GitProgram(why),
-            (None, Some(listing)) => Route::Direct(listing),
-            (None, None) => why_by_umask().map_or(Route::Libgit2, Route::GitProgram),
+        Ok(match (why, plain, in_part) {
+            (Some(why), _, _) | (None, None, Some(why)) => Route::GitProgram(why),
+            (None, Some(listing), Some(why)) if listing.is_shared() => Route::Shared(listing, why),
+            (None, Some(listing), _) => Route::Direct(listing),
+            (None, None, None) => why_by_umask().map_or(Route::Libgit2, Route::GitProgram),
         })
     }
 

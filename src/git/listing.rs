@@ -52,8 +52,16 @@ pub(super) struct Item {
     pub(super) id: Oid,
     /// The place of the folder that it is in.
     pub(super) folder: usize,
-    /// What is changed in its content on the way.
-    pub(super) conversion: Conversion,
+    pub(super) writer: Writer,
+}
+
+/// Who writes the content of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// ralph, which changes so much of it on the way.
+    Ralph(Conversion),
+    /// The git program: a filter has to be run, or the encoding changes.
+    Git,
 }
 
 /// What an item is.
@@ -86,6 +94,11 @@ impl Listing {
     /// The name of an item within its folder.
     pub(super) fn name(&self, item: &Item) -> &[u8] {
         &self.paths[item.path.last..item.path.end]
+    }
+
+    /// Whether the git program has to write some of the files.
+    pub(super) fn is_shared(&self) -> bool {
+        self.items.iter().any(|item| item.writer == Writer::Git)
     }
 
     /// The name of a folder within the one above; empty for the top.
@@ -177,8 +190,8 @@ pub(super) fn list(
                 let before = listing.items.last().map(|before| listing.path(before));
                 let in_order = before.is_none_or(|before| before < &listing.paths[path.start..path.end]);
                 is_plain = in_order && listing.items.len() < MOST_ENTRIES;
-                let conversion = Conversion::default();
-                listing.items.push(Item { path, kind, id, folder, conversion });
+                let writer = Writer::Ralph(Conversion::default());
+                listing.items.push(Item { path, kind, id, folder, writer });
                 None
             }
             Some(Entry::Item(_)) | None => None,

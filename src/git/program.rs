@@ -237,7 +237,11 @@ impl<'a> Call<'a> {
             ("gc.auto", "0"),
             ("maintenance.auto", "false"),
         ];
-        let settings = settings.map(|(k, v)| (k.into(), v.into())).to_vec();
+        let mut settings = settings.map(|(k, v)| (k.into(), v.into())).to_vec();
+        if access == Access::Write {
+            // Of many files git writes several at a time, by as many processes as there are cores.
+            settings.push(("checkout.workers".into(), "0".into()));
+        }
         let patience = (access == Access::Read).then_some(READ_PATIENCE);
         Self { program, place, access, settings, args: Vec::new(), input: Vec::new(), held: None, patience }
     }

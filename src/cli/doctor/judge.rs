@@ -253,6 +253,10 @@ fn inside_repository(repository: &Repository) -> Vec<Finding> {
     let engine = engine.as_ref().map(|engine| match engine {
         Err(trouble) => missing("checkout", trouble),
         Ok(Engine::Direct) => Finding::ok("checkout", "by ralph, several files at a time"),
+        Ok(Engine::Shared(why)) => Finding::ok(
+            "checkout",
+            format!("by ralph, several files at a time, and in part by the git program: {why}"),
+        ),
         Ok(Engine::Libgit2) => {
             Finding::ok("checkout", "by libgit2, because of odd names in it, or of the file system")
         }

@@ -1,6 +1,7 @@
 //! Writes the files of a new worktree in several threads, and its index.
 //!
-//! Only for files that are written as they are kept, or with other line ends or keywords. Folders come first, so that no link can stand where a file's
+//! Only for files that are written as they are kept, or with other line ends or keywords; the others stand in the index with
+//! file facts that fit none, and are git's to write afterwards. Folders come first, so that no link can stand where a file's
 //! folder belongs; then the files, each made new; then the index, at once and whole. Whatever stands in the way of a
 //! file was left by a checkout that was interrupted, and is replaced; a folder there is not.
 //!
@@ -26,7 +27,7 @@ use super::descent::{Descent, top};
 use super::index_file::{self, Facts};
 use super::near::{Near, near, remember};
 use super::progress::CheckoutProgress;
-use crate::git::listing::{Item, Kind, Listing};
+use crate::git::listing::{Item, Kind, Listing, Writer};
 use crate::git::{CommitId, GitError, Repo, Worktree};
 
 /// So many files are taken at a time: few enough that the threads end together.
@@ -34,7 +35,7 @@ const SHARE: usize = 64;
 /// More threads than that wait for one another in the kernel.
 const MOST_THREADS: usize = 16;
 
-/// Writes the files and the index of a worktree that has none.
+/// Writes the files that are ralph's to write, and the index, of a worktree that has none.
 pub(super) fn write(
     repo: &Repo,
     worktree: &Worktree,
@@ -148,12 +149,13 @@ impl Worker<'_> {
         let (listing, times) = (self.job.listing, &self.job.times);
         let (job, name) = (self.job, listing.name(item));
         let failed = |e: io::Error| job.failed(listing.path(item), e);
+        let Writer::Ralph(conversion) = item.writer else { return Ok(Facts::of_none(item.kind)) };
         let folder = self.folders.enter(item.folder).map_err(failed)?;
         let stat = match item.kind {
             Kind::File | Kind::Program => {
                 let mode = if item.kind == Kind::Program { 0o777 } else { 0o666 };
                 self.contents.give(item, name, |content| {
-                    let content = item.conversion.apply(content, item.id);
+                    let content = conversion.apply(content, item.id);
                     write_file(folder, name, Mode::from_raw_mode(mode), &content, times).map_err(failed)
                 })?
             }

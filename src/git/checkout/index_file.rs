@@ -15,12 +15,6 @@ pub(super) struct Facts([u32; 10]);
 impl Facts {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "git keeps the low 32 bits")]
     pub(super) fn of(stat: &Stat, kind: Kind) -> Self {
-        let mode = match kind {
-            Kind::File => 0o100_644,
-            Kind::Program => 0o100_755,
-            Kind::Link => 0o120_000,
-            Kind::Submodule => 0o160_000,
-        };
         Self([
             stat.st_ctime as u32,
             stat.st_ctime_nsec as u32,
@@ -28,11 +22,25 @@ impl Facts {
             stat.st_mtime_nsec as u32,
             stat.st_dev as u32,
             stat.st_ino as u32,
-            mode,
+            mode(kind),
             stat.st_uid,
             stat.st_gid,
             stat.st_size as u32,
         ])
+    }
+
+    /// Of a file that is still to be written: they fit none, so that git takes it for one that is not as it should be.
+    pub(super) fn of_none(kind: Kind) -> Self {
+        Self([0, 0, 0, 0, 0, 0, mode(kind), 0, 0, 0])
+    }
+}
+
+fn mode(kind: Kind) -> u32 {
+    match kind {
+        Kind::File => 0o100_644,
+        Kind::Program => 0o100_755,
+        Kind::Link => 0o120_000,
+        Kind::Submodule => 0o160_000,
     }
 }
 

@@ -72,6 +72,12 @@ fn write(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) ->
             direct::write(repo, worktree, start, &listing)?;
             Engine::Direct
         }
+        Route::Shared(listing, why) => {
+            direct::write(repo, worktree, start, &listing)?;
+            repo.progress().begin_by_git();
+            by_program(repo, worktree, start, held)?;
+            Engine::Shared(why)
+        }
         Route::Libgit2 => {
             by_libgit2(repo, worktree, start)?;
             Engine::Libgit2
@@ -99,7 +105,8 @@ fn by_libgit2(repo: &Repo, worktree: &Worktree, start: &CommitId) -> Result<(), 
     repo.checkout_tree(commit.as_object(), Some(&mut how)).map_err(failed)
 }
 
-/// Exactly what `git worktree add` does once the worktree is registered.
+/// Exactly what `git worktree add` does once the worktree is registered. Of files that the index has the facts of, git
+/// writes none.
 fn by_program(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<(), GitError> {
     let place = Place::Tree { admin: &worktree.admin_dir, top: &worktree.path };
     Call::write(repo.program(), place)

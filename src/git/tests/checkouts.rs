@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::fixture::{Fixture, PATIENCE, lane_lock, listing, present};
-use crate::git::{Engine, ErrorClass, GitError, WhyGitProgram, create, write_files};
+use crate::git::{Engine, ErrorClass, Files, GitError, WhyGitProgram, create, finish, write_files};
 
 /// Dispatches a lane beside a worktree that git makes, and holds the two against each other.
 fn same_as_git(fixture: &Fixture) -> Engine {
@@ -24,7 +24,7 @@ fn same_as_git(fixture: &Fixture) -> Engine {
     assert_eq!(listing(&site.path), listing(&fixture.path("theirs")), "{engine:?}");
     let index = ["ls-files", "--stage", "-t"];
     assert_eq!(fixture.git(ours, &index), fixture.git("theirs", &index), "{engine:?}");
-    assert_eq!(present(&repo, &site).files, crate::git::Files::Complete);
+    assert_eq!(present(&repo, &site).files, Files::Complete);
     fixture.git(ours, &["fsck", "--no-dangling"]);
     engine
 }
@@ -117,7 +117,7 @@ fn an_empty_commit_has_a_worktree_too() {
 }
 
 #[test]
-fn a_filter_that_the_commit_asks_for_is_run_by_git() {
+fn a_filter_that_the_commit_asks_for_is_run_by_git_on_those_files() {
     let fixture = Fixture::new();
     let (smudge, clean) = ("filter.caps.smudge", "filter.caps.clean");
     fixture.git("repo", &["config", smudge, "tr a-z A-Z"]);
@@ -128,9 +128,14 @@ fn a_filter_that_the_commit_asks_for_is_run_by_git() {
     );
     fixture.write("repo/sub/.gitattributes", "*.txt filter=caps\n");
     fixture.write("repo/sub/f.txt", "shout\n");
+    fixture.write("repo/sub/f.md", "keep\n");
     fixture.commit_all("repo", "filter");
-    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::Filter("caps".to_owned())));
+    assert_eq!(same_as_git(&fixture), Engine::Shared(WhyGitProgram::Filter("caps".to_owned())));
     assert_eq!(fs::read_to_string(fixture.path("repo.ralph/t-1/sub/f.txt")).unwrap(), "SHOUT\n");
+    // Dated as ralph dates its files: git has not written it again.
+    let dated = |file: &str| fixture.path(file).metadata().unwrap().mtime_nsec();
+    assert_eq!(dated("repo.ralph/t-1/sub/f.md"), 0);
+    assert_ne!(dated("repo.ralph/t-1/sub/f.txt"), 0);
 }
 
 #[test]
@@ -145,16 +150,50 @@ fn a_filter_configured_for_repositories_below_a_folder_is_found() {
     fixture.write("repo/f.txt", "shout\n");
     fixture.commit_all("repo", "filter");
     let engine = fixture.repo().engine_for(&fixture.repo().head_base().unwrap().commit).unwrap();
-    assert_eq!(engine, Engine::GitProgram(WhyGitProgram::Filter("caps".to_owned())));
+    assert_eq!(engine, Engine::Shared(WhyGitProgram::Filter("caps".to_owned())));
 }
 
 #[test]
-fn a_filter_by_a_process_and_one_through_a_macro_are_run_by_git() {
+fn a_filter_through_a_macro_is_run_by_git_and_one_that_no_file_needs_by_no_one() {
     let fixture = Fixture::new();
     fixture.git("repo", &["config", "filter.lfs.process", "false"]);
+    fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
     fixture.write("repo/.gitattributes", "[attr]big filter=lfs -text\n*.none big\n");
     fixture.commit_all("repo", "filter");
-    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::Filter("lfs".to_owned())));
+    assert_eq!(same_as_git(&fixture), Engine::Direct);
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
+    fixture.git("repo", &["config", "filter.caps.clean", "tr A-Z a-z"]);
+    fixture.write("repo/.gitattributes", "[attr]big filter=caps -text\n*.none big\n");
+    fixture.write("repo/x.none", "shout\n");
+    fixture.commit_all("repo", "filter");
+    assert_eq!(same_as_git(&fixture), Engine::Shared(WhyGitProgram::Filter("caps".to_owned())));
+}
+
+#[test]
+fn files_that_git_has_not_written_yet_are_written_when_the_rest_is_finished() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "filter.caps.smudge", "false"]);
+    fixture.git("repo", &["config", "filter.caps.clean", "tr A-Z a-z"]);
+    fixture.git("repo", &["config", "filter.caps.required", "true"]);
+    fixture.write("repo/.git/info/attributes", "*.txt filter=caps\n");
+    fixture.write("repo/f.txt", "shout\n");
+    fixture.commit_all("repo", "filter");
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    let guard = repo.lock(PATIENCE).unwrap();
+    let created = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap();
+    drop(guard);
+    let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
+    assert!(error.to_string().contains("caps"), "{error}");
+    assert_eq!(present(&repo, &site).files, Files::Unfinished);
+    fixture.write("repo.ralph/t-1/f.txt", "half of i");
+    fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
+    let repo = fixture.repo();
+    finish(&repo, &present(&repo, &site), &lane_lock(&site)).unwrap();
+    assert_eq!(fs::read_to_string(site.path.join("f.txt")).unwrap(), "SHOUT\n");
+    assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), "");
+    assert_eq!(present(&repo, &site).files, Files::Complete);
 }
 
 #[test]
@@ -163,12 +202,12 @@ fn a_filter_asked_for_outside_the_commit_is_run_by_git() {
     fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
     fixture.write("repo/.git/info/attributes", "*.md filter=caps\n");
     let engine = fixture.repo().engine_for(&fixture.repo().head_base().unwrap().commit).unwrap();
-    assert_eq!(engine, Engine::GitProgram(WhyGitProgram::Filter("caps".to_owned())));
+    assert_eq!(engine, Engine::Shared(WhyGitProgram::Filter("caps".to_owned())));
     fs::remove_file(fixture.path("repo/.git/info/attributes")).unwrap();
     fixture.write("attributes", "*.md filter=caps\n");
     fixture.git("repo", &["config", "core.attributesFile", fixture.path("attributes").to_str().unwrap()]);
     let engine = fixture.repo().engine_for(&fixture.repo().head_base().unwrap().commit).unwrap();
-    assert_eq!(engine, Engine::GitProgram(WhyGitProgram::Filter("caps".to_owned())));
+    assert_eq!(engine, Engine::Shared(WhyGitProgram::Filter("caps".to_owned())));
 }
 
 #[test]
@@ -201,7 +240,7 @@ fn another_encoding_is_written_by_git() {
     fixture.commit_all("repo", "attributes");
     fixture.write("repo/f.u16", b"\xff\xfeh\0i\0\n\0");
     fixture.commit_all("repo", "utf-16");
-    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::WorkingTreeEncoding));
+    assert_eq!(same_as_git(&fixture), Engine::Shared(WhyGitProgram::WorkingTreeEncoding));
 }
 
 #[test]

@@ -284,7 +284,7 @@ proptest! {
     }
 
     #[test]
-    fn line_ends_and_keywords_are_written_as_git_writes_them(
+    fn whatever_is_changed_on_the_way_is_changed_as_git_changes_it(
         files in prop::collection::btree_map("(in/)?(deep/)?[ab]\\.(txt|bin|id)", text(), 1..8),
         attributes in prop::collection::btree_map("(in/)?(deep/)?", prop::collection::vec(attribute_line(), 0..4), 0..3),
         outside in prop::collection::vec(attribute_line(), 0..2),
@@ -299,10 +299,15 @@ proptest! {
         fixture.git("repo", &["-c", "core.autocrlf=false", "add", "-A"]);
         for (folder, lines) in &attributes {
             fixture.write(&format!("repo/{folder}.gitattributes"), lines.join("\n") + "\n");
-            fixture.git("repo", &["add", &format!("{folder}.gitattributes")]);
+            // As it is: what it asks for may be for itself too.
+            let file = format!("{folder}.gitattributes");
+            let blob = fixture.git("repo", &["hash-object", "-w", "--no-filters", &file]);
+            let entry = format!("100644,{blob},{file}");
+            fixture.git("repo", &["update-index", "--add", "--cacheinfo", &entry]);
         }
         fixture.git("repo", &["commit", "-q", "-m", "texts"]);
         fixture.write("repo/.git/info/attributes", outside.join("\n") + "\n");
+        fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
         for (key, value) in [("core.autocrlf", autocrlf), ("core.eol", eol)] {
             if let Some(value) = value {
                 fixture.git("repo", &["config", key, value]);
@@ -310,11 +315,13 @@ proptest! {
         }
         let repo = fixture.repo();
         let base = repo.head_base().unwrap();
-        prop_assert_eq!(repo.engine_for(&base.commit).unwrap(), Engine::Direct);
+        prop_assert!(matches!(repo.engine_for(&base.commit).unwrap(), Engine::Direct | Engine::Shared(_)));
         let site = fixture.site("t-1");
         dispatch_on(&repo, &site, &base);
         fixture.git("repo", &["worktree", "add", "-q", "--detach", "../theirs"]);
         prop_assert_eq!(listing(&site.path), listing(&fixture.path("theirs")));
+        let index = ["ls-files", "--stage", "-t"];
+        prop_assert_eq!(fixture.git("repo.ralph/t-1", &index), fixture.git("theirs", &index));
     }
 }
 
@@ -345,7 +352,8 @@ fn attribute_line() -> impl Strategy<Value = String> {
         2 => Just("text"), 1 => Just("-text"), 2 => Just("text=auto"), 1 => Just("text=input"), 1 => Just("!text"),
         3 => Just("eol=crlf"), 1 => Just("eol=lf"), 1 => Just("-eol"), 1 => Just("eol=odd"), 2 => Just("ident"),
         1 => Just("-ident"), 1 => Just("crlf"), 1 => Just("-crlf"), 1 => Just("crlf=input"), 1 => Just("binary"),
-        1 => Just("dos"), 1 => Just("text=odd"),
+        1 => Just("dos"), 1 => Just("text=odd"), 2 => Just("filter=caps"), 1 => Just("-filter"), 1 => Just("filter=none"),
+        2 => Just("working-tree-encoding=UTF-16LE"), 1 => Just("!working-tree-encoding"),
     ];
     (pattern, prop::collection::vec(word, 1..4))
         .prop_map(|(pattern, words)| format!("{pattern} {}", words.join(" ")))

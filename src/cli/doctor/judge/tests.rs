@@ -225,6 +225,8 @@ fn what_checks_files_out_is_said_with_its_reason() {
     let lfs = judged(Ok(Engine::GitProgram(WhyGitProgram::Filter("lfs".to_owned()))));
     assert_eq!(lfs.status, Status::Ok);
     assert!(lfs.detail.contains("git program") && lfs.detail.contains("\"lfs\""), "{lfs:?}");
+    let in_part = judged(Ok(Engine::Shared(WhyGitProgram::Filter("lfs".to_owned()))));
+    assert!(in_part.detail.contains("in part by the git program: it uses the filter"), "{in_part:?}");
     assert_eq!(judged(Err(trouble("a relative filter"))).status, Status::Missing);
     let unborn = Repository { base: Err(trouble("no commit")), engine: None, ..repository() };
     assert_eq!(inside_repository(&unborn)[0].status, Status::Missing);
