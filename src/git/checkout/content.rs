@@ -6,8 +6,9 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use git2::Oid;
+use git2::{ErrorClass, ErrorCode, Oid};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use sha1::{Digest, Sha1};
 
@@ -28,15 +29,40 @@ pub(super) struct Contents<'a> {
     near: Option<Descent<'a>>,
     git_dir: &'a Path,
     /// Opened for the first object that has to be unpacked.
-    repo: Option<git2::Repository>,
+    unpacker: Option<Unpacker>,
     buffer: Vec<u8>,
+}
+
+/// The object database without libgit2's own check of every hash, which takes as long again as to unpack: whoever has one
+/// makes the check himself. It can be left out for the whole process only, so that it is for as long as there is one.
+struct Unpacker(git2::Repository);
+
+/// How many there are.
+static UNPACKERS: Mutex<usize> = Mutex::new(0);
+
+impl Unpacker {
+    fn open(git_dir: &Path) -> Result<Self, GitError> {
+        let repo = open_libgit2(git_dir)?;
+        let mut others = UNPACKERS.lock().unwrap_or_else(PoisonError::into_inner);
+        *others += 1;
+        git2::opts::strict_hash_verification(false);
+        Ok(Self(repo))
+    }
+}
+
+impl Drop for Unpacker {
+    fn drop(&mut self) {
+        let mut others = UNPACKERS.lock().unwrap_or_else(PoisonError::into_inner);
+        *others -= 1;
+        git2::opts::strict_hash_verification(*others == 0);
+    }
 }
 
 impl<'a> Contents<'a> {
     /// Contents of `listing`, from the checkout `near` where that has them.
     pub(super) fn new(listing: &'a Listing, near: Option<&'a OwnedFd>, git_dir: &'a Path) -> Self {
         let near = near.map(|top| Descent::new(listing, top));
-        Self { near, git_dir, repo: None, buffer: Vec::new() }
+        Self { near, git_dir, unpacker: None, buffer: Vec::new() }
     }
 
     /// Lets `take` have the content of an item.
@@ -54,13 +80,17 @@ impl<'a> Contents<'a> {
             return taken;
         }
         let failed = |e| GitError::libgit2("read the object", item.id, e);
-        let repo = match self.repo.take() {
-            Some(repo) => repo,
-            None => open_libgit2(self.git_dir)?,
+        let unpacker = match self.unpacker.take() {
+            Some(unpacker) => unpacker,
+            None => Unpacker::open(self.git_dir)?,
         };
-        let repo = self.repo.insert(repo);
+        let Unpacker(repo) = self.unpacker.insert(unpacker);
         let odb = repo.odb().map_err(failed)?;
         let object = odb.read(item.id).map_err(failed)?;
+        if blob_id(object.data()).map_err(failed)? != item.id {
+            let what = "its content is not what its name stands for: the repository is damaged";
+            return Err(failed(git2::Error::new(ErrorCode::Invalid, ErrorClass::Odb, what)));
+        }
         take(object.data())
     }
 

@@ -125,6 +125,27 @@ fn a_second_worktree_of_a_commit_that_is_nowhere_else_is_copied_from_the_first()
 }
 
 #[test]
+fn an_object_whose_content_is_another_ones_is_refused() {
+    let fixture = of_every_kind();
+    fixture.git("repo", &["tag", "old"]);
+    fixture.git("repo", &["rm", "-q", "README.md"]);
+    fixture.git("repo", &["commit", "-q", "-m", "gone"]);
+    let object = |name: &str| {
+        let id = fixture.git("repo", &["rev-parse", name]);
+        fixture.path("repo/.git/objects").join(&id[..2]).join(&id[2..])
+    };
+    fs::rename(object("main:a0"), object("old:README.md")).unwrap();
+    let repo = fixture.repo();
+    let site = fixture.site("t-1");
+    let old = repo.resolve_base(&"old".parse().unwrap()).unwrap();
+    let created = create(&repo, &repo.lock(PATIENCE).unwrap(), &site, &old, "ralph test").unwrap();
+    let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
+    assert!(error.to_string().contains("the repository is damaged"), "{error}");
+    assert_eq!(present(&repo, &site).files, Files::Unfinished);
+    assert!(!site.path.join("README.md").exists());
+}
+
+#[test]
 fn a_change_right_after_shows_however_alike_it_is() {
     let fixture = of_every_kind();
     let repo = fixture.repo();
