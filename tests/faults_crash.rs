@@ -268,8 +268,11 @@ fn behind_a_slow_filter<'s>(sandbox: &'s Sandbox) -> Repo<'s> {
     let smudge = format!(": >'{}'; until [ -e '{}' ]; do sleep 0.01; done; cat", at("waiting"), at("go"));
     repo.git(&["config", "filter.slow.smudge", &smudge]);
     repo.git(&["config", "filter.slow.clean", "cat"]);
-    repo.write(".gitattributes", "*.slow filter=slow\n");
-    repo.write("a.txt", "a\n");
+    // git writes what goes through a filter in order, and what does not at the end.
+    repo.git(&["config", "filter.quick.smudge", "cat"]);
+    repo.git(&["config", "filter.quick.clean", "cat"]);
+    repo.write(".gitattributes", "*.slow filter=slow\n*.quick filter=quick\n");
+    repo.write("a.quick", "a\n");
     repo.write("b.slow", "b\n");
     repo.commit_all("Slow");
     repo

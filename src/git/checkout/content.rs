@@ -4,7 +4,7 @@
 //! nothing that a checkout says about itself is believed, and whatever happens to it meanwhile does no harm.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use git2::{ErrorClass, ErrorCode, Oid};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use sha1::{Digest, Sha1};
 
-use super::descent::Descent;
+use super::descent::{Descent, Folders};
 use crate::git::GitError;
 use crate::git::listing::{Item, Kind, Listing};
 use crate::git::repo::open_libgit2;
@@ -26,7 +26,7 @@ const KEPT_BUFFER: usize = 4 << 20;
 
 /// Reads contents, for one thread.
 pub(super) struct Contents<'a> {
-    near: Option<Descent<'a>>,
+    near: Option<(&'a OwnedFd, Descent<'a>)>,
     git_dir: &'a Path,
     /// Opened for the first object that has to be unpacked.
     unpacker: Option<Unpacker>,
@@ -61,23 +61,23 @@ impl Drop for Unpacker {
 impl<'a> Contents<'a> {
     /// Contents of `listing`, from the checkout `near` where that has them.
     pub(super) fn new(listing: &'a Listing, near: Option<&'a OwnedFd>, git_dir: &'a Path) -> Self {
-        let near = near.map(|top| Descent::new(listing, top));
+        let near = near.map(|top| (top, Descent::new(listing, Folders::AsTheyAre)));
         Self { near, git_dir, unpacker: None, buffer: Vec::new() }
     }
 
     /// Lets `take` have the content of an item.
-    pub(super) fn give<T>(
+    pub(super) fn give(
         &mut self,
         item: &Item,
         name: &[u8],
-        take: impl FnOnce(&[u8]) -> Result<T, GitError>,
-    ) -> Result<T, GitError> {
+        take: impl FnOnce(&[u8]),
+    ) -> Result<(), GitError> {
         if self.copy(item, name) {
-            let taken = take(&self.buffer);
+            take(&self.buffer);
             if self.buffer.capacity() > KEPT_BUFFER {
                 self.buffer = Vec::new();
             }
-            return taken;
+            return Ok(());
         }
         let failed = |e| GitError::libgit2("read the object", item.id, e);
         let unpacker = match self.unpacker.take() {
@@ -91,13 +91,14 @@ impl<'a> Contents<'a> {
             let what = "its content is not what its name stands for: the repository is damaged";
             return Err(failed(git2::Error::new(ErrorCode::Invalid, ErrorClass::Odb, what)));
         }
-        take(object.data())
+        take(object.data());
+        Ok(())
     }
 
     /// Fills the buffer from the checkout; false where that has something else there, or nothing.
     fn copy(&mut self, item: &Item, name: &[u8]) -> bool {
-        let Some(near) = &mut self.near else { return false };
-        let Ok(folder) = near.enter(item.folder) else { return false };
+        let Some((top, near)) = &mut self.near else { return false };
+        let Ok(folder) = near.enter(top.as_fd(), item.folder) else { return false };
         let read = match item.kind {
             Kind::File | Kind::Program => read_file(folder, name, &mut self.buffer),
             Kind::Link => read_link(folder, name, &mut self.buffer),

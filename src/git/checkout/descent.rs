@@ -3,16 +3,26 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::io::Errno;
 
 use crate::git::listing::Listing;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// What is done about a folder on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Folders {
+    /// It is there, or the way ends.
+    AsTheyAre,
+    /// It is made, unless it is there. Anything else of its name ends the way, links included.
+    Made,
+}
+
 /// Opens the folders of a listing below one top.
 pub(super) struct Descent<'a> {
     listing: &'a Listing,
-    top: &'a OwnedFd,
+    folders: Folders,
     /// Each folder within the one before.
     open: Vec<(usize, OwnedFd)>,
     /// The folders that are still to be opened; kept for its room.
@@ -20,12 +30,12 @@ pub(super) struct Descent<'a> {
 }
 
 impl<'a> Descent<'a> {
-    pub(super) fn new(listing: &'a Listing, top: &'a OwnedFd) -> Self {
-        Self { listing, top, open: Vec::new(), way: Vec::new() }
+    pub(super) fn new(listing: &'a Listing, folders: Folders) -> Self {
+        Self { listing, folders, open: Vec::new(), way: Vec::new() }
     }
 
-    /// The folder in this place of the listing.
-    pub(super) fn enter(&mut self, folder: usize) -> io::Result<BorrowedFd<'_>> {
+    /// The folder in this place of the listing, below `top`, which is the same every time.
+    pub(super) fn enter<'s>(&'s mut self, top: BorrowedFd<'s>, folder: usize) -> io::Result<BorrowedFd<'s>> {
         self.way.clear();
         let mut at = folder;
         while at != 0 && !self.open.iter().any(|(open, _)| *open == at) {
@@ -34,12 +44,23 @@ impl<'a> Descent<'a> {
         }
         self.open.truncate(self.listing.folders[at].depth);
         while let Some(next) = self.way.pop() {
-            let above = self.open.last().map_or(self.top.as_fd(), |(_, fd)| fd.as_fd());
+            let above = self.open.last().map_or(top, |(_, fd)| fd.as_fd());
             let name = self.listing.folder_name(&self.listing.folders[next]);
+            if self.folders == Folders::Made {
+                make_folder(above, name)?;
+            }
             let fd = openat(above, name, FOLDER, Mode::empty())?;
             self.open.push((next, fd));
         }
-        Ok(self.open.last().map_or(self.top.as_fd(), |(_, fd)| fd.as_fd()))
+        Ok(self.open.last().map_or(top, |(_, fd)| fd.as_fd()))
+    }
+}
+
+/// Makes a folder, unless there is something of that name.
+pub(super) fn make_folder(above: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    match mkdirat(above, name, Mode::from_raw_mode(0o777)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -11,6 +11,8 @@ mod direct;
 mod index_file;
 mod near;
 mod progress;
+mod put;
+mod together;
 
 use std::fs;
 use std::io;
@@ -69,11 +71,11 @@ fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock)
 fn write(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {
     Ok(match repo.route_for(start)? {
         Route::Direct(listing) => {
-            direct::write(repo, worktree, start, &listing)?;
+            direct::write(repo, worktree, start, listing)?;
             Engine::Direct
         }
         Route::Shared(listing, why) => {
-            direct::write(repo, worktree, start, &listing)?;
+            direct::write(repo, worktree, start, listing)?;
             repo.progress().begin_by_git();
             by_program(repo, worktree, start, held)?;
             Engine::Shared(why)

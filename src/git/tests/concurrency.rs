@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::fixture::{Fixture, present};
+use super::fixture::{Fixture, listing, present};
 use crate::git::Files;
 
 const LANES: usize = 64;
@@ -28,6 +28,33 @@ fn sixty_four_lanes_at_the_same_moment_get_sixty_four_worktrees() {
     }
     assert_eq!(fixture.git("repo", &["branch", "--list", "ralph/*"]).lines().count(), LANES);
     assert_eq!(fixture.git("repo", &["worktree", "list"]).lines().count(), LANES + 1);
+}
+
+#[test]
+fn lanes_of_one_base_that_are_written_at_the_same_moment_are_each_whole() {
+    let fixture = Fixture::new();
+    for file in 0..700 {
+        fixture.write(&format!("repo/f{}/{file}", file / 20), format!("content {file}\n"));
+    }
+    fixture.commit_all("repo", "many");
+    let start = Barrier::new(6);
+    thread::scope(|scope| {
+        for n in 0..6 {
+            let (fixture, start) = (&fixture, &start);
+            scope.spawn(move || {
+                let repo = fixture.repo();
+                start.wait();
+                fixture.dispatch(&repo, &fixture.site(&format!("t{n}")));
+            });
+        }
+    });
+    fixture.git("repo", &["worktree", "add", "-q", "--detach", "../theirs"]);
+    for n in 0..6 {
+        let lane = format!("repo.ralph/t{n}");
+        assert_eq!(listing(&fixture.path(&lane)), listing(&fixture.path("theirs")));
+        assert_eq!(fixture.git(&lane, &["diff-files"]), "");
+        assert_eq!(fixture.git(&lane, &["status", "--porcelain"]), "");
+    }
 }
 
 #[test]
