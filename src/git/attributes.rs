@@ -1,16 +1,20 @@
 //! What attributes ask a checkout for, read without regard to the patterns: a word counts wherever it stands.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::config::Settings;
 use super::printed::TreeEntry;
+use super::program::GitProgram;
 use super::repo::Repo;
 use super::{CommitId, GitError};
 use crate::durable;
 
 /// git ignores an attributes file that is larger.
 const ATTRIBUTES_LIMIT: u64 = 100 << 20;
+/// git ignores a line that is as long.
+const LONGEST_LINE: usize = 2048;
 
 /// The attribute that names the encoding which a file is checked out in.
 pub(super) const ENCODING: &str = "working-tree-encoding";
@@ -31,8 +35,15 @@ pub(super) struct Asked {
 impl Asked {
     /// Notes what an attributes file asks for. Patterns are not looked at.
     pub(super) fn note(&mut self, content: &[u8], file: &str) {
-        let words = content.split(u8::is_ascii_whitespace).filter_map(|w| std::str::from_utf8(w).ok());
-        for word in words {
+        // An attribute may stand right behind the quotation mark that ends a pattern.
+        let after_quotes = |word: &'_ [u8]| {
+            let quotes: Vec<usize> =
+                (0..word.len()).filter(|at| word[*at] == b'"').map(|at| at + 1).collect();
+            std::iter::once(0).chain(quotes)
+        };
+        let words = content.split(u8::is_ascii_whitespace);
+        let words = words.flat_map(|word| after_quotes(word).map(|start| &word[start..]));
+        for word in words.filter_map(|word| std::str::from_utf8(word).ok()) {
             if let Some(name) = word.strip_prefix("filter=") {
                 self.filters.entry(name.to_owned()).or_insert_with(|| file.to_owned());
             }
@@ -92,19 +103,57 @@ impl AttributeFiles {
     }
 }
 
-/// Where they are, if they are there.
-pub(super) fn attribute_files(settings: &Settings, common: &Path) -> AttributeFiles {
-    let mut below = vec![PathBuf::from("/etc/gitattributes")];
-    match settings.attributes_file() {
-        Some(file) => below.push(file),
-        // Beside the user's configuration, wherever that turns out to be.
-        None => {
-            let beside = |file: PathBuf, name: &str| file.parent().map(|folder| folder.join(name));
-            below.extend(git2::Config::find_xdg().ok().and_then(|f| beside(f, "attributes")));
-            below.extend(git2::Config::find_global().ok().and_then(|f| beside(f, ".config/git/attributes")));
-        }
+/// Where they are, if they are there, for this program.
+pub(super) fn attribute_files(settings: &Settings, common: &Path, program: &GitProgram) -> AttributeFiles {
+    let variable = |name| program.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut below = Vec::new();
+    let no_system = variable("GIT_ATTR_NOSYSTEM");
+    if !no_system.is_some_and(|value| git2::Config::parse_bool(value.as_os_str()).unwrap_or(false)) {
+        below.push(PathBuf::from("/etc/gitattributes"));
     }
+    below.extend(settings.attributes_file().or_else(|| {
+        let settings = variable("XDG_CONFIG_HOME");
+        let settings = settings.or_else(|| Some(variable("HOME")?.join(".config")))?;
+        Some(settings.join("git/attributes"))
+    }));
     AttributeFiles { below, above: common.join("info/attributes") }
+}
+
+/// How git comes by an attributes file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// From the index: all of it is one string of C.
+    FromIndex,
+    /// Line by line, each a string of C, without a byte order mark.
+    ByLine,
+}
+
+/// What git takes in of an attributes file, where others would take more, or something else.
+pub(super) fn as_git_reads(content: &[u8], read: Read) -> Cow<'_, [u8]> {
+    let has_mark = content.starts_with("\u{feff}".as_bytes());
+    let is_plain =
+        !content.contains(&0) && content.split(|b| *b == b'\n').all(|line| line.len() < LONGEST_LINE);
+    if is_plain && !(has_mark && read == Read::FromIndex) {
+        return Cow::Borrowed(content);
+    }
+    let up_to_nul = |text: &'_ [u8]| text.iter().position(|b| *b == 0).unwrap_or(text.len());
+    let mut taken = Vec::with_capacity(content.len() + 1);
+    let content = match read {
+        // It is a part of the first pattern there; whoever takes it off the beginning finds none.
+        Read::FromIndex => {
+            taken.push(b'\n');
+            &content[..up_to_nul(content)]
+        }
+        Read::ByLine => content,
+    };
+    for line in content.split(|b| *b == b'\n') {
+        let line = &line[..up_to_nul(line)];
+        if line.len() < LONGEST_LINE {
+            taken.extend_from_slice(line);
+        }
+        taken.push(b'\n');
+    }
+    Cow::Owned(taken)
 }
 
 pub(super) fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {
@@ -113,5 +162,37 @@ pub(super) fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> 
         Ok(real) if real.is_file() => Ok(durable::read(&real, ATTRIBUTES_LIMIT)?),
         // `/dev/null` says that there are none.
         Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_behind_a_quoted_pattern_is_seen() {
+        for line in ["*.a filter=x", "\"*.a\"filter=x", "\"a \\\"b\"filter=x", "\"a\"-text filter=x"] {
+            let mut asked = Asked::default();
+            asked.note(line.as_bytes(), "here");
+            assert!(asked.filters.contains_key("x"), "{line}");
+        }
+        let mut asked = Asked::default();
+        asked.note(b"\"*.a\"eol=crlf \"*.b\"working-tree-encoding=UTF-16", "here");
+        assert!(asked.rewrites && asked.encoding);
+    }
+
+    #[test]
+    fn git_takes_in_no_more_than_strings_of_c_and_lines_of_a_length() {
+        let long = format!("a {}\nb -text\n", "x".repeat(LONGEST_LINE));
+        for read in [Read::FromIndex, Read::ByLine] {
+            let taken = as_git_reads(long.as_bytes(), read);
+            assert!(taken.ends_with(b"b -text\n\n") && taken.len() < 20, "{taken:?}");
+            assert_eq!(as_git_reads(b"a text\n", read), Cow::Borrowed(b"a text\n"));
+        }
+        assert_eq!(*as_git_reads(b"a x\0y\nb z", Read::FromIndex), *b"\na x\n");
+        assert_eq!(*as_git_reads(b"a x\0y\nb z", Read::ByLine), *b"a x\nb z\n");
+        let marked = "\u{feff}a x".as_bytes();
+        assert_eq!(as_git_reads(marked, Read::ByLine), marked);
+        assert_eq!(*as_git_reads(marked, Read::FromIndex), *"\n\u{feff}a x\n".as_bytes());
     }
 }

@@ -2,13 +2,14 @@
 //! it (`convert_attrs` in its `convert.c`), and which are git's own to write. What the attributes of a path are is gix's to
 //! say.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use gix_attributes::search::{MetadataCollection, Outcome};
 use gix_attributes::{Search, StateRef, glob};
 
 use super::GitError;
-use super::attributes::{Asked, ENCODING};
+use super::attributes::{Asked, ENCODING, Read, as_git_reads};
 use super::checkout::convert::{Conversion, Ends, Keywords};
 use super::config::Settings;
 use super::listing::{Kind, Listing, Writer};
@@ -61,13 +62,14 @@ impl LineEnds {
 
 /// Notes in the listing what is changed in its files, and which the git program has to write. `outside` are the attribute
 /// files that do not belong to the commit: first those that any of its own overrules, then the one that overrules all.
+/// Answers the filters that are needed.
 pub(super) fn plan(
     listing: &mut Listing,
     asked: &Asked,
     outside: (&[Vec<u8>], Option<&[u8]>),
     ends: LineEnds,
     is_filter: &dyn Fn(&str) -> bool,
-) -> Result<(), GitError> {
+) -> Result<BTreeSet<String>, GitError> {
     let failed = |e| GitError::io("read the attributes in", &PathBuf::from(".gitattributes"), e);
     let mut known = MetadataCollection::default();
     let mut search =
@@ -78,18 +80,20 @@ pub(super) fn plan(
     };
     let (below, above) = outside;
     for content in below {
-        add(content, "outside".into(), None, true)?;
+        add(&as_git_reads(content, Read::ByLine), "outside".into(), None, true)?;
     }
     let mut inside: Vec<_> = asked.files.iter().collect();
     // What is deeper has more to say.
     inside.sort_by_key(|(folder, _)| (!folder.is_empty(), folder.iter().filter(|b| **b == b'/').count()));
     for (folder, content) in inside {
         let file = PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(folder));
-        add(content, file.join(".gitattributes"), Some(""), folder.is_empty())?;
+        let content = as_git_reads(content, Read::FromIndex);
+        add(&content, file.join(".gitattributes"), Some(""), folder.is_empty())?;
     }
     if let Some(content) = above {
-        add(content, "info/attributes".into(), None, true)?;
+        add(&as_git_reads(content, Read::ByLine), "info/attributes".into(), None, true)?;
     }
+    let mut needed = BTreeSet::new();
     let mut found = Outcome::default();
     found.initialize_with_selection(&known, NAMES);
     for at in 0..listing.items.len() {
@@ -104,12 +108,20 @@ pub(super) fn plan(
         let mut next = || states.next().unwrap_or(StateRef::Unspecified);
         let states = [next(), next(), next(), next()];
         let (filter, encoding) = (next(), next());
-        let is_filtered = matches!(filter, StateRef::Value(name) if std::str::from_utf8(name.as_bstr()).is_ok_and(is_filter));
-        let is_gits = is_filtered || encoding != StateRef::Unspecified;
+        let filter = match filter {
+            StateRef::Value(name) => std::str::from_utf8(name.as_bstr()).ok().filter(|name| is_filter(name)),
+            StateRef::Set | StateRef::Unset | StateRef::Unspecified => None,
+        };
+        let is_gits = filter.is_some() || encoding != StateRef::Unspecified;
+        if let Some(filter) = filter
+            && !needed.contains(filter)
+        {
+            needed.insert(filter.to_owned());
+        }
         listing.items[at].writer =
             if is_gits { Writer::Git } else { Writer::Ralph(conversion(states, ends)) };
     }
-    Ok(())
+    Ok(needed)
 }
 
 /// What `text` or `crlf` says.

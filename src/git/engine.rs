@@ -15,7 +15,7 @@ use super::conversions::{self, LineEnds};
 use super::listing::{Listing, list};
 use super::repo::{Backend, Repo};
 use super::why::WhyGitProgram;
-use super::{CommitId, GitError};
+use super::{CommitId, GitError, Worktree};
 
 /// What writes the files of a worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ const CHECKOUT_SETTINGS: [&str; 9] = [
 impl Repo {
     /// What has to write the files of `commit`. Refuses filters that would run a program out of the worktree.
     pub fn engine_for(&self, commit: &CommitId) -> Result<Engine, GitError> {
-        Ok(match self.route_for(commit)? {
+        Ok(match self.route_for(commit, None)? {
             Route::Direct(_) => Engine::Direct,
             Route::Shared(_, why) => Engine::Shared(why),
             Route::Libgit2 => Engine::Libgit2,
@@ -63,12 +63,25 @@ impl Repo {
         })
     }
 
-    /// What has to write the files of `commit`, with what it needs for that: see [`Repo::engine_for`].
-    pub(super) fn route_for(&self, commit: &CommitId) -> Result<Route, GitError> {
-        let settings = self.settings()?;
+    /// What has to write the files of `commit`, with what it needs for that: see [`Repo::engine_for`]. They are those of
+    /// this worktree, whose branch and registration settings may depend on.
+    pub(super) fn route_for(
+        &self,
+        commit: &CommitId,
+        worktree: Option<&Worktree>,
+    ) -> Result<Route, GitError> {
+        let mut settings = self.settings()?;
+        if let Some(worktree) = worktree
+            && !settings.matching("includeif.*")?.is_empty()
+        {
+            settings = self.settings_in(&worktree.admin_dir, &worktree.path)?;
+        }
         let filters = configured_filters(&settings)?;
         let why = match self.backend() {
             Backend::Program(why) => Some(why.clone()),
+            Backend::Libgit2(_) if !self.refs_below("refs/replace/")?.is_empty() => {
+                Some(WhyGitProgram::ReplacedObjects)
+            }
             Backend::Libgit2(repo) => match why_by_settings(&settings, self.git_dir())? {
                 None => why_by_other_settings(&settings, repo)?,
                 why => why,
@@ -96,12 +109,17 @@ impl Repo {
             if let (Some(listing), Some(ends)) = (&mut listing, ends)
                 && (asked.rewrites || ends.rewrite() || in_part.is_some())
             {
-                let files = attribute_files(&settings, self.common_dir());
+                let files = attribute_files(&settings, self.common_dir(), self.program());
                 let read = |file: &PathBuf| read_attributes(file).map(Option::unwrap_or_default);
                 let below = files.below.iter().map(read).collect::<Result<Vec<_>, _>>()?;
                 let above = read_attributes(&files.above)?;
                 let is_filter = |name: &str| filters.contains_key(name);
-                conversions::plan(listing, &asked, (&below, above.as_deref()), ends, &is_filter)?;
+                let needed =
+                    conversions::plan(listing, &asked, (&below, above.as_deref()), ends, &is_filter)?;
+                for name in &needed {
+                    let used_by = asked.filters.get(name).map_or("an attributes file", String::as_str);
+                    refuse_relative(name, filters.get(name).map_or(&[], Vec::as_slice), used_by)?;
+                }
             }
             plain = listing;
         }
@@ -151,7 +169,7 @@ impl Repo {
     /// What the attributes of a commit ask for, and its files where they make a plan.
     fn asked_by(&self, commit: &CommitId, settings: &Settings) -> Result<(Asked, Option<Listing>), GitError> {
         let mut asked = Asked::default();
-        for file in attribute_files(settings, self.common_dir()).all() {
+        for file in attribute_files(settings, self.common_dir(), self.program()).all() {
             if let Some(content) = read_attributes(&file)? {
                 asked.note(&content, &file.to_string_lossy());
             }
@@ -167,17 +185,18 @@ impl Repo {
     }
 }
 
-/// The filters that are configured, each with its commands.
+/// The filters that are configured, each with its commands; none is a filter too, which git may insist on.
 fn configured_filters(settings: &Settings) -> Result<BTreeMap<String, Vec<String>>, GitError> {
     let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, _) in settings.matching("filter.*")? {
         let Some((name, part)) = key.strip_prefix("filter.").and_then(|rest| rest.rsplit_once('.')) else {
             continue;
         };
+        let commands = filters.entry(name.to_owned()).or_default();
         if FILTER_COMMANDS.contains(&part)
             && let Some(command) = settings.text(&key).filter(|command| !command.is_empty())
         {
-            filters.entry(name.to_owned()).or_default().push(command);
+            commands.push(command);
         }
     }
     Ok(filters)
@@ -204,8 +223,10 @@ fn why_by_settings(settings: &Settings, git_dir: &Path) -> Result<Option<WhyGitP
     let promisor = settings.matching("remote.*.promisor")?.iter().any(|(_, value)| value != "false");
     let worktree_config =
         settings.flag("extensions.worktreeConfig") && git_dir.join("config.worktree").exists();
+    let attributes_elsewhere = settings.text("attr.tree").is_some_and(|tree| !tree.is_empty());
     let reasons = [
         (promisor, WhyGitProgram::PartialClone),
+        (attributes_elsewhere, WhyGitProgram::AttributesOfATree),
         (
             settings.flag("core.sparseCheckout") || settings.flag("index.sparse"),
             WhyGitProgram::SparseCheckout,

@@ -139,6 +139,12 @@ impl GitProgram {
         self
     }
 
+    /// A variable of its environment.
+    pub(super) fn variable(&self, name: &str) -> Option<OsString> {
+        let own = self.env.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+        own.or_else(|| std::env::var_os(name))
+    }
+
     /// What `git --version` says, such as `2.47.3`.
     pub fn version(&self) -> Result<String, GitError> {
         let answer = Call::read(self, Place::Nowhere).arg("version").succeed()?;

@@ -146,6 +146,18 @@ impl Repo {
             Backend::Libgit2(_) | Backend::Program(_) => Settings::listed(|| self.read()),
         }
     }
+
+    /// The same as they are in the worktree with this registration and folder: some may depend on them, or on its branch.
+    pub(super) fn settings_in(&self, admin: &Path, top: &Path) -> Result<Settings, GitError> {
+        match &self.backend {
+            Backend::Libgit2(_) if self.program.config_files() == ConfigFiles::Usual => {
+                Settings::of(&open_libgit2(admin)?)
+            }
+            Backend::Libgit2(_) | Backend::Program(_) => {
+                Settings::listed(|| Call::read(&self.program, Place::Tree { admin, top }))
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Repo {

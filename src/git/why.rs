@@ -19,6 +19,10 @@ pub enum WhyGitProgram {
     Filter(String),
     /// Files are kept in another encoding than they are checked out in.
     WorkingTreeEncoding,
+    /// Objects stand in for others.
+    ReplacedObjects,
+    /// The attributes are those of a tree that settings name.
+    AttributesOfATree,
     /// git finds settings for its checkout where libgit2 does not look.
     OtherSettings,
     /// Files are to be writable for a group or for all, which libgit2 never makes them.
@@ -35,6 +39,8 @@ impl fmt::Display for WhyGitProgram {
             Self::WorktreeConfig => f.write_str("its worktrees have settings of their own"),
             Self::Filter(name) => write!(f, "it uses the filter {name:?}"),
             Self::WorkingTreeEncoding => f.write_str("it uses `working-tree-encoding`"),
+            Self::ReplacedObjects => f.write_str("some of its objects are replaced (`git replace`)"),
+            Self::AttributesOfATree => f.write_str("`attr.tree` names the tree that attributes come from"),
             Self::OtherSettings => f.write_str("the environment names other configuration files"),
             Self::Umask => f.write_str("the umask lets others than the owner write"),
         }

@@ -21,7 +21,7 @@ use crate::git::repo::open_libgit2;
 const LARGEST_COPY: u64 = 64 << 20;
 /// Most files have less.
 const USUAL_FILE: usize = 64 << 10;
-/// More than this is given back after a file.
+/// More than this is given back before the next file.
 const KEPT_BUFFER: usize = 4 << 20;
 
 /// Reads contents, for one thread.
@@ -34,7 +34,8 @@ pub(super) struct Contents<'a> {
 }
 
 /// The object database without libgit2's own check of every hash, which takes as long again as to unpack: whoever has one
-/// makes the check himself. It can be left out for the whole process only, so that it is for as long as there is one.
+/// makes the check himself. It can be left out for the whole process only, so that it is for as long as there is one: what
+/// others read meanwhile is as little checked as all that git reads.
 struct Unpacker(git2::Repository);
 
 /// How many there are.
@@ -74,9 +75,6 @@ impl<'a> Contents<'a> {
     ) -> Result<(), GitError> {
         if self.copy(item, name) {
             take(&self.buffer);
-            if self.buffer.capacity() > KEPT_BUFFER {
-                self.buffer = Vec::new();
-            }
             return Ok(());
         }
         let failed = |e| GitError::libgit2("read the object", item.id, e);
@@ -98,6 +96,9 @@ impl<'a> Contents<'a> {
     /// Fills the buffer from the checkout; false where that has something else there, or nothing.
     fn copy(&mut self, item: &Item, name: &[u8]) -> bool {
         let Some((top, near)) = &mut self.near else { return false };
+        if self.buffer.capacity() > KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
         let Ok(folder) = near.enter(top.as_fd(), item.folder) else { return false };
         let read = match item.kind {
             Kind::File | Kind::Program => read_file(folder, name, &mut self.buffer),

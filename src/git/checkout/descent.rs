@@ -19,11 +19,14 @@ pub(super) enum Folders {
     Made,
 }
 
+/// So many folders stay open: those of files that follow one another are mostly the same, or beside one another.
+const OPEN: usize = 2;
+
 /// Opens the folders of a listing below one top.
 pub(super) struct Descent<'a> {
     listing: &'a Listing,
     folders: Folders,
-    /// Each folder within the one before.
+    /// The last ones, each within the one before.
     open: Vec<(usize, OwnedFd)>,
     /// The folders that are still to be opened; kept for its room.
     way: Vec<usize>,
@@ -42,7 +45,8 @@ impl<'a> Descent<'a> {
             self.way.push(at);
             at = self.listing.folders[at].parent;
         }
-        self.open.truncate(self.listing.folders[at].depth);
+        let keep = self.open.iter().position(|(open, _)| *open == at).map_or(0, |at| at + 1);
+        self.open.truncate(keep);
         while let Some(next) = self.way.pop() {
             let above = self.open.last().map_or(top, |(_, fd)| fd.as_fd());
             let name = self.listing.folder_name(&self.listing.folders[next]);
@@ -50,6 +54,9 @@ impl<'a> Descent<'a> {
                 make_folder(above, name)?;
             }
             let fd = openat(above, name, FOLDER, Mode::empty())?;
+            if self.open.len() == OPEN {
+                self.open.remove(0);
+            }
             self.open.push((next, fd));
         }
         Ok(self.open.last().map_or(top, |(_, fd)| fd.as_fd()))

@@ -69,7 +69,7 @@ fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock)
 }
 
 fn write(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {
-    Ok(match repo.route_for(start)? {
+    Ok(match repo.route_for(start, Some(worktree))? {
         Route::Direct(listing) => {
             direct::write(repo, worktree, start, listing)?;
             Engine::Direct

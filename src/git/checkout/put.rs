@@ -21,7 +21,14 @@ pub(super) fn put(
     content: &[u8],
     dates: &Timestamps,
 ) -> io::Result<Facts> {
-    let Writer::Ralph(conversion) = item.writer else { return Ok(Facts::of_none(item.kind)) };
+    let Writer::Ralph(conversion) = item.writer else {
+        // git would remove a folder, with whatever is in it.
+        return match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => Err(Errno::ISDIR.into()),
+            Ok(_) | Err(Errno::NOENT) => Ok(Facts::of_none(item.kind)),
+            Err(e) => Err(e.into()),
+        };
+    };
     let stat = match item.kind {
         Kind::File | Kind::Program => {
             let mode = if item.kind == Kind::Program { 0o777 } else { 0o666 };

@@ -25,6 +25,8 @@ use crate::git::listing::{Item, Kind, Listing, Writer};
 const SHARE: usize = 64;
 /// More threads than that wait for one another in the kernel.
 const MOST_THREADS: usize = 16;
+/// So many worktrees are written together: every thread has folders of each open.
+const MOST_TARGETS: usize = 8;
 
 /// Those that are being written.
 static ROUNDS: Mutex<Vec<Weak<Round>>> = Mutex::new(Vec::new());
@@ -57,13 +59,15 @@ struct Stand {
     left: usize,
     /// So many shares are being written to it.
     busy: usize,
-    failed: Option<GitError>,
+    /// It stays so, also when the error is taken.
+    has_failed: bool,
+    error: Option<GitError>,
 }
 
 impl Stand {
     /// Nothing more is to be written to it.
     fn is_over(&self) -> bool {
-        self.left == 0 || self.failed.is_some()
+        self.left == 0 || self.has_failed
     }
 }
 
@@ -82,7 +86,9 @@ impl Target {
     }
 
     fn fail(&self, error: GitError) {
-        self.stand().failed.get_or_insert(error);
+        let mut stand = self.stand();
+        stand.has_failed = true;
+        stand.error.get_or_insert(error);
     }
 
     fn has(&self, start: usize, facts: &[Facts]) {
@@ -122,7 +128,7 @@ pub(super) fn write(listing: &Arc<Listing>, source: Source, target: Target) -> R
         // Others have the last shares. Where it failed, no one may write to it any more, since it is removed then.
         stand = target.over.wait(stand).unwrap_or_else(PoisonError::into_inner);
     }
-    match stand.failed.take() {
+    match stand.error.take() {
         Some(error) => Err(error),
         None => Ok(std::mem::take(&mut stand.facts)),
     }
@@ -158,14 +164,15 @@ impl Drop for Worker {
 }
 
 impl Round {
-    /// The round of this listing that is being made, or a new one, with the target among those that get its files and as
-    /// many threads at work as there are cores, the caller's own included.
+    /// The round of this listing that is being made, or a new one, with the target among those that get its files. It has as
+    /// many threads at work as there are cores for each round, the caller's own included.
     fn join(listing: &Arc<Listing>, source: Source, target: &Arc<Target>) -> Worker {
         let mut rounds = ROUNDS.lock().unwrap_or_else(PoisonError::into_inner);
         rounds.retain(|round| round.strong_count() > 0);
         let same = rounds
             .iter()
             .filter_map(Weak::upgrade)
+            .filter(|round| round.state().targets.len() < MOST_TARGETS)
             .find(|round| round.source.git_dir == source.git_dir && round.listing == *listing);
         let round = same.unwrap_or_else(|| {
             let listing = Arc::clone(listing);
@@ -173,15 +180,16 @@ impl Round {
             rounds.push(Arc::downgrade(&round));
             round
         });
-        drop(rounds);
         let shares = round.shares();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (cores.min(MOST_THREADS) / rounds.len().max(1)).min(shares);
         let mut state = round.state();
         let until = state.next + shares;
         state.targets.push((Arc::clone(target), until));
-        let helpers = cores.min(MOST_THREADS).min(shares).saturating_sub(state.workers + 1);
+        let helpers = threads.saturating_sub(state.workers + 1);
         state.workers += 1 + helpers;
         drop(state);
+        drop(rounds);
         for _ in 0..helpers {
             let helper = Worker(Arc::clone(&round));
             // Where it cannot be started, the files are written all the same.

@@ -29,7 +29,7 @@ pub(super) fn attributes_folder(repo: &Repo, scratch: &Path, commit: &CommitId) 
         fs::write(&file, content).map_err(|e| GitError::io("write", &file, e))?;
     }
     if !relative.is_empty() {
-        for file in attribute_files(&repo.settings()?, repo.common_dir()).all() {
+        for file in attribute_files(&repo.settings()?, repo.common_dir(), repo.program()).all() {
             if let Some(content) = read_attributes(&file)? {
                 refuse_relative(&relative, &content, &file.to_string_lossy())?;
             }

@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use super::fixture::{Fixture, PATIENCE, lane_lock, listing, present};
-use crate::git::{Engine, ErrorClass, Files, GitError, WhyGitProgram, create, finish, write_files};
+use super::fixture::{Fixture, PATIENCE, lane_lock, listing, present, program};
+use crate::git::engine::Route;
+use crate::git::listing::Writer;
+use crate::git::{Engine, ErrorClass, Files, GitError, Repo, WhyGitProgram, create, finish, write_files};
 
 /// Dispatches a lane beside a worktree that git makes, and holds the two against each other.
 fn same_as_git(fixture: &Fixture) -> Engine {
@@ -231,6 +233,138 @@ fn a_relative_filter_command_is_refused_before_it_runs() {
     fixture.git("repo", &["rm", "-q", ".gitattributes"]);
     fixture.git("repo", &["commit", "-q", "-m", "none"]);
     assert_eq!(repo.engine_for(&repo.head_base().unwrap().commit).unwrap(), Engine::Direct);
+}
+
+#[test]
+fn a_relative_filter_command_is_refused_however_the_commit_asks_for_it() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
+    fixture.git("repo", &["config", "filter.caps.clean", "tr A-Z a-z"]);
+    fixture.git("repo", &["config", "filter.x.clean", "tr A-Z a-z"]);
+    fixture.write("repo/.gitattributes", "\"*.md\"filter=x\n*.txt filter=caps\n");
+    fixture.write("repo/f.txt", "shout\n");
+    fixture.commit_all("repo", "filter");
+    fixture.git("repo", &["config", "filter.x.smudge", "./tools/f"]);
+    let repo = fixture.repo();
+    let error = repo.engine_for(&repo.head_base().unwrap().commit).unwrap_err();
+    assert!(matches!(&error, GitError::RelativeFilter { command, .. } if command == "./tools/f"), "{error}");
+    fixture.git("repo", &["config", "filter.x.smudge", "tr a-z A-Z"]);
+    assert_eq!(same_as_git(&fixture), Engine::Shared(WhyGitProgram::Filter("caps".to_owned())));
+}
+
+#[test]
+fn an_attributes_file_that_git_takes_in_only_in_part_counts_only_in_part() {
+    let long = format!("*.txt -filter {}\n", "x".repeat(3_000));
+    for (folder, attributes) in [
+        ("", "\u{feff}*.txt eol=crlf\n".to_owned()),
+        ("in/", "\u{feff}*.txt -filter\n".to_owned()),
+        ("in/", "a b\n\0\n*.txt -filter\n".to_owned()),
+        ("in/", long),
+    ] {
+        let fixture = Fixture::new();
+        fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
+        fixture.git("repo", &["config", "filter.caps.clean", "tr A-Z a-z"]);
+        fixture.write("repo/.gitattributes", "*.txt filter=caps eol=lf\n");
+        fixture.write("repo/in/f.txt", "shout\n");
+        fixture.write(&format!("repo/{folder}.gitattributes"), &attributes);
+        fixture.commit_all("repo", "in part");
+        // As files on the disk they say something else, so that git's own status finds changes.
+        fixture.dispatch(&fixture.repo(), &fixture.site("t-1"));
+        fixture.git("repo", &["worktree", "add", "-q", "--detach", "../theirs"]);
+        assert_eq!(listing(&fixture.site("t-1").path), listing(&fixture.path("theirs")), "{attributes:.40}");
+    }
+}
+
+#[test]
+fn attributes_of_a_tree_that_settings_name_are_left_to_git() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "attr.tree", "main"]);
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::AttributesOfATree));
+}
+
+#[test]
+fn replaced_objects_are_replaced_in_a_worktree_too() {
+    let fixture = Fixture::new();
+    fixture.write("other", "instead\n");
+    let [old, new] = [
+        fixture.git("repo", &["rev-parse", "HEAD:README.md"]),
+        fixture.git("repo", &["hash-object", "-w", "../other"]),
+    ];
+    fixture.git("repo", &["replace", &old, &new]);
+    let repo = fixture.repo();
+    let engine = repo.engine_for(&repo.head_base().unwrap().commit).unwrap();
+    assert_eq!(engine, Engine::GitProgram(WhyGitProgram::ReplacedObjects));
+    fixture.dispatch(&repo, &fixture.site("t-1"));
+    assert_eq!(fs::read_to_string(fixture.path("repo.ralph/t-1/README.md")).unwrap(), "instead\n");
+}
+
+#[test]
+fn settings_that_count_in_the_worktree_alone_are_followed_there() {
+    for condition in ["gitdir:**/worktrees/**", "onbranch:ralph/"] {
+        let fixture = Fixture::new();
+        fixture.write("included", "[filter \"caps\"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n");
+        fixture.git(
+            "repo",
+            &["config", &format!("includeIf.{condition}.path"), fixture.path("included").to_str().unwrap()],
+        );
+        fixture.write("repo/.gitattributes", "*.txt filter=caps\n");
+        fixture.write("repo/f.txt", "shout\n");
+        fixture.commit_all("repo", "filter");
+        let repo = fixture.repo();
+        fixture.dispatch(&repo, &fixture.site("t-1"));
+        let written = fs::read_to_string(fixture.path("repo.ralph/t-1/f.txt")).unwrap();
+        assert_eq!(written, "SHOUT\n", "{condition}");
+    }
+}
+
+#[test]
+fn the_users_attributes_are_where_git_looks_for_them_and_nowhere_else() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
+    fixture.write("xdg/git/attributes", "*.md filter=caps\n");
+    fixture.write("home/.config/git/attributes", "*.rs filter=caps\n");
+    let home = program().with_env("HOME", fixture.path("home"));
+    let xdg = home.clone().with_env("XDG_CONFIG_HOME", fixture.path("xdg"));
+    let files = |program| {
+        let repo = Repo::open_with(&fixture.path("repo"), program).unwrap();
+        let Route::Shared(listing, _) = repo.route_for(&repo.head_base().unwrap().commit, None).unwrap()
+        else {
+            panic!("no file is git's")
+        };
+        let gits = listing.items.iter().filter(|item| item.writer == Writer::Git);
+        gits.map(|item| String::from_utf8(listing.path(item).to_owned()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(files(xdg), ["README.md"]);
+    assert_eq!(files(home.with_env("XDG_CONFIG_HOME", "")), ["src/main.rs"]);
+}
+
+#[test]
+fn a_filter_that_is_required_and_does_nothing_fails_as_with_git() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "filter.caps.smudge", ""]);
+    fixture.git("repo", &["config", "filter.caps.required", "true"]);
+    fixture.write("repo/.git/info/attributes", "*.md filter=caps\n");
+    fixture
+        .command("repo", &["worktree", "add", "-q", "--detach", "../theirs"])
+        .output()
+        .map_or_else(|e| panic!("{e}"), |out| assert_eq!(out.status.code(), Some(128), "{out:?}"));
+    let repo = fixture.repo();
+    let base = repo.head_base().unwrap();
+    let created = create(&repo, &repo.lock(PATIENCE).unwrap(), &fixture.site("t-1"), &base, "r").unwrap();
+    assert!(write_files(&repo, &created, &lane_lock(&fixture.site("t-1"))).is_err());
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_that_git_writes_is_left() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
+    fixture.write("repo/.git/info/attributes", "*.md filter=caps\n");
+    let (repo, site) = (fixture.repo(), fixture.site("t-1"));
+    let base = repo.head_base().unwrap();
+    let created = create(&repo, &repo.lock(PATIENCE).unwrap(), &site, &base, "r").unwrap();
+    fixture.write("repo.ralph/t-1/README.md/mine", "mine");
+    assert!(write_files(&repo, &created, &lane_lock(&site)).is_err());
+    assert_eq!(fs::read_to_string(site.path.join("README.md/mine")).unwrap(), "mine");
 }
 
 #[test]

@@ -368,6 +368,7 @@ fn attribute_line() -> impl Strategy<Value = String> {
         Just("[attr]dos"),
         Just("!*.bin"),
         Just("in/**"),
+        Just("\"*.txt\""),
     ];
     let word = prop_oneof![
         2 => Just("text"), 1 => Just("-text"), 2 => Just("text=auto"), 1 => Just("text=input"), 1 => Just("!text"),

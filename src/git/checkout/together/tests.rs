@@ -59,7 +59,7 @@ fn work(round: &Arc<Round>, until: Option<&Target>) {
 
 fn assert_whole(fixture: &Fixture, target: &Target) {
     let stand = target.stand();
-    assert!(stand.failed.is_none() && stand.left == 0 && stand.busy == 0, "{stand:?}");
+    assert!(!stand.has_failed && stand.left == 0 && stand.busy == 0, "{stand:?}");
     fixture.git("repo", &["worktree", "add", "-q", "--detach", "--force", "../theirs"]);
     fs::remove_file(fixture.path("theirs/.git")).unwrap();
     assert_eq!(tree_at(&target.path), tree_at(&fixture.path("theirs")));
@@ -135,11 +135,32 @@ fn one_that_cannot_be_written_fails_alone() {
     work(&round, None);
     assert_whole(&fixture, &good);
     for (target, file) in [(bad, "b/f3/31"), (linked, "c/f4/4")] {
-        let error = target.stand().failed.take().unwrap().to_string();
+        let error = target.stand().error.take().unwrap().to_string();
         assert!(error.contains(file), "{error}");
         assert_eq!(target.stand().busy, 0);
     }
     assert_eq!(fs::read_dir(fixture.path("elsewhere")).unwrap().count(), 0);
+}
+
+#[test]
+fn nothing_is_written_to_one_that_has_failed_once_that_is_said() {
+    let (fixture, round) = scene();
+    let first = target(&fixture, &round, "a");
+    // Another thread has the first share still, and no one else is at work.
+    let slow = round.take().unwrap();
+    round.state().workers = 100;
+    ROUNDS.lock().unwrap().push(Arc::downgrade(&round));
+    let listing = Arc::clone(&round.listing);
+    let in_the_way = OsStr::from_bytes(listing.path(&listing.items[SHARE])).to_owned();
+    fs::create_dir_all(fixture.path("b").join(in_the_way)).unwrap();
+    let path = fixture.path("b");
+    let (tree, progress) = (top(&path).unwrap(), CheckoutProgress::default());
+    let bad = Target::new(&path, tree, first.dates.clone(), &progress);
+    let source = Source { git_dir: fixture.path("repo/.git"), near: None };
+    assert!(write(&listing, source, bad).is_err());
+    let next = round.take().unwrap();
+    assert_eq!((next.start, next.targets.len()), (2 * SHARE, 1));
+    drop((slow, next));
 }
 
 #[test]
@@ -151,7 +172,7 @@ fn a_content_that_cannot_be_read_is_said_to_everyone() {
     let targets = ["a", "b"].map(|name| target(&fixture, &round, name));
     work(&round, None);
     for target in targets {
-        let error = target.stand().failed.take().unwrap().to_string();
+        let error = target.stand().error.take().unwrap().to_string();
         assert!(error.contains(&gone), "{error}");
     }
 }
