@@ -47,7 +47,7 @@ pub fn open(folder: &Path) -> Result<Repo, GitError> {
 
 /// The `git` program, as this environment configures it.
 pub fn git_program() -> GitProgram {
-    GitProgram::in_environment(|name| std::env::var_os(name).is_some())
+    GitProgram::in_environment(|name| std::env::var_os(name))
 }
 
 /// The settings where there is no repository.

@@ -105,16 +105,23 @@ impl AttributeFiles {
 
 /// Where they are, if they are there, for this program.
 pub(super) fn attribute_files(settings: &Settings, common: &Path, program: &GitProgram) -> AttributeFiles {
-    let variable = |name| program.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name| program.variable(name).filter(|value| !value.is_empty());
     let mut below = Vec::new();
     let no_system = variable("GIT_ATTR_NOSYSTEM");
-    if !no_system.is_some_and(|value| git2::Config::parse_bool(value.as_os_str()).unwrap_or(false)) {
+    if !no_system.is_some_and(|value| git2::Config::parse_bool(value).unwrap_or(false)) {
         below.push(PathBuf::from("/etc/gitattributes"));
     }
     below.extend(settings.attributes_file().or_else(|| {
-        let settings = variable("XDG_CONFIG_HOME");
-        let settings = settings.or_else(|| Some(variable("HOME")?.join(".config")))?;
-        Some(settings.join("git/attributes"))
+        let named = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+        if let Some(folder) = named.or_else(|| Some(Path::new(variable("HOME")?).join(".config"))) {
+            return Some(folder.join("git/attributes"));
+        }
+        // Of an environment that is not known, libgit2 says where the settings are.
+        let beside = |file: PathBuf, name: &str| Some(file.parent()?.join(name));
+        let xdg = git2::Config::find_xdg().ok().and_then(|file| beside(file, "attributes"));
+        let home =
+            || git2::Config::find_global().ok().and_then(|file| beside(file, ".config/git/attributes"));
+        xdg.or_else(home)
     }));
     AttributeFiles { below, above: common.join("info/attributes") }
 }

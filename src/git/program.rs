@@ -67,6 +67,9 @@ const STDERR_LIMIT: usize = 64 << 10;
 /// The variables that name git's configuration files in place of the usual ones. libgit2 does not know them.
 const CONFIG_FILE_VARS: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
 
+/// The variables that say where the user's and the machine's attributes are.
+pub(super) const ATTRIBUTE_VARS: [&str; 3] = ["HOME", "XDG_CONFIG_HOME", "GIT_ATTR_NOSYSTEM"];
+
 /// Where the user's and the machine's settings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum ConfigFiles {
@@ -102,6 +105,8 @@ pub(super) enum Ident {
 pub struct GitProgram {
     path: PathBuf,
     env: Vec<(OsString, OsString)>,
+    /// Of the environment that is inherited, what is known of [`ATTRIBUTE_VARS`].
+    inherited: Vec<(OsString, OsString)>,
     config_files: ConfigFiles,
     ident: Ident,
 }
@@ -109,15 +114,19 @@ pub struct GitProgram {
 impl GitProgram {
     /// The program at `path`; a plain name is looked for on PATH.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), env: Vec::new(), config_files: ConfigFiles::Usual, ident: Ident::Settings }
+        let (config_files, ident) = (ConfigFiles::Usual, Ident::Settings);
+        Self { path: path.into(), env: Vec::new(), inherited: Vec::new(), config_files, ident }
     }
 
-    /// The `git` on PATH in an environment in which the variables are set that `is_set` says.
-    pub fn in_environment(is_set: impl Fn(&str) -> bool) -> Self {
-        let named = CONFIG_FILE_VARS.into_iter().any(&is_set);
+    /// The `git` on PATH in an environment with these variables.
+    pub fn in_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let is_set = |name: &str| variable(name).is_some();
+        let inherited =
+            ATTRIBUTE_VARS.into_iter().filter_map(|name| Some((name.into(), variable(name)?))).collect();
+        let named = CONFIG_FILE_VARS.into_iter().any(is_set);
         let config_files = if named { ConfigFiles::Named } else { ConfigFiles::Usual };
         let ident = if IDENT_VARS.into_iter().any(is_set) { Ident::Environment } else { Ident::Settings };
-        Self { config_files, ident, ..Self::default() }
+        Self { inherited, config_files, ident, ..Self::default() }
     }
 
     pub(super) fn config_files(&self) -> ConfigFiles {
@@ -139,10 +148,11 @@ impl GitProgram {
         self
     }
 
-    /// A variable of its environment.
-    pub(super) fn variable(&self, name: &str) -> Option<OsString> {
-        let own = self.env.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.clone());
-        own.or_else(|| std::env::var_os(name))
+    /// One of [`ATTRIBUTE_VARS`], where it is known to be set.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
+        let of = |all: &'_ [(OsString, OsString)]| all.iter().rposition(|(other, _)| other == name);
+        let own = of(&self.env).map(|at| &self.env[at].1);
+        own.or_else(|| of(&self.inherited).map(|at| &self.inherited[at].1)).map(OsString::as_os_str)
     }
 
     /// What `git --version` says, such as `2.47.3`.

@@ -109,7 +109,7 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
     // And what they do next comes first.
     give_way();
     // The settings are where they were for the dispatcher, which left its environment to this process.
-    let git = GitProgram::in_environment(|name| inherited(name).is_some());
+    let git = GitProgram::in_environment(inherited);
     Ok(notice(&store, &spec, git)?)
 }
 
