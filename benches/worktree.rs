@@ -3,7 +3,7 @@
 //!
 //! Everything is measured in this one run, in memory where `/dev/shm` is there (`RALPH_BENCH_DIR` elsewhere), in turn
 //! with what it is compared to; medians with the range in brackets. A ratio is of one round, and then the median.
-//! `RALPH_BENCH_FILES` names other sizes, for instance `1000,10000`.
+//! `RALPH_BENCH_FILES` names other sizes, for instance `1000,10000`, or none.
 
 #![expect(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ fn main() {
     let place = Place::new();
     println!("in {}\n", place.dir.display());
     let sizes = std::env::var("RALPH_BENCH_FILES").unwrap_or_else(|_| "1000,10000,80000".to_owned());
-    for files in sizes.split(',').map(|size| size.parse().unwrap()) {
+    for files in sizes.split(',').filter(|size| !size.is_empty()).map(|size| size.parse().unwrap()) {
         let repo = realistic(&place, &format!("files-{files}"), files);
         one(&place, &repo, files);
         if files >= 80_000 {
@@ -282,58 +282,49 @@ fn dispatch(place: &Place, repo: &Path, files: usize) {
     place.row(&format!("{files} files, dispatch to the agent's exec"), &ratio, "x", &against, "0.70x");
 }
 
-/// A hundred worktrees, each with a hundred sessions behind it: what looking costs, and by how much it grew.
+/// A hundred worktrees, each with a hundred sessions behind it: what looking costs, and by how much it grew, in turn with
+/// the same of another repository in which each worktree has one.
 fn list(place: &Place) {
-    let repo = place.repository("list", 5);
-    let ended = std::env::var("RALPH_BENCH_SESSIONS").map_or(10_000, |n| n.parse().unwrap());
-    let end = |session: usize| {
-        let lane = format!("s-{}", session % 100);
-        place.run(&repo, RALPH, &["worktree", "dispatch", &lane, "--wait", "--agent", "true"]);
-    };
-    (0..100).for_each(end);
-    let few = looks(place, &repo, 0);
-    (100..ended).for_each(end);
-    let many = looks(place, &repo, 1);
-    let against = format!("`git worktree list --porcelain`: {}", spread(&many[4], "ms"));
-    let over = |ours: &[f64], theirs: &[f64]| -> Vec<f64> {
-        ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
-    };
-    let ratio = over(&many[0], &many[4]);
-    place.row(
-        &format!("`list --json`, 100 worktrees, {ended} ended sessions"),
-        &ratio,
-        "x",
-        &against,
-        "1.5x",
-    );
+    let sessions = std::env::var("RALPH_BENCH_SESSIONS").map_or(10_000, |n| n.parse().unwrap());
+    let [few, many] = [("few", 100), ("many", sessions)].map(|(name, sessions)| {
+        let repo = place.repository(name, 5);
+        for session in 0..sessions {
+            let lane = format!("s-{}", session % 100);
+            place.run(&repo, RALPH, &["worktree", "dispatch", &lane, "--wait", "--agent", "true"]);
+        }
+        repo
+    });
+    let looks: [&[&str]; 4] = [
+        &["worktree", "list", "--json"],
+        &["worktree", "inspect", "--all", "--json"],
+        &["worktree", "recover", "--json"],
+        &["worktree", "batch", "once", "--no-ticket", "--agent", "true", "--json"],
+    ];
+    let (mut gits, mut over_git) = (vec![], vec![]);
+    let (mut before, mut growth): ([Vec<f64>; 4], [Vec<f64>; 4]) = Default::default();
+    for _ in 0..25 {
+        let git = Took::of(place.run(&many, "git", &["worktree", "list", "--porcelain"])).wall;
+        for (at, words) in looks.iter().enumerate() {
+            let [with_few, with_many] =
+                [&few, &many].map(|repo| Took::of(place.run(repo, RALPH, words)).wall);
+            before[at].push(with_few);
+            growth[at].push(with_many / with_few);
+            if at == 0 {
+                over_git.push(with_many / git);
+            }
+        }
+        [&few, &many].iter().for_each(|repo| forget(place, repo, "once"));
+        gits.push(git);
+    }
+    let what = format!("`list --json`, 100 worktrees, {sessions} ended sessions");
+    let against = format!("`git worktree list --porcelain`: {}", spread(&gits, "ms"));
+    place.row(&what, &over_git, "x", &against, "1.5x");
     let measured =
         ["`list --json`", "`inspect --all --json`", "`recover`", "`batch` of one ticket, to its end"];
     for (at, what) in measured.iter().enumerate() {
-        let what = format!("{what}: with {ended} ended sessions, over with 100");
-        place.row(
-            &what,
-            &over(&many[at], &few[at]),
-            "x",
-            &format!("with 100: {}", spread(&few[at], "ms")),
-            "1.15x",
-        );
+        let what = format!("{what}: with {sessions} ended sessions, over with 100");
+        place.row(&what, &growth[at], "x", &format!("with 100: {}", spread(&before[at], "ms")), "1.15x");
     }
-}
-
-/// What `list`, `inspect`, `recover`, a batch of one ticket, and git's own list take.
-fn looks(place: &Place, repo: &Path, series: usize) -> [Vec<f64>; 5] {
-    let mut took = [vec![], vec![], vec![], vec![], vec![]];
-    for round in 0..15 {
-        let lane = format!("b-{series}-{round}");
-        let wall = |program: &str, words: &[&str]| Took::of(place.run(repo, program, words)).wall;
-        took[0].push(wall(RALPH, &["worktree", "list", "--json"]));
-        took[1].push(wall(RALPH, &["worktree", "inspect", "--all", "--json"]));
-        took[2].push(wall(RALPH, &["worktree", "recover", "--json"]));
-        took[3].push(wall(RALPH, &["worktree", "batch", &lane, "--no-ticket", "--agent", "true", "--json"]));
-        took[4].push(wall("git", &["worktree", "list", "--porcelain"]));
-        forget(place, repo, &lane);
-    }
-    took
 }
 
 fn ratios(ours: &[Took], theirs: &[Took]) -> Vec<f64> {
