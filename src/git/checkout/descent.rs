@@ -37,6 +37,12 @@ impl<'a> Descent<'a> {
         Self { listing, folders, open: Vec::new(), way: Vec::new() }
     }
 
+    /// So many folders are open.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.open.len()
+    }
+
     /// The folder in this place of the listing, below `top`, which is the same every time.
     pub(super) fn enter<'s>(&'s mut self, top: BorrowedFd<'s>, folder: usize) -> io::Result<BorrowedFd<'s>> {
         self.way.clear();

@@ -69,6 +69,11 @@ impl Stand {
     fn is_over(&self) -> bool {
         self.left == 0 || self.has_failed
     }
+
+    /// And no one is writing to it: where it failed, it is removed then.
+    fn is_quiet(&self) -> bool {
+        self.is_over() && self.busy == 0
+    }
 }
 
 impl Target {
@@ -123,11 +128,9 @@ pub(super) fn write(listing: &Arc<Listing>, source: Source, target: Target) -> R
     target.progress.begin(items);
     let target = Arc::new(target);
     Round::join(listing, source, &target).work(Some(&target));
-    let mut stand = target.stand();
-    while !stand.is_over() || stand.busy > 0 {
-        // Others have the last shares. Where it failed, no one may write to it any more, since it is removed then.
-        stand = target.over.wait(stand).unwrap_or_else(PoisonError::into_inner);
-    }
+    // Others have the last shares.
+    let quiet = target.over.wait_while(target.stand(), |stand| !stand.is_quiet());
+    let mut stand = quiet.unwrap_or_else(PoisonError::into_inner);
     match stand.error.take() {
         Some(error) => Err(error),
         None => Ok(std::mem::take(&mut stand.facts)),

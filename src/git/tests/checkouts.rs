@@ -6,17 +6,24 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::fixture::{Fixture, PATIENCE, lane_lock, listing, present, program};
+use crate::git::attributes::attribute_files;
 use crate::git::engine::Route;
 use crate::git::listing::Writer;
-use crate::git::{Engine, ErrorClass, Files, GitError, Repo, WhyGitProgram, create, finish, write_files};
+use crate::git::{
+    Created, Engine, ErrorClass, Files, GitError, GitProgram, Repo, Site, WhyGitProgram, create, finish,
+    write_files,
+};
+
+/// A lane's worktree that has no files yet.
+fn registered(repo: &Repo, site: &Site) -> Created {
+    create(repo, &repo.lock(PATIENCE).unwrap(), site, &repo.head_base().unwrap(), "ralph test").unwrap()
+}
 
 /// Dispatches a lane beside a worktree that git makes, and holds the two against each other.
 fn same_as_git(fixture: &Fixture) -> Engine {
     let repo = fixture.repo();
     let site = fixture.site("t-1");
-    let guard = repo.lock(PATIENCE).unwrap();
-    let created = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap();
-    drop(guard);
+    let created = registered(&repo, &site);
     let engine = write_files(&repo, &created, &lane_lock(&site)).unwrap();
     let ours = "repo.ralph/t-1";
     // Before any other command had a chance to refresh the index: the file facts in it are true.
@@ -183,9 +190,7 @@ fn files_that_git_has_not_written_yet_are_written_when_the_rest_is_finished() {
     fixture.commit_all("repo", "filter");
     let repo = fixture.repo();
     let site = fixture.site("t-1");
-    let guard = repo.lock(PATIENCE).unwrap();
-    let created = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap();
-    drop(guard);
+    let created = registered(&repo, &site);
     let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
     assert!(error.to_string().contains("caps"), "{error}");
     assert_eq!(present(&repo, &site).files, Files::Unfinished);
@@ -335,7 +340,14 @@ fn the_users_attributes_are_where_git_looks_for_them_and_nowhere_else() {
         gits.map(|item| String::from_utf8(listing.path(item).to_owned()).unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(files(xdg), ["README.md"]);
-    assert_eq!(files(home.with_env("XDG_CONFIG_HOME", "")), ["src/main.rs"]);
+    assert_eq!(files(home.clone().with_env("XDG_CONFIG_HOME", "")), ["src/main.rs"]);
+    let machines = |program: &GitProgram| {
+        let settings = fixture.repo().settings().unwrap();
+        let files = attribute_files(&settings, &fixture.path("repo/.git"), program);
+        files.all().any(|file| file.starts_with("/etc"))
+    };
+    assert!(machines(&home) && machines(&home.clone().with_env("GIT_ATTR_NOSYSTEM", "0")));
+    assert!(!machines(&home.with_env("GIT_ATTR_NOSYSTEM", "1")));
 }
 
 #[test]
@@ -349,8 +361,7 @@ fn a_filter_that_is_required_and_does_nothing_fails_as_with_git() {
         .output()
         .map_or_else(|e| panic!("{e}"), |out| assert_eq!(out.status.code(), Some(128), "{out:?}"));
     let repo = fixture.repo();
-    let base = repo.head_base().unwrap();
-    let created = create(&repo, &repo.lock(PATIENCE).unwrap(), &fixture.site("t-1"), &base, "r").unwrap();
+    let created = registered(&repo, &fixture.site("t-1"));
     assert!(write_files(&repo, &created, &lane_lock(&fixture.site("t-1"))).is_err());
 }
 
@@ -360,8 +371,7 @@ fn a_folder_in_the_place_of_a_file_that_git_writes_is_left() {
     fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
     fixture.write("repo/.git/info/attributes", "*.md filter=caps\n");
     let (repo, site) = (fixture.repo(), fixture.site("t-1"));
-    let base = repo.head_base().unwrap();
-    let created = create(&repo, &repo.lock(PATIENCE).unwrap(), &site, &base, "r").unwrap();
+    let created = registered(&repo, &site);
     fixture.write("repo.ralph/t-1/README.md/mine", "mine");
     assert!(write_files(&repo, &created, &lane_lock(&site)).is_err());
     assert_eq!(fs::read_to_string(site.path.join("README.md/mine")).unwrap(), "mine");

@@ -15,6 +15,16 @@ fn stand_in(fixture: &Fixture, script: &str) -> GitProgram {
 }
 
 #[test]
+fn git_writes_many_files_with_as_many_processes_as_there_are_cores() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "checkout.workers", "1"]);
+    let git_dir = fixture.path("repo/.git");
+    let asked =
+        Call::write(&program(), Place::GitDir(&git_dir)).args(["config", "checkout.workers"]).succeed();
+    assert_eq!(asked.unwrap(), b"0\n");
+}
+
+#[test]
 fn the_variables_that_are_removed_are_those_that_git_names() {
     let fixture = Fixture::empty();
     for name in fixture.git(".", &["rev-parse", "--local-env-vars"]).lines() {

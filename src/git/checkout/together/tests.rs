@@ -106,9 +106,50 @@ fn who_joins_later_gets_the_rest_and_then_what_it_missed() {
         (stand.left, stand.busy)
     };
     assert_eq!((left, busy), (SHARE, 1));
-    // What is being written is waited for.
+    // What is being written is waited for, also where there is nothing more to write.
+    first.fail(GitError::io("write", &first.path, io::Error::other("on purpose")));
+    assert!(first.is_over() && !first.stand().is_quiet());
     drop(slow);
-    assert_eq!(first.stand().busy, 0);
+    assert!(first.stand().is_quiet());
+}
+
+#[test]
+fn so_many_are_written_together_and_no_more() {
+    let (fixture, round) = scene();
+    ROUNDS.lock().unwrap().push(Arc::downgrade(&round));
+    for n in 0..MOST_TARGETS {
+        target(&fixture, &round, &format!("t{n}"));
+    }
+    // It finds no room, and is written all the same, by a round of its own.
+    let path = fixture.path("late");
+    fs::create_dir(&path).unwrap();
+    let time = Timespec { tv_sec: 1_000_000, tv_nsec: 0 };
+    let dates = Timestamps { last_access: time, last_modification: time };
+    let late = Target::new(&path, top(&path).unwrap(), dates, &CheckoutProgress::default());
+    let source =
+        Source { git_dir: fixture.path("repo/.git"), near: Some(top(&fixture.path("repo")).unwrap()) };
+    write(&round.listing, source, late).unwrap();
+    let state = round.state();
+    assert_eq!((state.targets.len(), state.next), (MOST_TARGETS, 0));
+}
+
+#[test]
+fn few_folders_stay_open_however_deep_they_are() {
+    let fixture = Fixture::new();
+    fixture.write("repo/a/b/c/d/e/deep", "");
+    fixture.write("repo/a/b/other", "");
+    fixture.commit_all("repo", "deep");
+    let round = round(&fixture, Source { git_dir: fixture.path("repo/.git"), near: None });
+    let top = top(&fixture.path("repo")).unwrap();
+    let mut way = Descent::new(&round.listing, Folders::AsTheyAre);
+    let file =
+        |path: &[u8]| round.listing.items.iter().find(|item| round.listing.path(item) == path).unwrap();
+    for path in ["a/b/c/d/e/deep", "a/b/other", "a/b/c/d/e/deep"] {
+        let folder = way.enter(top.as_fd(), file(path.as_bytes()).folder).unwrap();
+        let name = Path::new(path).file_name().unwrap();
+        rustix::fs::statat(folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        assert!(way.count() <= 2, "{path}");
+    }
 }
 
 #[test]
