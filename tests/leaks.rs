@@ -205,6 +205,29 @@ fn what_another_session_did_to_its_own_branch_and_a_merge_of_it_are_no_leaks() {
 }
 
 #[test]
+fn the_branch_of_a_lane_whose_files_are_still_being_written_is_no_leak() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    pi.plays_for("T-1", "commit; here; wait_for_go; answer");
+    repo.dispatch(&["T-1"]);
+    pi.wait_here("T-1");
+    let point = format!("prepare.registered:wait={}", sandbox.path("go").display());
+    let made = repo.worktree(&["create", "T-2"]).env("RALPH_FAILPOINT", point).spawn();
+    wait::until("a branch without files", || sandbox.path("go.waiting").exists().then_some(()));
+    assert!(repo.branches().contains(&"ralph/T-2".to_owned()));
+    pi.go("T-1");
+    let first = Session::only(&repo);
+    assert_eq!(first.ended()["outcome"], "succeeded");
+    wait::until("the supervisor's end", || {
+        let alive = sandbox.processes();
+        alive.iter().all(|process| !process.command.contains("__supervise")).then_some(())
+    });
+    assert!(first.manifest()["leaks"].as_array().is_none_or(Vec::is_empty), "{:#}", first.manifest());
+    sandbox.write("go", "");
+    drop(made.wait().ok());
+}
+
+#[test]
 fn what_was_written_in_the_main_checkout_is_noted() {
     let sandbox = Sandbox::new();
     let (repo, pi) = scene(&sandbox);

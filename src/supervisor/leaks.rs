@@ -165,10 +165,12 @@ impl<'a> Look<'a> {
         {
             return Ok(true);
         }
-        if let Some(lane) = default_lane(change.name)
-            && self.is_written(&self.store.lane_file(&lane))
-        {
-            return Ok(true);
+        if let Some(lane) = default_lane(change.name) {
+            let record = self.store.lane_file(&lane);
+            // A new lane has a folder before its branch is made, and a record only when its worktree is there.
+            if self.is_written(&record) || record.parent().is_some_and(|folder| self.is_written(folder)) {
+                return Ok(true);
+            }
         }
         let own = self.lane_of(change.name)?;
         Ok(match (own, change.to) {
