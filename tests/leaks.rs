@@ -228,6 +228,64 @@ fn the_branch_of_a_lane_whose_files_are_still_being_written_is_no_leak() {
 }
 
 #[test]
+fn files_that_a_merge_brings_after_it_has_moved_the_branch_are_no_leaks() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    pi.plays_for("T-4", COMMITS);
+    repo.finish("T-4", &[]);
+    sandbox.wait_until_quiet();
+    let go = sandbox.path("go");
+    let point = format!("merge.landed:wait={}", go.display());
+    let merging = repo.worktree(&["merge", "T-4"]).env("RALPH_FAILPOINT", point).spawn();
+    wait::until("a branch that has moved", || sandbox.path("go.waiting").exists().then_some(()));
+    pi.plays_for(
+        "T-1",
+        "commit; rm \"$MAIN/.tickets/T-3.md\"; here; wait_for_go; echo x >>\"$MAIN/README.md\"; answer",
+    );
+    repo.dispatch(&["T-1"]);
+    pi.wait_here("T-1");
+    fs::write(&go, "").unwrap();
+    drop(merging.wait().ok());
+    assert_eq!(repo.read("work-T-4.txt"), "work on T-4, attempt 1\n");
+    pi.go("T-1");
+    let session = Session::all(&repo).pop().unwrap();
+    assert_eq!(session.ended()["outcome"], "succeeded");
+    assert_eq!(leaks(&sandbox, &session), expected(&[("main_checkout", "README.md was written")]));
+}
+
+#[test]
+fn files_that_a_merge_is_still_writing_when_a_session_ends_are_no_leaks() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    // git writes those files in the order of their names, and its index at the end.
+    let begun = sandbox.write("begun", "");
+    fs::remove_file(&begun).unwrap();
+    let wait = format!("touch {0}; while ! test -e {0}.go; do sleep 0.01; done", begun.display());
+    let smudge = format!("cat; if test %f = z.txt; then {wait}; fi");
+    repo.commit_file(".gitattributes", "?.txt filter=slow\n", "Attributes");
+    repo.git(&["config", "filter.slow.smudge", &smudge]);
+    pi.plays_for("T-4", "echo a >a.txt; echo z >z.txt; git add -A; git commit -qm 'T-4: done'; answer");
+    repo.finish("T-4", &[]);
+    sandbox.wait_until_quiet();
+    pi.plays_for("T-1", "commit; here; wait_for_go; answer");
+    let awaited = sandbox.path("awaited");
+    let point = format!("merge.awaited:wait={}", awaited.display());
+    drop(repo.worktree(&["dispatch", "T-1"]).env("RALPH_FAILPOINT", point).run().ok());
+    pi.wait_here("T-1");
+    let merging = repo.worktree(&["merge", "T-4"]).spawn();
+    wait::until("git to write the last file", || begun.exists().then_some(()));
+    assert_eq!(repo.read("a.txt"), "a\n");
+    pi.go("T-1");
+    wait::until("the merge to be awaited", || sandbox.path("awaited.waiting").exists().then_some(()));
+    sandbox.write("begun.go", "");
+    drop(merging.wait().ok());
+    fs::write(&awaited, "").unwrap();
+    let session = Session::all(&repo).pop().unwrap();
+    assert_eq!(session.ended()["outcome"], "succeeded");
+    assert_eq!(leaks(&sandbox, &session), []);
+}
+
+#[test]
 fn what_was_written_in_the_main_checkout_is_noted() {
     let sandbox = Sandbox::new();
     let (repo, pi) = scene(&sandbox);

@@ -20,6 +20,7 @@ use crate::git::{
 use crate::id::SessionId;
 use crate::launch::Probe;
 use crate::launch::local::{self, Launched, SupervisorEnvironment, origin, probe};
+use crate::session::landing::landing;
 use crate::session::lane::LaneRecord;
 use crate::session::launch::{
     AccountSource, LAUNCH_VERSION, LaunchSpec, OutputMode, ViewMode, secret_variable,
@@ -221,12 +222,17 @@ impl Session<'_> {
     /// `settings` are those that are not guarded.
     fn around(&mut self, newer: Option<Guard>, settings: Guard) -> Option<Around> {
         let repo = &self.context.repo;
-        let seen = Checkout::main(repo).and_then(|main| Ok((main, branches(repo)?)));
-        match seen {
-            Ok((main, branches)) => {
-                let running = self.context.store.running().map_or(0, |running| running.len());
+        let store = &self.context.store;
+        let seen = || -> Result<_, DispatchError> {
+            let (main, branches) = (Checkout::main(repo)?, branches(repo)?);
+            // In this order: a branch that was seen moved is among these until its worktrees hold what it brought.
+            Ok((main, branches, landing(store)?))
+        };
+        match seen() {
+            Ok((main, branches, landing)) => {
+                let running = store.running().map_or(0, |running| running.len());
                 let head = main.map(|main| main.head_in_words());
-                Some(Around { guard: newer, settings: Some(settings), running, head, branches })
+                Some(Around { guard: newer, settings: Some(settings), running, head, branches, landing })
             }
             Err(error) => {
                 self.notes.push(format!("changes outside the worktree will not be noticed: {error}"));

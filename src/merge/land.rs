@@ -8,7 +8,8 @@ use super::verify::close;
 use super::{Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
-    Blocked, CommitId, Follower, GitError, Way, WhyBlocked, advance, follow, pin_merge, unpin_merge, way,
+    BY_RALPH, Blocked, CommitId, Follower, GitError, Way, WhyBlocked, advance, follow, pin_merge,
+    unpin_merge, way,
 };
 use crate::id::BranchName;
 use crate::session::store::{LaneLock, StoreError};
@@ -112,7 +113,8 @@ pub(super) fn land(
 /// Moves the target back where it was, before any worktree has followed. `false`: it is elsewhere by now.
 fn take_back(place: &Place<'_>, entry: &mut Entry, landing: &Landing) -> Result<bool, MergeError> {
     let lock = place.repo.lock(REPO_PATIENCE)?;
-    let back = advance(place.repo, &lock, &landing.target, &landing.to, &landing.from, "ralph: merge undone");
+    let log = format!("merge undone {BY_RALPH}");
+    let back = advance(place.repo, &lock, &landing.target, &landing.to, &landing.from, &log);
     match back {
         Ok(()) => {
             entry.stage = Stage::Making;

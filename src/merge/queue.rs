@@ -18,13 +18,13 @@ use super::{Place, Progress};
 use crate::durable::{self, FileError, HeldLock};
 use crate::git::Follower;
 use crate::id::{BranchName, Lane};
+use crate::session::landing::{MAX_ENTRY, entries};
 use crate::session::lane::MergedRecord;
 use crate::session::store::{Store, StoreError};
 
 /// The version of an entry's format.
 const QUEUE_VERSION: u32 = 1;
 
-const MAX_ENTRY: u64 = 16 << 20;
 const MAX_HOLDER: u64 = 1 << 10;
 
 /// How often a merge that waits looks whether it was called off.
@@ -179,7 +179,7 @@ pub(super) fn begin(place: &Place<'_>, _turn: &Turn, what: &str) -> Result<Entry
         stage: Stage::Making,
         workshop: None,
     };
-    durable::create_private_dir(&folder(place.store))?;
+    durable::create_private_dir(&entries(place.store))?;
     write(place.store, &entry)?;
     durable::create_private_dir(&scratch(place.store, entry.id))?;
     Ok(entry)
@@ -214,7 +214,7 @@ fn clear(store: &Store, id: MergeId) -> Result<(), StoreError> {
 
 /// The merges that have an entry, oldest first.
 pub(super) fn waiting(store: &Store) -> Result<Vec<MergeId>, StoreError> {
-    let folder = folder(store);
+    let folder = entries(store);
     let failed = |source| StoreError::List { path: folder.clone(), source };
     let listing = match fs::read_dir(&folder) {
         Ok(listing) => listing,
@@ -257,15 +257,11 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Entry, StoreError> {
 
 /// The folder of an entry.
 pub(super) fn scratch(store: &Store, id: MergeId) -> PathBuf {
-    folder(store).join(id.to_string())
+    entries(store).join(id.to_string())
 }
 
 fn file(store: &Store, id: MergeId) -> PathBuf {
-    folder(store).join(format!("{id}.json"))
-}
-
-fn folder(store: &Store) -> PathBuf {
-    store.root().join("queue")
+    entries(store).join(format!("{id}.json"))
 }
 
 fn lock_file(store: &Store) -> PathBuf {

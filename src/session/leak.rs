@@ -58,6 +58,9 @@ pub struct Around {
     pub head: Option<String>,
     /// The local branches and the beginnings of their commits' names; none where there are too many.
     pub branches: Option<BTreeMap<String, String>>,
+    /// The branches that merges were moving, with the worktrees that have them checked out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub landing: Vec<String>,
 }
 
 /// As many leaks of one kind are told one by one, and as many characters of each: names may be of any length, and a

@@ -7,6 +7,7 @@ pub mod choose;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+pub mod landing;
 pub mod lane;
 pub mod launch;
 pub mod leak;

@@ -531,7 +531,7 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) 
 }
 
 /// The names in a directory that may not exist; hidden ones are somebody's unfinished work and left out.
-fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
+pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
     let failed = |source| StoreError::List { path: directory.to_owned(), source };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,

@@ -4,16 +4,18 @@
 use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::failpoint;
 use crate::git::{
-    Branches, Checkout, GitError, GitProgram, Head, Instant, Repo, Span, Wrote, branches_since,
+    Branches, Checkout, GitError, GitProgram, Head, Instant, Repo, Span, Written, Wrote, branches_since,
     guard_changes, lane_of_branch, moved_by_ralph, watched,
 };
 use crate::id::{Lane, SessionId};
+use crate::session::landing::landing;
 use crate::session::lane::LaneRecord;
 use crate::session::launch::LaunchSpec;
 use crate::session::leak::{Around, BranchChange, BranchNow, Leak, LeakKind, branch_changes, told};
@@ -27,6 +29,9 @@ use crate::session::writer::{SessionWriter, ViewPlace};
 const MOST_FILES: usize = 20_000;
 /// With more sessions, what idle worktrees hold is not looked at: each has as many others to look at.
 const MOST_RUNNING: usize = 8;
+/// So long a merge is waited for that writes files where some are looked at, looking so often.
+const MERGE_PATIENCE: Duration = Duration::from_secs(5);
+const MERGE_LOOK: Duration = Duration::from_millis(20);
 
 /// Why nothing could be noticed.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +87,11 @@ fn default_lane(branch: &str) -> Option<Lane> {
     lane_of_branch(branch)?.parse().ok()
 }
 
+/// Whether the branch that is checked out is one of these.
+fn is_landing(checkout: &Checkout, landing: &[String]) -> bool {
+    matches!(&checkout.head, Head::Branch(name) if landing.contains(name))
+}
+
 struct Look<'a> {
     repo: &'a Repo,
     store: &'a Store,
@@ -111,9 +121,7 @@ impl<'a> Look<'a> {
         let looks = [
             self.guarded().map_err(NoticeError::from),
             self.moved_branches().map(|what| told(&LeakKind::Branch, what)).map_err(NoticeError::from),
-            self.main_checkout(&mut budget)
-                .map(|what| told(&LeakKind::MainCheckout, what))
-                .map_err(NoticeError::from),
+            self.main_checkout(&mut budget).map(|what| told(&LeakKind::MainCheckout, what)),
             match running > MOST_RUNNING {
                 true => Ok(Vec::new()),
                 false => self.idle_worktrees(&mut budget).map(|what| told(&LeakKind::Worktree, what)),
@@ -217,7 +225,7 @@ impl<'a> Look<'a> {
         fs::symlink_metadata(file).is_ok_and(|meta| Instant::changed(&meta) > self.during.from)
     }
 
-    fn main_checkout(&self, budget: &mut usize) -> Result<Vec<String>, GitError> {
+    fn main_checkout(&self, budget: &mut usize) -> Result<Vec<String>, NoticeError> {
         let Some(main) = Checkout::main(self.repo)? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         let now = main.head_in_words();
@@ -228,8 +236,7 @@ impl<'a> Look<'a> {
         }
         let is_same = self.before.head.as_ref() == Some(&now);
         let wrote = if is_same { self.who_wrote(&main) } else { Wrote::Git };
-        let written = main.written(self.during, wrote, budget)?;
-        found.extend(written.unwrap_or_default().iter().map(|file| file.in_words()));
+        found.extend(self.written(&main, wrote, budget)?.iter().map(Written::in_words));
         Ok(found)
     }
 
@@ -240,7 +247,7 @@ impl<'a> Look<'a> {
                 break;
             }
             let tree = tree?;
-            let written = tree.written(self.during, self.who_wrote(&tree), budget)?.unwrap_or_default();
+            let written = self.written(&tree, self.who_wrote(&tree), budget)?;
             if written.is_empty() {
                 continue;
             }
@@ -254,9 +261,36 @@ impl<'a> Look<'a> {
         Ok(found)
     }
 
-    /// Where the branch that is checked out has moved, git wrote files.
+    /// The files in it that were written meanwhile. While a merge brings it along, git writes files there that its index
+    /// does not have yet: that is waited for, and nothing is told where it takes too long.
+    fn written(
+        &self,
+        checkout: &Checkout,
+        wrote: Wrote,
+        budget: &mut usize,
+    ) -> Result<Vec<Written>, NoticeError> {
+        let most = *budget;
+        let deadline = std::time::Instant::now() + MERGE_PATIENCE;
+        loop {
+            *budget = most;
+            // In this order: what is looked at when none is landing is not half of what one writes.
+            let is_landing = is_landing(checkout, &landing(self.store)?);
+            let written = checkout.written(self.during, wrote, budget)?.unwrap_or_default();
+            if !is_landing || written.is_empty() {
+                return Ok(written);
+            }
+            failpoint::hit("merge.awaited");
+            if std::time::Instant::now() > deadline {
+                return Ok(Vec::new());
+            }
+            thread::sleep(MERGE_LOOK);
+        }
+    }
+
+    /// Where the branch that is checked out has moved, or where a merge that had moved it was not done yet, git wrote files.
     fn who_wrote(&self, checkout: &Checkout) -> Wrote {
         match (&self.branches, &checkout.head) {
+            _ if is_landing(checkout, &self.before.landing) => Wrote::Git,
             (Ok(Some((before, now))), Head::Branch(name)) if before.get(name) == now.get(name) => {
                 Wrote::Others
             }
