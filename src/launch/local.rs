@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::fs::OpenOptions;
+use std::io::{self, PipeReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{LaunchError, Origin, Probe};
 use crate::durable::LockState;
@@ -48,7 +45,7 @@ pub enum Launched {
 pub struct Launching {
     store: Store,
     session: SessionId,
-    reader: OwnedFd,
+    reader: PipeReader,
 }
 
 /// Starts the session's supervisor and hands it the session's lock, as its standard input. The dispatcher then closes
@@ -58,8 +55,7 @@ pub fn launch(writer: &SessionWriter, environment: &SupervisorEnvironment) -> Re
     let session = writer.manifest().session_id;
     let (dir, store) = (writer.dir().clone(), writer.store().clone());
     let lock = writer.lock().file().try_clone().map_err(system("copy the session's lock"))?;
-    let (reader, readiness) = pipe_with(PipeFlags::CLOEXEC)
-        .map_err(|e| LaunchError::System { operation: "make a pipe", source: e.into() })?;
+    let (reader, readiness) = io::pipe().map_err(system("make a pipe"))?;
     let log = OpenOptions::new()
         .append(true)
         .create(true)
@@ -98,10 +94,11 @@ impl Launching {
     }
 }
 
-fn wait_for_word(reader: OwnedFd) -> Result<bool, LaunchError> {
+fn wait_for_word(mut reader: PipeReader) -> Result<bool, LaunchError> {
     let mut word = [0; 1];
-    let read = File::from(reader).read(&mut word);
-    read.map(|n| n == 1)
+    reader
+        .read(&mut word)
+        .map(|n| n == 1)
         .map_err(|source| LaunchError::System { operation: "wait for the supervisor", source })
 }
 

@@ -4,9 +4,6 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use petgraph::algo::kosaraju_scc;
-use petgraph::graph::{DiGraph, NodeIndex};
-
 /// More cycles than this are not looked for: each costs a search.
 const MOST_CYCLES: usize = 100;
 
@@ -27,7 +24,7 @@ impl Graph {
         for (number, members) in self.components(&counts).iter().enumerate() {
             for node in members {
                 component[*node] = number;
-                is_cyclic[*node] = members.len() > 1 || counts(*node) && self.edges[*node].contains(node);
+                is_cyclic[*node] = members.len() > 1 || self.edges[*node].contains(node);
             }
         }
         let within = |from: usize, to: usize| is_cyclic[to] && component[to] == component[from];
@@ -52,19 +49,53 @@ impl Graph {
         cycles
     }
 
-    /// The strongly connected components of the nodes that `counts`, what is waited for before who waits.
+    /// The strongly connected components of the nodes that `counts`, what is waited for before who waits (Tarjan's
+    /// algorithm).
     pub fn components(&self, counts: &impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
-        let mut graph = DiGraph::<(), (), usize>::default();
-        for _ in &self.edges {
-            graph.add_node(());
-        }
-        for (from, targets) in self.edges.iter().enumerate().filter(|(from, _)| counts(*from)) {
-            for to in targets.iter().filter(|to| counts(**to)) {
-                graph.add_edge(NodeIndex::new(from), NodeIndex::new(*to), ());
+        let mut components = Vec::new();
+        let mut is_done = vec![false; self.edges.len()];
+        // When each was reached, and the earliest that was reached and is open that can be reached from it.
+        let mut reached: Vec<Option<usize>> = vec![None; self.edges.len()];
+        let mut earliest = vec![0; self.edges.len()];
+        let mut count = 0;
+        // Those that were reached and are of no component yet, and the way to where we are: each node, and which of its edges comes next.
+        let (mut open, mut way) = (Vec::new(), Vec::new());
+        for start in (0..self.edges.len()).filter(|node| counts(*node)) {
+            if reached[start].is_none() {
+                way.push((start, 0));
+            }
+            while let Some((node, edge)) = way.last_mut() {
+                let node = *node;
+                let since = *reached[node].get_or_insert_with(|| {
+                    open.push(node);
+                    earliest[node] = count;
+                    count += 1;
+                    earliest[node]
+                });
+                let next = self.edges[node].get(*edge).copied();
+                *edge += 1;
+                match next.map(|next| (next, reached[next])) {
+                    Some((next, None)) if counts(next) => way.push((next, 0)),
+                    Some((next, Some(at))) if !is_done[next] => {
+                        earliest[node] = earliest[node].min(at);
+                    }
+                    Some(_) => {}
+                    None => {
+                        way.pop();
+                        if let Some((before, _)) = way.last() {
+                            earliest[*before] = earliest[*before].min(earliest[node]);
+                        }
+                        if earliest[node] == since {
+                            let first = open.iter().rposition(|member| *member == node).unwrap_or_default();
+                            let members = open.split_off(first);
+                            members.iter().for_each(|member: &usize| is_done[*member] = true);
+                            components.push(members);
+                        }
+                    }
+                }
             }
         }
-        let numbers = |nodes: Vec<NodeIndex<usize>>| nodes.into_iter().map(NodeIndex::index).collect();
-        kosaraju_scc(&graph).into_iter().map(numbers).collect()
+        components
     }
 
     /// The shortest way from `start` to itself over edges that `may` be taken.
