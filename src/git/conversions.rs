@@ -1,15 +1,9 @@
 //! Which files of a commit are changed on their way into a worktree, by its attributes and by settings, as git decides
-//! it (`convert_attrs` in its `convert.c`), and which are git's own to write. What the attributes of a path are is gix's to
-//! say.
+//! it (`convert_attrs` in its `convert.c`), and which are git's own to write.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use gix_attributes::search::{MetadataCollection, Outcome};
-use gix_attributes::{Search, StateRef, glob};
-
-use super::GitError;
-use super::attributes::{Asked, ENCODING, Read, as_git_reads};
+use super::attributes::{Asked, ENCODING, Finished, Macros, Read, Rules, State};
 use super::checkout::convert::{Conversion, Ends, Keywords};
 use super::config::Settings;
 use super::listing::{Kind, Listing, Writer};
@@ -69,59 +63,49 @@ pub(super) fn plan(
     outside: (&[Vec<u8>], Option<&[u8]>),
     ends: LineEnds,
     is_filter: &dyn Fn(&str) -> bool,
-) -> Result<BTreeSet<String>, GitError> {
-    let failed = |e| GitError::io("read the attributes in", &PathBuf::from(".gitattributes"), e);
-    let mut known = MetadataCollection::default();
-    let mut search =
-        Search::new_globals(std::iter::empty::<PathBuf>(), &mut Vec::new(), &mut known).map_err(failed)?;
-    let mut add = |content: &[u8], file: PathBuf, root: Option<&str>, macros: bool| {
-        let root = root.map(std::path::Path::new);
-        search.add_patterns_buffer(content, file, root, &mut known, macros).map_err(failed)
-    };
-    let (below, above) = outside;
-    for content in below {
-        add(&as_git_reads(content, Read::ByLine), "outside".into(), None, true)?;
-    }
-    let mut inside: Vec<_> = asked.files.iter().collect();
-    // What is deeper has more to say.
-    inside.sort_by_key(|(folder, _)| (!folder.is_empty(), folder.iter().filter(|b| **b == b'/').count()));
-    for (folder, content) in inside {
-        let file = PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(folder));
-        let content = as_git_reads(content, Read::FromIndex);
-        add(&content, file.join(".gitattributes"), Some(""), folder.is_empty())?;
-    }
-    if let Some(content) = above {
-        add(&as_git_reads(content, Read::ByLine), "info/attributes".into(), None, true)?;
-    }
+) -> BTreeSet<String> {
+    let mut rules = rules(asked, outside);
     let mut needed = BTreeSet::new();
-    let mut found = Outcome::default();
-    found.initialize_with_selection(&known, NAMES);
     for at in 0..listing.items.len() {
         let item = &listing.items[at];
         if !matches!(item.kind, Kind::File | Kind::Program) {
             continue;
         }
-        found.reset();
-        let case = glob::pattern::Case::Sensitive;
-        search.pattern_matching_relative_path(listing.path(item).into(), case, Some(false), &mut found);
-        let mut states = found.iter_selected().map(|found| found.assignment.state);
-        let mut next = || states.next().unwrap_or(StateRef::Unspecified);
-        let states = [next(), next(), next(), next()];
-        let (filter, encoding) = (next(), next());
+        let [text, crlf, eol, ident, filter, encoding] = rules.of(listing.path(item));
         let filter = match filter {
-            StateRef::Value(name) => std::str::from_utf8(name.as_bstr()).ok().filter(|name| is_filter(name)),
-            StateRef::Set | StateRef::Unset | StateRef::Unspecified => None,
+            State::Value(name) => std::str::from_utf8(name).ok().filter(|name| is_filter(name)),
+            State::Set | State::Unset | State::Unspecified => None,
         };
-        let is_gits = filter.is_some() || encoding != StateRef::Unspecified;
+        let is_gits = filter.is_some() || *encoding != State::Unspecified;
         if let Some(filter) = filter
             && !needed.contains(filter)
         {
             needed.insert(filter.to_owned());
         }
-        listing.items[at].writer =
-            if is_gits { Writer::Git } else { Writer::Ralph(conversion(states, ends)) };
+        listing.items[at].writer = match is_gits {
+            true => Writer::Git,
+            false => Writer::Ralph(conversion([text, crlf, eol, ident], ends)),
+        };
     }
-    Ok(needed)
+    needed
+}
+
+fn rules(asked: &Asked, (below, above): (&[Vec<u8>], Option<&[u8]>)) -> Finished<{ NAMES.len() }> {
+    let mut rules = Rules::about(NAMES);
+    for content in below {
+        rules.add(content, Read::ByLine, b"", Macros::Taken);
+    }
+    let mut inside: Vec<_> = asked.files.iter().collect();
+    // What is deeper has more to say.
+    inside.sort_by_key(|(folder, _)| (!folder.is_empty(), folder.iter().filter(|b| **b == b'/').count()));
+    for (folder, content) in inside {
+        let macros = if folder.is_empty() { Macros::Taken } else { Macros::Ignored };
+        rules.add(content, Read::FromIndex, folder, macros);
+    }
+    if let Some(content) = above {
+        rules.add(content, Read::ByLine, b"", Macros::Taken);
+    }
+    rules.finish()
 }
 
 /// What `text` or `crlf` says.
@@ -135,25 +119,25 @@ enum Text {
 }
 
 impl Text {
-    fn of(state: StateRef<'_>) -> Self {
+    fn of(state: &State) -> Self {
         match state {
-            StateRef::Set => Self::Yes,
-            StateRef::Unset => Self::No,
-            StateRef::Value(value) if value.as_bstr() == "input" => Self::Input,
-            StateRef::Value(value) if value.as_bstr() == "auto" => Self::Auto,
-            StateRef::Value(_) | StateRef::Unspecified => Self::Unsaid,
+            State::Set => Self::Yes,
+            State::Unset => Self::No,
+            State::Value(value) if value == b"input" => Self::Input,
+            State::Value(value) if value == b"auto" => Self::Auto,
+            State::Value(_) | State::Unspecified => Self::Unsaid,
         }
     }
 }
 
-fn conversion([text, crlf, eol, ident]: [StateRef<'_>; 4], ends: LineEnds) -> Conversion {
+fn conversion([text, crlf, eol, ident]: [&State; 4], ends: LineEnds) -> Conversion {
     let text = match Text::of(text) {
         Text::Unsaid => Text::of(crlf),
         said => said,
     };
     let eol = match eol {
-        StateRef::Value(value) if value.as_bstr() == "lf" => Some(Ends::Kept),
-        StateRef::Value(value) if value.as_bstr() == "crlf" => Some(Ends::CrLf),
+        State::Value(value) if value == b"lf" => Some(Ends::Kept),
+        State::Value(value) if value == b"crlf" => Some(Ends::CrLf),
         _ => None,
     };
     // Whether it is text, git can tell from the whole content only.
@@ -173,7 +157,7 @@ fn conversion([text, crlf, eol, ident]: [StateRef<'_>; 4], ends: LineEnds) -> Co
         (Text::Unsaid, None) if ends.auto == Auto::On => Ends::CrLfIfText,
         (Text::Unsaid, None) => Ends::Kept,
     };
-    let keywords = match (ident == StateRef::Set, in_whole) {
+    let keywords = match (*ident == State::Set, in_whole) {
         (false, _) => Keywords::Kept,
         (true, false) => Keywords::InStream,
         (true, true) => Keywords::InWhole,

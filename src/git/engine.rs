@@ -114,8 +114,7 @@ impl Repo {
                 let below = files.below.iter().map(read).collect::<Result<Vec<_>, _>>()?;
                 let above = read_attributes(&files.above)?;
                 let is_filter = |name: &str| filters.contains_key(name);
-                let needed =
-                    conversions::plan(listing, &asked, (&below, above.as_deref()), ends, &is_filter)?;
+                let needed = conversions::plan(listing, &asked, (&below, above.as_deref()), ends, &is_filter);
                 for name in &needed {
                     let used_by = asked.filters.get(name).map_or("an attributes file", String::as_str);
                     refuse_relative(name, filters.get(name).map_or(&[], Vec::as_slice), used_by)?;

@@ -1,5 +1,6 @@
 //! The room tested against real repositories, with git itself as the judge.
 
+mod attributes;
 mod bases;
 mod begin;
 mod checkouts;

@@ -1,8 +1,13 @@
-//! What attributes ask a checkout for, read without regard to the patterns: a word counts wherever it stands.
+//! What attributes ask a checkout for, read without regard to the patterns: a word counts wherever it stands. What they
+//! say of one path, [`Rules`] tell.
 
-use std::borrow::Cow;
+mod glob;
+mod rules;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+pub(super) use rules::{Finished, Macros, Read, Rules, State};
 
 use super::config::Settings;
 use super::printed::TreeEntry;
@@ -13,8 +18,6 @@ use crate::durable;
 
 /// git ignores an attributes file that is larger.
 const ATTRIBUTES_LIMIT: u64 = 100 << 20;
-/// git ignores a line that is as long.
-const LONGEST_LINE: usize = 2048;
 
 /// The attribute that names the encoding which a file is checked out in.
 pub(super) const ENCODING: &str = "working-tree-encoding";
@@ -126,43 +129,6 @@ pub(super) fn attribute_files(settings: &Settings, common: &Path, program: &GitP
     AttributeFiles { below, above: common.join("info/attributes") }
 }
 
-/// How git comes by an attributes file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Read {
-    /// From the index: all of it is one string of C.
-    FromIndex,
-    /// Line by line, each a string of C, without a byte order mark.
-    ByLine,
-}
-
-/// What git takes in of an attributes file, where others would take more, or something else.
-pub(super) fn as_git_reads(content: &[u8], read: Read) -> Cow<'_, [u8]> {
-    let has_mark = content.starts_with("\u{feff}".as_bytes());
-    let is_plain =
-        !content.contains(&0) && content.split(|b| *b == b'\n').all(|line| line.len() < LONGEST_LINE);
-    if is_plain && !(has_mark && read == Read::FromIndex) {
-        return Cow::Borrowed(content);
-    }
-    let up_to_nul = |text: &'_ [u8]| text.iter().position(|b| *b == 0).unwrap_or(text.len());
-    let mut taken = Vec::with_capacity(content.len() + 1);
-    let content = match read {
-        // It is a part of the first pattern there; whoever takes it off the beginning finds none.
-        Read::FromIndex => {
-            taken.push(b'\n');
-            &content[..up_to_nul(content)]
-        }
-        Read::ByLine => content,
-    };
-    for line in content.split(|b| *b == b'\n') {
-        let line = &line[..up_to_nul(line)];
-        if line.len() < LONGEST_LINE {
-            taken.extend_from_slice(line);
-        }
-        taken.push(b'\n');
-    }
-    Cow::Owned(taken)
-}
-
 pub(super) fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {
     // The user's own file may well be a link into a collection of settings.
     match file.canonicalize() {
@@ -186,20 +152,5 @@ mod tests {
         let mut asked = Asked::default();
         asked.note(b"\"*.a\"eol=crlf \"*.b\"working-tree-encoding=UTF-16", "here");
         assert!(asked.rewrites && asked.encoding);
-    }
-
-    #[test]
-    fn git_takes_in_no_more_than_strings_of_c_and_lines_of_a_length() {
-        let long = format!("a {}\nb -text\n", "x".repeat(LONGEST_LINE));
-        for read in [Read::FromIndex, Read::ByLine] {
-            let taken = as_git_reads(long.as_bytes(), read);
-            assert!(taken.ends_with(b"b -text\n\n") && taken.len() < 20, "{taken:?}");
-            assert_eq!(as_git_reads(b"a text\n", read), Cow::Borrowed(b"a text\n"));
-        }
-        assert_eq!(*as_git_reads(b"a x\0y\nb z", Read::FromIndex), *b"\na x\n");
-        assert_eq!(*as_git_reads(b"a x\0y\nb z", Read::ByLine), *b"a x\nb z\n");
-        let marked = "\u{feff}a x".as_bytes();
-        assert_eq!(as_git_reads(marked, Read::ByLine), marked);
-        assert_eq!(*as_git_reads(marked, Read::FromIndex), *"\n\u{feff}a x\n".as_bytes());
     }
 }
