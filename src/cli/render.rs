@@ -62,15 +62,9 @@ impl Out {
 
     /// One JSON document.
     pub fn json<T: Serialize>(&self, value: &T) -> CliResult {
-        // As it comes: a list may be long.
-        let mut stdout = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
-        match serde_json::to_writer_pretty(&mut stdout, value) {
-            Err(error) if !error.is_io() => Err(bug(&error)),
-            told => {
-                let told = told.map_err(io::Error::from);
-                written(told.and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()))
-            }
-        }
+        let mut text = serde_json::to_vec_pretty(value).map_err(|e| bug(&e))?;
+        text.push(b'\n');
+        self.raw(&text)
     }
 
     /// One JSON document on a line of its own.

@@ -12,6 +12,8 @@ pub(super) struct Pattern {
 enum For {
     /// The last part of a path: there is no slash in the pattern.
     Names,
+    /// The same, where all of the pattern but a first star is to be found at the end.
+    Endings,
     /// The whole path from the folder of the attributes file on.
     Paths,
 }
@@ -22,13 +24,20 @@ impl Pattern {
         if text.starts_with(b"!") || text.ends_with(b"/") {
             return None;
         }
-        let is_for = if text.contains(&b'/') { For::Paths } else { For::Names };
-        Some(Self { text: text.strip_prefix(b"/").unwrap_or(text).to_owned(), is_for })
+        let ending = text.strip_prefix(b"*").filter(|rest| !rest.iter().copied().any(is_special));
+        let (is_for, text) = match (text.contains(&b'/'), ending) {
+            (true, _) => (For::Paths, text.strip_prefix(b"/").unwrap_or(text)),
+            (false, Some(ending)) => (For::Endings, ending),
+            (false, None) => (For::Names, text),
+        };
+        Some(Self { text: text.to_owned(), is_for })
     }
 
     /// Whether it is for the file at `path`, which begins below the folder of the attributes file.
     pub(super) fn matches(&self, path: &[u8]) -> bool {
         match self.is_for {
+            // No slash is in the ending, and none in a name.
+            For::Endings => path.ends_with(&self.text),
             For::Names => {
                 let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
                 glob(&self.text, name, Slashes::Like) == Verdict::Match

@@ -144,10 +144,12 @@ impl<const N: usize> Finished<N> {
                 continue;
             }
             // What is said last counts, and what a macro stands for as if it were said in its place.
-            let mut left = vec![rule.says.iter().rev()];
-            while let Some(says) = left.last_mut() {
+            let mut says = rule.says.iter().rev();
+            let mut around = Vec::new();
+            loop {
                 let Some((name, state)) = says.next() else {
-                    left.pop();
+                    let Some(outer) = around.pop() else { break };
+                    says = outer;
                     continue;
                 };
                 let Some(known) = self.known.get_mut(*name).filter(|known| !**known) else { continue };
@@ -159,7 +161,7 @@ impl<const N: usize> Finished<N> {
                 if *state == State::Set
                     && let Some(stands_for) = self.macros.get(name)
                 {
-                    left.push(stands_for.iter().rev());
+                    around.push(std::mem::replace(&mut says, stands_for.iter().rev()));
                 }
             }
         }
