@@ -180,6 +180,7 @@ killed_dispatchers! {
     row_8_killed_when_the_session_is_in_place: "begin.done",
     row_8_killed_when_the_session_has_begun: "dispatch.begun",
     row_4_killed_between_worktree_and_launch_record: "dispatch.worktree",
+    row_4_killed_before_the_launch_record: "dispatch.looked",
     row_4_killed_between_launch_record_and_launching: "dispatch.spec",
 }
 

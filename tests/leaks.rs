@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::helpers::agents::{COMMITS, NEVER_ENDS};
 use crate::helpers::lanes::text;
 use crate::helpers::schema::assert_manifest;
-use crate::helpers::{Repo, Sandbox, ScriptedPi, Session, wait};
+use crate::helpers::{Finished, Repo, Running, Sandbox, ScriptedPi, Session, wait};
 
 /// A repository whose agents know where it is: `$MAIN`.
 fn scene(sandbox: &Sandbox) -> (Repo<'_>, ScriptedPi) {
@@ -36,6 +36,20 @@ fn leaks_of(sandbox: &Sandbox, repo: &Repo<'_>, pi: &ScriptedPi, play: &str) -> 
     assert_eq!(fs::read(session.view()).unwrap(), fs::read(session.manifest_file()).unwrap());
     assert_eq!(fs::read_to_string(session.dir.join("supervisor.log")).unwrap_or_default(), "");
     leaks
+}
+
+/// A command that has come to this point, and waits there.
+fn stopped(sandbox: &Sandbox, repo: &Repo<'_>, command: &[&str], point: &str) -> Running {
+    let spec = format!("{point}:wait={}", sandbox.path(point).display());
+    let running = repo.worktree(command).env("RALPH_FAILPOINT", spec).spawn();
+    wait::until(point, || sandbox.path(format!("{point}.waiting")).exists().then_some(()));
+    running
+}
+
+/// Lets it go on to its end.
+fn go_on(sandbox: &Sandbox, point: &str, running: Running) -> Finished {
+    sandbox.write(point, "");
+    running.wait()
 }
 
 fn expected(leaks: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -229,28 +243,42 @@ fn the_branch_of_a_lane_whose_files_are_still_being_written_is_no_leak() {
 
 #[test]
 fn files_that_a_merge_brings_after_it_has_moved_the_branch_are_no_leaks() {
+    let play =
+        "commit; rm \"$MAIN/.tickets/T-3.md\"; here; wait_for_go; echo x >>\"$MAIN/README.md\"; answer";
     let sandbox = Sandbox::new();
     let (repo, pi) = scene(&sandbox);
     pi.plays_for("T-4", COMMITS);
     repo.finish("T-4", &[]);
     sandbox.wait_until_quiet();
-    let go = sandbox.path("go");
-    let point = format!("merge.landed:wait={}", go.display());
-    let merging = repo.worktree(&["merge", "T-4"]).env("RALPH_FAILPOINT", point).spawn();
-    wait::until("a branch that has moved", || sandbox.path("go.waiting").exists().then_some(()));
-    pi.plays_for(
-        "T-1",
-        "commit; rm \"$MAIN/.tickets/T-3.md\"; here; wait_for_go; echo x >>\"$MAIN/README.md\"; answer",
-    );
+    let merging = stopped(&sandbox, &repo, &["merge", "T-4"], "merge.landed");
+    pi.plays_for("T-1", play);
     repo.dispatch(&["T-1"]);
     pi.wait_here("T-1");
-    fs::write(&go, "").unwrap();
-    drop(merging.wait().ok());
+    drop(go_on(&sandbox, "merge.landed", merging).ok());
     assert_eq!(repo.read("work-T-4.txt"), "work on T-4, attempt 1\n");
     pi.go("T-1");
     let session = Session::all(&repo).pop().unwrap();
     assert_eq!(session.ended()["outcome"], "succeeded");
     assert_eq!(leaks(&sandbox, &session), expected(&[("main_checkout", "README.md was written")]));
+}
+
+#[test]
+fn nor_are_those_of_a_merge_that_moved_the_branch_while_the_session_was_being_prepared() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    pi.plays_for("T-4", COMMITS);
+    repo.finish("T-4", &[]);
+    sandbox.wait_until_quiet();
+    pi.plays_for("T-1", "commit; here; wait_for_go; answer");
+    let dispatching = stopped(&sandbox, &repo, &["dispatch", "T-1"], "dispatch.looked");
+    let merging = stopped(&sandbox, &repo, &["merge", "T-4"], "merge.landed");
+    drop(go_on(&sandbox, "dispatch.looked", dispatching).ok());
+    pi.wait_here("T-1");
+    drop(go_on(&sandbox, "merge.landed", merging).ok());
+    pi.go("T-1");
+    let session = Session::all(&repo).pop().unwrap();
+    assert_eq!(session.ended()["outcome"], "succeeded");
+    assert_eq!(leaks(&sandbox, &session), []);
 }
 
 #[test]

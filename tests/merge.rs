@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::helpers::agents::{COMMITS, NEVER_ENDS};
 use crate::helpers::lanes::{keys, refused, text};
 use crate::helpers::tree::Tree;
-use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi};
+use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi, wait};
 
 impl Repo<'_> {
     /// `merge` with further arguments.
@@ -367,6 +367,34 @@ fn a_ticket_that_differs_only_in_its_status_is_not_in_the_way() {
     assert!(status("T-3").contains("status: in_progress"));
     assert_eq!(repo.status_porcelain(), [" M .tickets/T-2.md", " M .tickets/T-3.md"]);
     assert!(repo.git(&["diff"]).lines().filter(|line| line.starts_with('+')).count() == 4);
+}
+
+#[test]
+fn an_edit_that_was_put_aside_is_there_again_where_the_checkout_could_not_follow() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::playing(
+        &sandbox,
+        "printf 'Note.\\n' >>.tickets/T-2.md; echo new >new.txt; git add -A; git commit -qm note; answer",
+    );
+    let repo = &scene.repo;
+    let edited = repo.read(".tickets/T-2.md").replace("open", "in_progress");
+    repo.write(".tickets/T-2.md", &edited);
+    let before = repo.head();
+    let go = sandbox.path("go");
+    let point = format!("follow.ready:wait={}", go.display());
+    let merge = repo.worktree(&["merge", "T-1"]).env("RALPH_FAILPOINT", point).spawn();
+    wait::until("the edit to be put aside", || sandbox.path("go.waiting").exists().then_some(()));
+    assert_ne!(repo.read(".tickets/T-2.md"), edited);
+    repo.write("new.txt", "mine\n");
+    fs::write(&go, "").unwrap();
+    let refused = merge.wait();
+    assert!(refused.stderr.contains("new.txt"), "{refused}");
+    assert_eq!(repo.read(".tickets/T-2.md"), edited);
+    assert_eq!((repo.head(), repo.read("new.txt")), (before, "mine\n".to_owned()));
+    fs::remove_file(repo.path().join("new.txt")).unwrap();
+    repo.merged(&["T-1"]);
+    let merged = repo.read(".tickets/T-2.md");
+    assert!(merged.contains("status: in_progress") && merged.contains("Note."), "{merged}");
 }
 
 #[test]

@@ -96,6 +96,7 @@ impl Session<'_> {
             earlier.copy_to(&self.writer.dir().pi_session())?;
         }
         let spec = self.spec(&ready, &agent, view, &not_work)?;
+        failpoint::hit("dispatch.looked");
         spec.write(self.writer.dir())?;
         pin_earlier_work(context, &ready, id)?;
         failpoint::hit("dispatch.spec");

@@ -43,12 +43,15 @@ pub fn branches(repo: &Repo) -> Result<Option<Branches>, GitError> {
     branches_but(repo, unread)
 }
 
-/// The local branches now. What no one wrote `during` that time is what it was `before`.
+/// The local branches now. What was written only after that time is what it was `before`; so is a lane's branch that was
+/// not written `during` it. Any other is read again: it may have moved between the look before and the beginning.
 pub fn branches_since(repo: &Repo, before: &Branches, during: Span) -> Result<Option<Branches>, GitError> {
-    let was_written = |file: &Path| Some(during.has(Instant::changed(&file.symlink_metadata().ok()?)));
-    let mut now = branches_but(repo, |name, file| match (before.get(name), was_written(file)) {
-        (Some(was), Some(false)) => Some(was.clone()),
-        _ => None,
+    let changed = |file: &Path| Some(Instant::changed(&file.symlink_metadata().ok()?));
+    let was_written = |file: &Path| changed(file).map(|at| during.has(at));
+    let mut now = branches_but(repo, |name, file| {
+        let was = before.get(name)?;
+        let at = changed(file)?;
+        (during.to < at || (was == UNREAD && at <= during.from)).then(|| was.clone())
     })?;
     let folder = repo.common_dir().join("refs/heads");
     if let Some(now) = &mut now {

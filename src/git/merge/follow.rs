@@ -231,14 +231,32 @@ pub fn follow(
     new: &CommitId,
     held: &HeldLock,
 ) -> Result<(), GitError> {
-    give_way(repo, tree)?;
-    failpoint::hit("follow.ready");
+    let touched = touched(repo, old, new)?;
+    let moved = give_way(repo, tree).and_then(|()| {
+        failpoint::hit("follow.ready");
+        move_files(repo, tree, old, new, &touched, held)
+    });
+    if let Err(error) = moved {
+        put_back(repo, tree, &touched)?;
+        return Err(error);
+    }
+    failpoint::hit("follow.read");
+    give_back(repo, tree, &touched)
+}
+
+fn move_files(
+    repo: &Repo,
+    tree: &Follower,
+    old: &CommitId,
+    new: &CommitId,
+    touched: &BTreeMap<PathBuf, Touch>,
+    held: &HeldLock,
+) -> Result<(), GitError> {
     wait_for_index(tree)?;
     refresh(repo, tree)?;
     // git itself would overwrite an ignored file.
-    let touched = touched(repo, old, new)?;
     let staged = staged(repo, tree)?;
-    let mut new_files = touched::standing_in_the_way(&tree.path, &touched)?;
+    let mut new_files = touched::standing_in_the_way(&tree.path, touched)?;
     new_files.retain(|path| !staged.contains_key(path));
     if let Some(path) = new_files.pop_first() {
         return Err(GitError::ChangedMeanwhile {
@@ -246,9 +264,7 @@ pub fn follow(
             what: format!("{path:?} is there, which the merge brings too"),
         });
     }
-    read_tree(repo, tree, old, new, &[], Some(held))?.into_stdout()?;
-    failpoint::hit("follow.read");
-    give_back(repo, tree, &touched)
+    read_tree(repo, tree, old, new, &[], Some(held))?.into_stdout().map(drop)
 }
 
 /// Finishes an interrupted [`follow`] of a branch that has moved, perhaps further on since. A worktree that has another
@@ -356,6 +372,22 @@ fn give_way(repo: &Repo, tree: &Follower) -> Result<(), GitError> {
     let still = |kept: &&Kept| text_of(&tree.path.join(&kept.file)).as_ref() == Some(&kept.mine);
     let paths: Vec<PathBuf> = tree.kept.iter().filter(still).map(|kept| kept.file.clone()).collect();
     check_out(repo, tree, &paths)
+}
+
+/// Edits that were put aside for a worktree that could not follow are put back, whatever git got to write there.
+fn put_back(repo: &Repo, tree: &Follower, touched: &BTreeMap<PathBuf, Touch>) -> Result<(), GitError> {
+    for kept in &tree.kept {
+        let file = tree.path.join(&kept.file);
+        let Some(touch) = touched.get(&kept.file) else { continue };
+        let found = text_of(&file).map(String::into_bytes);
+        for side in [&touch.old, &touch.new].into_iter().flatten() {
+            if found == Some(touched::content(repo, side)?) {
+                fs::write(&file, &kept.mine).map_err(|e| GitError::io("write", &file, e))?;
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What edited files are to hold, once the worktree has followed. One that was edited since stays as it is.
