@@ -18,7 +18,7 @@ use super::{Place, Progress};
 use crate::durable::{self, FileError, HeldLock};
 use crate::git::Follower;
 use crate::id::{BranchName, Lane};
-use crate::session::landing::{MAX_ENTRY, entries};
+use crate::session::landing::{MAX_ENTRY, entries, lock_file};
 use crate::session::lane::MergedRecord;
 use crate::session::store::{Store, StoreError};
 
@@ -262,8 +262,4 @@ pub(super) fn scratch(store: &Store, id: MergeId) -> PathBuf {
 
 fn file(store: &Store, id: MergeId) -> PathBuf {
     entries(store).join(format!("{id}.json"))
-}
-
-fn lock_file(store: &Store) -> PathBuf {
-    store.root().join("merge.lock")
 }

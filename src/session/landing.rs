@@ -1,12 +1,14 @@
 //! The branches that merges are moving right now, or were killed at moving: from before the branch moves until every
 //! worktree that has it checked out holds what it brought. Until then git may be writing files there.
 //!
-//! Read from the merges' own entries, of which `merge/queue` has the format; here, no more is trusted in them than a name.
+//! Read from the merges' own entries, of which `merge/queue` has the format. An entry that cannot be read says nothing
+//! here: that it is there is `recover`'s to tell.
 
 use std::path::{Path, PathBuf};
 
 use super::store::{Store, StoreError, decode, names_in};
-use crate::durable;
+use crate::durable::{self, LockState};
+use crate::id::BranchName;
 
 /// No entry is larger.
 pub const MAX_ENTRY: u64 = 16 << 20;
@@ -16,18 +18,30 @@ pub fn entries(store: &Store) -> PathBuf {
     store.root().join("queue")
 }
 
-/// The short names of those branches. What a damaged entry is of is not known: `recover` tells of it.
-pub fn landing(store: &Store) -> Result<Vec<String>, StoreError> {
-    let folder = entries(store);
-    let names = names_in(&folder)?.into_iter().filter(|name| name.ends_with(".json"));
-    names.filter_map(|name| landing_of(&folder.join(name)).transpose()).collect()
+/// The lock that whoever merges holds.
+pub fn lock_file(store: &Store) -> PathBuf {
+    store.root().join("merge.lock")
 }
 
-fn landing_of(path: &Path) -> Result<Option<String>, StoreError> {
-    // A merge may be over while it is looked at.
-    let Some(bytes) = durable::read(path, MAX_ENTRY)? else { return Ok(None) };
-    let Ok(entry) = decode::<serde_json::Value>(path, &bytes) else { return Ok(None) };
+/// Those branches.
+pub fn landing(store: &Store) -> Result<Vec<BranchName>, StoreError> {
+    let folder = entries(store);
+    let names = names_in(&folder)?;
+    let is_id = |name: &str| uuid::Uuid::try_parse(name).is_ok();
+    let entries = names.iter().filter(|name| name.strip_suffix(".json").is_some_and(is_id));
+    Ok(entries.filter_map(|name| landing_of(&folder.join(name))).collect())
+}
+
+/// Those of a merge that goes on: none where it was killed.
+pub fn landing_now(store: &Store) -> Result<Vec<BranchName>, StoreError> {
+    let landing = landing(store)?;
+    // Asked for last: whoever begins to merge must not find the lock in use for a look.
+    let goes_on = !landing.is_empty() && durable::probe_lock(&lock_file(store))? == LockState::Held;
+    Ok(if goes_on { landing } else { Vec::new() })
+}
+
+fn landing_of(path: &Path) -> Option<BranchName> {
+    let entry: serde_json::Value = decode(path, &durable::read(path, MAX_ENTRY).ok()??).ok()?;
     let stage = &entry["stage"];
-    let target = stage["target"].as_str().filter(|_| stage["at"] == "landing");
-    Ok(target.map(str::to_owned))
+    stage["target"].as_str().filter(|_| stage["at"] == "landing")?.parse().ok()
 }

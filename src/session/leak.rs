@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::id::BranchName;
+
 /// Something outside the worktree that changed while the agent ran: by the agent, or by someone else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
@@ -60,7 +62,7 @@ pub struct Around {
     pub branches: Option<BTreeMap<String, String>>,
     /// The branches that merges were moving, with the worktrees that have them checked out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub landing: Vec<String>,
+    pub landing: Vec<BranchName>,
 }
 
 /// As many leaks of one kind are told one by one, and as many characters of each: names may be of any length, and a

@@ -14,8 +14,8 @@ use crate::git::{
     Branches, Checkout, GitError, GitProgram, Head, Instant, Repo, Span, Written, Wrote, branches_since,
     guard_changes, lane_of_branch, moved_by_ralph, watched,
 };
-use crate::id::{Lane, SessionId};
-use crate::session::landing::landing;
+use crate::id::{BranchName, Lane, SessionId};
+use crate::session::landing::landing_now;
 use crate::session::lane::LaneRecord;
 use crate::session::launch::LaunchSpec;
 use crate::session::leak::{Around, BranchChange, BranchNow, Leak, LeakKind, branch_changes, told};
@@ -29,9 +29,9 @@ use crate::session::writer::{SessionWriter, ViewPlace};
 const MOST_FILES: usize = 20_000;
 /// With more sessions, what idle worktrees hold is not looked at: each has as many others to look at.
 const MOST_RUNNING: usize = 8;
-/// So long a merge is waited for that writes files where some are looked at, looking so often.
-const MERGE_PATIENCE: Duration = Duration::from_secs(5);
-const MERGE_LOOK: Duration = Duration::from_millis(20);
+/// So long merges are waited for that write files where some are looked at, looking so often.
+const MERGE_PATIENCE: Duration = Duration::from_secs(30);
+const MERGE_LOOK: Duration = Duration::from_millis(50);
 
 /// Why nothing could be noticed.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +88,8 @@ fn default_lane(branch: &str) -> Option<Lane> {
 }
 
 /// Whether the branch that is checked out is one of these.
-fn is_landing(checkout: &Checkout, landing: &[String]) -> bool {
-    matches!(&checkout.head, Head::Branch(name) if landing.contains(name))
+fn is_landing(checkout: &Checkout, landing: &[BranchName]) -> bool {
+    matches!(&checkout.head, Head::Branch(name) if landing.iter().any(|branch| branch.as_str() == name))
 }
 
 struct Look<'a> {
@@ -100,6 +100,8 @@ struct Look<'a> {
     /// The branches before and now, where they can be compared.
     branches: Result<Option<(&'a Branches, Branches)>, GitError>,
     during: Span,
+    /// Until when merges are waited for.
+    deadline: std::time::Instant,
     lanes: OnceCell<Vec<LaneRecord>>,
 }
 
@@ -109,7 +111,8 @@ impl<'a> Look<'a> {
             Some(before) => branches_since(repo, before, during).map(|now| Some((before, now?))),
             None => Ok(None),
         };
-        Self { repo, store, spec, before, branches, during, lanes: OnceCell::new() }
+        let deadline = std::time::Instant::now() + MERGE_PATIENCE;
+        Self { repo, store, spec, before, branches, during, deadline, lanes: OnceCell::new() }
     }
 
     /// What was found, and the first reason why some of it could not be looked for: an agent that makes one thing
@@ -270,20 +273,21 @@ impl<'a> Look<'a> {
         budget: &mut usize,
     ) -> Result<Vec<Written>, NoticeError> {
         let most = *budget;
-        let deadline = std::time::Instant::now() + MERGE_PATIENCE;
         loop {
             *budget = most;
             // In this order: what is looked at when none is landing is not half of what one writes.
-            let is_landing = is_landing(checkout, &landing(self.store)?);
+            let is_free = !is_landing(checkout, &landing_now(self.store)?);
             let written = checkout.written(self.during, wrote, budget)?.unwrap_or_default();
-            if !is_landing || written.is_empty() {
+            if is_free || written.is_empty() {
                 return Ok(written);
             }
             failpoint::hit("merge.awaited");
-            if std::time::Instant::now() > deadline {
-                return Ok(Vec::new());
+            while is_landing(checkout, &landing_now(self.store)?) {
+                if std::time::Instant::now() > self.deadline {
+                    return Ok(Vec::new());
+                }
+                thread::sleep(MERGE_LOOK);
             }
-            thread::sleep(MERGE_LOOK);
         }
     }
 

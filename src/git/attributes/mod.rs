@@ -14,10 +14,10 @@ use super::printed::TreeEntry;
 use super::program::GitProgram;
 use super::repo::Repo;
 use super::{CommitId, GitError};
-use crate::durable;
+use crate::durable::{self, FileError};
 
-/// git ignores an attributes file that is larger.
-const ATTRIBUTES_LIMIT: u64 = 100 << 20;
+/// git takes in no larger attributes file.
+const ATTRIBUTES_LIMIT: u64 = (100 << 20) - 1;
 
 /// The attribute that names the encoding which a file is checked out in.
 pub(super) const ENCODING: &str = "working-tree-encoding";
@@ -132,7 +132,10 @@ pub(super) fn attribute_files(settings: &Settings, common: &Path, program: &GitP
 pub(super) fn read_attributes(file: &Path) -> Result<Option<Vec<u8>>, GitError> {
     // The user's own file may well be a link into a collection of settings.
     match file.canonicalize() {
-        Ok(real) if real.is_file() => Ok(durable::read(&real, ATTRIBUTES_LIMIT)?),
+        Ok(real) if real.is_file() => match durable::read(&real, ATTRIBUTES_LIMIT) {
+            Err(FileError::TooLarge { .. }) => Ok(None),
+            read => Ok(read?),
+        },
         // `/dev/null` says that there are none.
         Ok(_) | Err(_) => Ok(None),
     }

@@ -50,24 +50,30 @@ type Name = usize;
 type Saying = (Name, State);
 
 struct Rule {
-    /// The folder of its file, with a slash at its end but for the top.
-    folder: Vec<u8>,
     pattern: Pattern,
     says: Vec<Saying>,
+}
+
+/// What one file says.
+struct File {
+    /// Its folder, with a slash at its end but for the top.
+    folder: Vec<u8>,
+    /// The strongest last.
+    rules: Vec<Rule>,
 }
 
 /// All that is said, to be asked for these attributes.
 pub(in crate::git) struct Rules<const N: usize> {
     names: HashMap<Vec<u8>, Name>,
     /// The strongest last.
-    rules: Vec<Rule>,
+    files: Vec<File>,
     macros: HashMap<Name, Vec<Saying>>,
 }
 
 impl<const N: usize> Rules<N> {
     /// Rules of which nothing is known yet but what git itself says.
     pub(in crate::git) fn about(wanted: [&str; N]) -> Self {
-        let mut rules = Self { names: HashMap::new(), rules: Vec::new(), macros: HashMap::new() };
+        let mut rules = Self { names: HashMap::new(), files: Vec::new(), macros: HashMap::new() };
         for name in wanted {
             rules.name(name.as_bytes());
         }
@@ -77,9 +83,9 @@ impl<const N: usize> Rules<N> {
 
     /// Adds what a file in this folder says: it overrules all that were added before.
     pub(in crate::git) fn add(&mut self, content: &[u8], read: Read, folder: &[u8], macros: Macros) {
-        let mut prefix = folder.to_owned();
-        if !prefix.is_empty() && !prefix.ends_with(b"/") {
-            prefix.push(b'/');
+        let mut file = File { folder: folder.to_owned(), rules: Vec::new() };
+        if !folder.is_empty() && !folder.ends_with(b"/") {
+            file.folder.push(b'/');
         }
         for line in lines(content, read).filter(|line| line.len() < LONGEST_LINE) {
             let Some(line) = Line::parse(line) else { continue };
@@ -95,10 +101,11 @@ impl<const N: usize> Rules<N> {
                 Of::Macro(_) => {}
                 Of::Paths(pattern) => {
                     let says = says(self);
-                    self.rules.push(Rule { folder: prefix.clone(), pattern: pattern.clone(), says });
+                    file.rules.push(Rule { pattern: pattern.clone(), says });
                 }
             }
         }
+        self.files.push(file);
     }
 
     /// Leaves out what cannot matter, so that less is looked at for each path. Nothing can be added any more.
@@ -106,12 +113,14 @@ impl<const N: usize> Rules<N> {
         let macros = &self.macros;
         let matters =
             |says: &mut Vec<Saying>| says.retain(|(name, _)| *name < N || macros.contains_key(name));
-        for rule in &mut self.rules {
-            matters(&mut rule.says);
+        for file in &mut self.files {
+            file.rules.iter_mut().for_each(|rule| matters(&mut rule.says));
+            file.rules.retain(|rule| !rule.says.is_empty());
+            file.rules.reverse();
         }
-        self.rules.retain(|rule| !rule.says.is_empty());
-        self.rules.reverse();
-        Finished { known: vec![false; self.names.len()], rules: self.rules, macros: self.macros }
+        self.files.retain(|file| !file.rules.is_empty());
+        self.files.reverse();
+        Finished { known: vec![false; self.names.len()], files: self.files, macros: self.macros }
     }
 
     fn name(&mut self, name: &[u8]) -> Name {
@@ -122,8 +131,8 @@ impl<const N: usize> Rules<N> {
 
 /// Rules that can be asked.
 pub(in crate::git) struct Finished<const N: usize> {
-    /// The strongest first.
-    rules: Vec<Rule>,
+    /// The strongest first, as are the rules of each.
+    files: Vec<File>,
     macros: HashMap<Name, Vec<Saying>>,
     /// Of which attributes something is known, while a path is looked at.
     known: Vec<bool>,
@@ -135,12 +144,14 @@ impl<const N: usize> Finished<N> {
         self.known.fill(false);
         let mut found = [&UNSPECIFIED; N];
         let mut missing = N;
-        for rule in &self.rules {
+        let below = |file: &File| path.strip_prefix(file.folder.as_slice()).map(<[u8]>::len);
+        let around = self.files.iter().filter_map(|file| Some((file, below(file)?)));
+        let rules = around.flat_map(|(file, below)| file.rules.iter().map(move |rule| (rule, below)));
+        for (rule, below) in rules {
             if missing == 0 {
                 break;
             }
-            let Some(below) = path.strip_prefix(rule.folder.as_slice()) else { continue };
-            if !rule.pattern.matches(below) {
+            if !rule.pattern.matches(&path[path.len() - below..]) {
                 continue;
             }
             // What is said last counts, and what a macro stands for as if it were said in its place.
@@ -170,12 +181,22 @@ impl<const N: usize> Finished<N> {
 }
 
 fn lines(content: &[u8], read: Read) -> impl Iterator<Item = &[u8]> {
-    let up_to_nul = |text: &'_ [u8]| text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
     let content = match read {
-        Read::FromIndex => content.get(..up_to_nul(content)).unwrap_or(content),
+        Read::FromIndex => up_to_nul(content),
         Read::ByLine => content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content),
     };
-    content.split(|byte| *byte == b'\n').map(move |line| line.get(..up_to_nul(line)).unwrap_or(line))
+    content.split_inclusive(|byte| *byte == b'\n').map(move |line| {
+        let Some(whole) = line.strip_suffix(b"\n") else { return up_to_nul(line) };
+        match read {
+            Read::FromIndex => whole,
+            Read::ByLine => up_to_nul(whole.strip_suffix(b"\r").unwrap_or(whole)),
+        }
+    })
+}
+
+fn up_to_nul(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    text.get(..end).unwrap_or(text)
 }
 
 /// A line of which git takes notice.
@@ -204,10 +225,10 @@ impl Line {
         };
         let of = match pattern.strip_prefix(MACRO).filter(|name| !name.is_empty()) {
             Some(name) => {
-                let (name, _) = word(without_blanks(name));
+                let (name, _) = word(without_blanks(up_to_nul(name)));
                 Of::Macro(Some(name).filter(|name| is_name(name))?.to_owned())
             }
-            None => Of::Paths(Pattern::parse(&pattern)?),
+            None => Of::Paths(Pattern::parse(up_to_nul(&pattern))?),
         };
         let mut says = Vec::new();
         let mut states = without_blanks(states);
@@ -249,7 +270,7 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|byte| BLANK.contains(byte)).unwrap_or(text.len()))
 }
 
-/// What stands up to the closing quotation mark, as a string of C, and the rest; `None` where it is not quoted well.
+/// What stands up to the closing quotation mark, a NUL and what follows included, and the rest; `None` where it is not quoted well.
 fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -279,8 +300,5 @@ fn unquoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             plain => plain,
         });
     }
-    // As a string of C it ends there.
-    let end = found.iter().position(|byte| *byte == 0).unwrap_or(found.len());
-    found.truncate(end);
     Some((found, rest))
 }

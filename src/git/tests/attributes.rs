@@ -86,7 +86,7 @@ fn patterns_match_as_gits_do() {
         [^a] [a-c] [c-a] []a] [!]a] [a-] [-a] [a\\-c] [[:alpha:]] [[:digit:][:upper:]] [[:space:]] [[:nope:]] [[:alpha:
         [[:] [[:]] [[:a]] [a [ [!] \\a \\* \\ a\\ \\[a] a\\/b **\\/b *\\/b [a]/b [/] a[/]b a?b a*b a**b ***/b a/***/b
         [a-\\c] [\\]] [[] [[a] é [é] ?? [!é] * */ ** /* /** a*/b a*/*b *a**b/ab **/*b a/**/*b **/a*/b **/ **/a/** \"a\" \"a\\\"b\" \"a b\"
-        \"\\141\" \"a [attr] [attr]q [attr]-q \"[attr]q\" #a \\#a a\\ b \"\" \"\\000\" \"a\\000b\"";
+        \"\\141\" \"a [attr] [attr]q [attr]-q \"[attr]q\" #a \\#a a\\ b \"\" \"\\000\" \"a\\000b\" \"[attr]\\000x\" \"[attr]\\000\"";
     let patterns: Vec<String> = patterns.split_ascii_whitespace().map(str::to_owned).collect();
     let paths = "a b c ab ba a/b a/a/b b/a a/x/b a/x/y/b aXb ax/b ax/y/b /b a- a] ] [ [a a\\ \\ * a* é aé - ^ ! 5 Z #a \"a a\"b
         abc a.b a/b/c x/a x/a/b aa/ab \\#a a\\b";
@@ -105,6 +105,8 @@ fn lines_are_read_as_git_reads_them() {
         "a p0\r\nb\tp1\r\n \ta p2\r".to_owned(),
         long(2040),
         long(2050),
+        format!("a p0 {}\r\nb p1\r\n", " ".repeat(2042)),
+        format!("a p0 {}\r\nb p1", " ".repeat(2043)),
         "[attr]m a -b n=1\na m\nb -m\nc !m\nab m=2".to_owned(),
         "[attr]m n\n[attr]n m a\na m\nb n b\n".to_owned(),
         "a m -a\n[attr]m a\n[attr]m b".to_owned(),
