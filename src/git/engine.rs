@@ -102,6 +102,9 @@ impl Repo {
             if asked.encoding {
                 in_part.get_or_insert(WhyGitProgram::WorkingTreeEncoding);
             }
+            if asked.by_link {
+                in_part.get_or_insert(WhyGitProgram::LinkedAttributes);
+            }
             let ends = LineEnds::of(&settings);
             if why.is_some() || is_odd_file_system(&settings) || ends.is_none() {
                 listing = None;

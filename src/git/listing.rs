@@ -154,7 +154,12 @@ pub(super) fn list(
         at.next += 1;
         let (name, id) = (entry.name_bytes(), entry.id());
         let kind = Entry::of(entry.filemode_raw());
-        if name == b".gitattributes" && matches!(kind, Some(Entry::Item(Kind::File | Kind::Program))) {
+        let is_link = kind == Some(Entry::Item(Kind::Link));
+        if name == b".gitattributes"
+            && (is_link || matches!(kind, Some(Entry::Item(Kind::File | Kind::Program))))
+        {
+            // git takes where it leads to for the attributes.
+            asked.by_link |= is_link;
             // Of a commit that makes no plan, no one asks which folder it is in.
             let folder = listing.folders.get(folder).filter(|_| is_plain);
             let folder = folder.map_or(&[][..], |folder| &listing.paths[folder.path.start..folder.path.end]);

@@ -152,6 +152,11 @@ impl<'a> TreeEntry<'a> {
         self.mode.starts_with("100")
     }
 
+    /// Whether it is a file or a link.
+    pub(super) fn is_blob(&self) -> bool {
+        self.is_file() || self.mode.starts_with("120")
+    }
+
     /// Whether it is called `.gitattributes`, in whatever folder.
     pub(super) fn is_attributes(&self) -> bool {
         self.path.rsplit(|b| *b == b'/').next() == Some(b".gitattributes")

@@ -19,6 +19,8 @@ pub enum WhyGitProgram {
     Filter(String),
     /// Files are kept in another encoding than they are checked out in.
     WorkingTreeEncoding,
+    /// Attributes come from what a link of the commit leads to.
+    LinkedAttributes,
     /// Objects stand in for others.
     ReplacedObjects,
     /// The attributes are those of a tree that settings name.
@@ -39,6 +41,7 @@ impl fmt::Display for WhyGitProgram {
             Self::WorktreeConfig => f.write_str("its worktrees have settings of their own"),
             Self::Filter(name) => write!(f, "it uses the filter {name:?}"),
             Self::WorkingTreeEncoding => f.write_str("it uses `working-tree-encoding`"),
+            Self::LinkedAttributes => f.write_str("a `.gitattributes` of it is a link"),
             Self::ReplacedObjects => f.write_str("some of its objects are replaced (`git replace`)"),
             Self::AttributesOfATree => f.write_str("`attr.tree` names the tree that attributes come from"),
             Self::OtherSettings => f.write_str("the environment names other configuration files"),

@@ -29,6 +29,8 @@ pub(super) struct Asked {
     pub(super) filters: BTreeMap<String, String>,
     /// Whether a file is kept in another encoding than it is checked out in.
     pub(super) encoding: bool,
+    /// Whether it has a link of that name.
+    pub(super) by_link: bool,
     /// Whether line ends or keywords may be written otherwise than they are kept.
     pub(super) rewrites: bool,
     /// The commit's own attribute files: the folder of each, and what it says. Only where they can be looked at at once.
@@ -80,7 +82,8 @@ impl Repo {
         let mut objects = Vec::new();
         let call = self.fetching().args(["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]);
         call.for_each_record(&mut |record| {
-            let entry = TreeEntry::of(record).filter(|entry| entry.is_attributes() && entry.is_file());
+            let entry = TreeEntry::of(record).filter(|entry| entry.is_attributes() && entry.is_blob());
+            asked.by_link |= entry.as_ref().is_some_and(|entry| !entry.is_file());
             objects.extend(entry.map(|entry| entry.object.to_owned()));
         })?;
         for object in objects {

@@ -388,6 +388,22 @@ fn another_encoding_is_written_by_git() {
 }
 
 #[test]
+fn attributes_that_are_a_link_count_as_they_do_for_git() {
+    let fixture = Fixture::new();
+    fixture.write("repo/f.txt", "one\ntwo\n");
+    fixture.commit_all("repo", "text");
+    std::os::unix::fs::symlink("*.txt text eol=crlf filter=x", fixture.path("repo/.gitattributes")).unwrap();
+    fixture.git("repo", &["add", ".gitattributes"]);
+    fixture.git("repo", &["commit", "-q", "-m", "link"]);
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::LinkedAttributes));
+    assert_eq!(fs::read_to_string(fixture.path("repo.ralph/t-1/f.txt")).unwrap(), "one\r\ntwo\r\n");
+    fixture.git("repo", &["config", "filter.x.smudge", "./tools/f"]);
+    let repo = fixture.repo();
+    let error = repo.engine_for(&repo.head_base().unwrap().commit).unwrap_err();
+    assert!(matches!(&error, GitError::RelativeFilter { .. }), "{error}");
+}
+
+#[test]
 fn a_sparse_checkout_stays_sparse() {
     for index in ["--no-sparse-index", "--sparse-index"] {
         let fixture = Fixture::new();
