@@ -314,6 +314,41 @@ fn files_that_a_merge_is_still_writing_when_a_session_ends_are_no_leaks() {
 }
 
 #[test]
+fn entries_of_merges_that_were_killed_or_cannot_be_read_hide_nothing() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = scene(&sandbox);
+    pi.plays_for("T-4", COMMITS);
+    repo.finish("T-4", &[]);
+    sandbox.wait_until_quiet();
+    let queue = repo.store().join("queue");
+    fs::create_dir_all(queue.join("01a217d8-ac5b-730d-a18b-96bdd6e67c90.json")).unwrap();
+    let entry = json!({ "stage": { "at": "landing", "target": "main" } }).to_string();
+    fs::write(queue.join("01a217d8-ac5b-730d-a18b-96bdd6e67c91.json"), &entry[1..]).unwrap();
+    fs::write(queue.join("main.json"), entry).unwrap();
+    pi.plays_for(
+        "T-1",
+        "commit; rm \"$MAIN/.tickets/T-3.md\"; here; wait_for_go; echo x >>\"$MAIN/README.md\"; answer",
+    );
+    repo.dispatch(&["T-1"]);
+    pi.wait_here("T-1");
+    pi.go("T-1");
+    let session = Session::all(&repo).pop().unwrap();
+    assert_eq!(session.ended()["outcome"], "succeeded");
+    let both = [("main_checkout", ".tickets/T-3.md was deleted"), ("main_checkout", "README.md was written")];
+    assert_eq!(leaks(&sandbox, &session), expected(&both));
+    repo.git(&["checkout", "-q", "."]);
+    pi.plays_for("T-2", "commit; here; wait_for_go; echo x >>\"$MAIN/README.md\"; answer");
+    repo.dispatch(&["T-2"]);
+    pi.wait_here("T-2");
+    let killed = repo.worktree(&["merge", "T-4"]).env("RALPH_FAILPOINT", "merge.landed:kill").run();
+    assert_eq!(killed.signal, Some(9), "{killed}");
+    pi.go("T-2");
+    let session = Session::all(&repo).pop().unwrap();
+    assert_eq!(session.ended()["outcome"], "succeeded");
+    assert_eq!(leaks(&sandbox, &session), expected(&both[1..]));
+}
+
+#[test]
 fn what_was_written_in_the_main_checkout_is_noted() {
     let sandbox = Sandbox::new();
     let (repo, pi) = scene(&sandbox);

@@ -154,12 +154,11 @@ pub(super) fn list(
         at.next += 1;
         let (name, id) = (entry.name_bytes(), entry.id());
         let kind = Entry::of(entry.filemode_raw());
-        let is_link = kind == Some(Entry::Item(Kind::Link));
         if name == b".gitattributes"
-            && (is_link || matches!(kind, Some(Entry::Item(Kind::File | Kind::Program))))
+            && let Some(Entry::Item(kind @ (Kind::File | Kind::Program | Kind::Link))) = kind
         {
-            // git takes where it leads to for the attributes.
-            asked.by_link |= is_link;
+            // Of a link, git takes the path that it leads to for attributes.
+            asked.by_link |= kind == Kind::Link;
             // Of a commit that makes no plan, no one asks which folder it is in.
             let folder = listing.folders.get(folder).filter(|_| is_plain);
             let folder = folder.map_or(&[][..], |folder| &listing.paths[folder.path.start..folder.path.end]);

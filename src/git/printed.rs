@@ -278,7 +278,11 @@ mod tests {
         assert_eq!(status("1 .M N... 1 2 3 4 5"), None);
         let entry = TreeEntry::of(b"100644 blob aa\tx\ty/.gitattributes").unwrap();
         assert_eq!((entry.object, entry.path), ("aa", &b"x\ty/.gitattributes"[..]));
-        assert!(entry.is_file() && entry.is_attributes());
+        assert!(entry.is_file() && entry.is_blob() && entry.is_attributes());
+        for (record, is_blob) in [("120000 blob aa\tx", true), ("160000 commit aa\tx", false)] {
+            let entry = TreeEntry::of(record.as_bytes()).unwrap();
+            assert!(!entry.is_file() && entry.is_blob() == is_blob, "{record}");
+        }
         assert_eq!(TreeEntry::of(b"100644 blob\tx"), None);
         let stat = NumStat::of(b"-\t3\ta\tb").unwrap();
         assert_eq!((stat.insertions, stat.deletions, stat.path), (0, 3, &b"a\tb"[..]));
