@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::helpers::agents::COMMITS;
 use crate::helpers::lanes::text;
 use crate::helpers::repo::PROMPT;
+use crate::helpers::sandbox::write_program;
 use crate::helpers::tree::{Entry, Tree};
 use crate::helpers::{Repo, Sandbox, ScriptedPi};
 
@@ -111,6 +112,33 @@ fn row_42_settings_that_the_environment_names_are_everyones() {
         let tree = repo.tree_of(&sandbox, "T-1");
         assert_eq!((tree.read("in/a.txt"), tree.status_porcelain()), ("IN/A.TXT\r\n".into(), Vec::new()));
     }
+}
+
+#[test]
+fn row_42_settings_of_a_git_of_another_prefix_are_everyones() {
+    let sandbox = Sandbox::new();
+    let real = sandbox.bin().join("git").canonicalize().unwrap();
+    let settings = sandbox.write(
+        "prefix/etc/gitconfig",
+        "[core]\n\tautocrlf = true\n[filter \"upper\"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n\trequired = true\n",
+    );
+    write_program(
+        &sandbox.path("prefix/bin/git"),
+        format!("#!/bin/sh\nGIT_CONFIG_SYSTEM='{}' exec '{}' \"$@\"\n", settings.display(), real.display()),
+    );
+    for name in ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"] {
+        sandbox.unset_env(name);
+    }
+    sandbox.remove_tool("git");
+    std::os::unix::fs::symlink(sandbox.path("prefix/bin/git"), sandbox.bin().join("git")).unwrap();
+    let repo = with_folders(&sandbox, "app");
+    assert_works(&sandbox, &repo);
+    assert_eq!(repo.tree_of(&sandbox, "T-1").read("top.txt"), "top.txt\r\n");
+    repo.ticket("T-3", "Three");
+    repo.commit_file("in/.gitattributes", "*.txt filter=upper\n", "Filtered");
+    repo.create(&["T-3"]);
+    let tree = repo.tree_of(&sandbox, "T-3");
+    assert_eq!((tree.read("in/a.txt"), tree.status_porcelain()), ("IN/A.TXT\r\n".into(), Vec::new()));
 }
 
 #[test]

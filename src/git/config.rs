@@ -3,11 +3,11 @@
 //! Two views: the repository's own files alone, read as files, which decide whether the repository can be opened at
 //! all; and all levels together, as git would see them from a git directory. That view costs no program where libgit2
 //! has the repository open and looks where git looks; else git itself is asked. libgit2 does not know
-//! `GIT_CONFIG_GLOBAL` and its like, and could be told of them only by process-wide state that is unsafe to set, or by
-//! reading all the variables that lead to another repository too.
+//! `GIT_CONFIG_GLOBAL` and its like, nor where a git of another prefix looks, and could be told of them only by
+//! process-wide state that is unsafe to set, or by reading all the variables that lead to another repository too.
 //!
-//! Not handled: a supervisor, and `recover`, do not ask whether these variables are set when they look at what an agent
-//! left. Filters that only files named so configure stay on there.
+//! Not handled: a supervisor, and `recover`, do not ask where these files are when they look at what an agent left.
+//! Filters that only they configure stay on there.
 
 use std::path::{Path, PathBuf};
 

@@ -45,6 +45,7 @@ mod refs;
 mod registry;
 mod repo;
 mod standing;
+mod system;
 mod transition;
 mod trash;
 mod tree;

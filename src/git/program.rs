@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::GitError;
 use super::printed::Records;
+use super::system::SystemFiles;
 use crate::durable::HeldLock;
 use crate::failpoint;
 
@@ -76,8 +78,8 @@ pub(super) enum ConfigFiles {
     /// Where libgit2 looks for them too.
     #[default]
     Usual,
-    /// Where the environment says, which git alone follows.
-    Named,
+    /// Where the environment says, or where this git was built to look: git alone follows.
+    Elsewhere,
 }
 
 /// The variables that say who commits, and when, before any setting does.
@@ -108,14 +110,21 @@ pub struct GitProgram {
     /// Of the environment that is inherited, what is known of [`ATTRIBUTE_VARS`].
     inherited: Vec<(OsString, OsString)>,
     config_files: ConfigFiles,
+    system: SystemFiles,
     ident: Ident,
 }
 
 impl GitProgram {
     /// The program at `path`; a plain name is looked for on PATH.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let (config_files, ident) = (ConfigFiles::Usual, Ident::Settings);
-        Self { path: path.into(), env: Vec::new(), inherited: Vec::new(), config_files, ident }
+        Self {
+            path: path.into(),
+            env: Vec::new(),
+            inherited: Vec::new(),
+            config_files: ConfigFiles::default(),
+            system: SystemFiles::default(),
+            ident: Ident::default(),
+        }
     }
 
     /// The `git` on PATH in an environment with these variables.
@@ -123,10 +132,24 @@ impl GitProgram {
         let is_set = |name: &str| variable(name).is_some();
         let inherited =
             ATTRIBUTE_VARS.into_iter().filter_map(|name| Some((name.into(), variable(name)?))).collect();
-        let named = CONFIG_FILE_VARS.into_iter().any(is_set);
-        let config_files = if named { ConfigFiles::Named } else { ConfigFiles::Usual };
+        let git = Self::default();
+        let system =
+            SystemFiles::of(&git.path, variable("PATH").as_deref(), |name| git.variable_of_its_own(name));
+        let elsewhere = !system.are_libgit2s() || CONFIG_FILE_VARS.into_iter().any(is_set);
+        let config_files = if elsewhere { ConfigFiles::Elsewhere } else { ConfigFiles::Usual };
         let ident = if IDENT_VARS.into_iter().any(is_set) { Ident::Environment } else { Ident::Settings };
-        Self { inherited, config_files, ident, ..Self::default() }
+        Self { inherited, config_files, system, ident, ..git }
+    }
+
+    /// What `git var` says of a path, where it knows the variable. No repository's settings count.
+    fn variable_of_its_own(&self, name: &str) -> Option<PathBuf> {
+        let mut answer = Call::read(self, Place::From(Path::new("/"))).args(["var", name]).succeed().ok()?;
+        answer.pop_if(|last| *last == b'\n');
+        Some(PathBuf::from(OsString::from_vec(answer)))
+    }
+
+    pub(super) fn system(&self) -> &SystemFiles {
+        &self.system
     }
 
     pub(super) fn config_files(&self) -> ConfigFiles {

@@ -244,7 +244,7 @@ fn open_backend(
     match unknown {
         None => match opened {
             // git may find in other files that the user trusts this repository.
-            Err(GitError::ForeignOwner { .. }) if program.config_files() == ConfigFiles::Named => {
+            Err(GitError::ForeignOwner { .. }) if program.config_files() == ConfigFiles::Elsewhere => {
                 ask_program(from, program)?;
                 Ok(Backend::Program(WhyGitProgram::OtherSettings))
             }

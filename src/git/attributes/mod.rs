@@ -115,7 +115,7 @@ pub(super) fn attribute_files(settings: &Settings, common: &Path, program: &GitP
     let mut below = Vec::new();
     let no_system = variable("GIT_ATTR_NOSYSTEM");
     if !no_system.is_some_and(|value| git2::Config::parse_bool(value).unwrap_or(false)) {
-        below.push(PathBuf::from("/etc/gitattributes"));
+        below.push(program.system().attributes.clone());
     }
     below.extend(settings.attributes_file().or_else(|| {
         let named = variable("XDG_CONFIG_HOME").map(PathBuf::from);
