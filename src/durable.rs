@@ -99,6 +99,23 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// Takes a file away that need not be there.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    gone(path, fs::remove_file(path))
+}
+
+/// Takes a folder away, which need not be there, and all that is in it.
+pub fn remove_all(path: &Path) -> Result<(), FileError> {
+    gone(path, fs::remove_dir_all(path))
+}
+
+fn gone(path: &Path, removed: io::Result<()>) -> Result<(), FileError> {
+    match removed {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", path, e)),
+        _ => Ok(()),
+    }
+}
+
 /// Replaces `path` with `content`, durably, mode 0600.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let temporary = Temporary::beside(path, content)?;
@@ -359,10 +376,7 @@ impl Reserve {
 
     /// Gives the room back.
     pub fn release(self) -> Result<(), FileError> {
-        match fs::remove_file(&self.path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &self.path, e)),
-            _ => Ok(()),
-        }
+        remove(&self.path)
     }
 
     /// Overwrites the reserved blocks and only then cuts the rest off, so that no block is ever asked for.

@@ -107,12 +107,7 @@ impl Journal {
 
     /// Nothing is left to be done in the batch: no one looks for it any more.
     pub fn close(&self) -> Result<(), JournalError> {
-        match fs::remove_file(&self.open) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(FileError::io("remove", &self.open, e).into())
-            }
-            _ => Ok(()),
-        }
+        Ok(durable::remove(&self.open)?)
     }
 
     /// Appends the entries, and returns when they are on disk.

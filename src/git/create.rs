@@ -202,10 +202,7 @@ impl Plan<'_> {
     fn build_aside(&self) -> Result<PathBuf, GitError> {
         let aside = self.repo.store_dir().join("registering");
         // What is there was left by a process that was killed: the lock says that no one else is at it.
-        match fs::remove_dir_all(&aside) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(GitError::io("remove", &aside, e)),
-            _ => {}
-        }
+        durable::remove_all(&aside)?;
         fs::create_dir(&aside).map_err(|e| GitError::io("create", &aside, e))?;
         let link = self.tree.join(".git");
         let head = match &self.head {

@@ -6,8 +6,6 @@
 //! mark that names both commits: whatever cuts this short, the next who uses the worktree sets it right, and what was
 //! half done is no one's work. Where a file has been changed by someone since, that is refused, and said.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::program::{Call, Place};
@@ -238,10 +236,7 @@ fn marked(admin_dir: &Path) -> Result<Option<(CommitId, CommitId)>, GitError> {
 
 fn take_mark(admin_dir: &Path) -> Result<(), GitError> {
     let file = admin_dir.join(FORWARD_FILE);
-    match fs::remove_file(&file) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(GitError::io("remove", &file, e)),
-        _ => {}
-    }
+    durable::remove(&file)?;
     durable::sync_dir(admin_dir)?;
     Ok(())
 }

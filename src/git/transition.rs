@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::program::{Call, Place};
 use super::repo::Repo;
 use super::{CommitId, GitError, Worktree};
-use crate::durable::{HeldLock, open_no_follow};
+use crate::durable::{self, HeldLock, open_no_follow};
 
 /// A worktree, the commit that its files are of, and the commit that they are to be of.
 #[derive(Debug, Clone, Copy)]
@@ -51,10 +51,7 @@ impl<'a> Transition<'a> {
     pub(super) fn set_right(&self, target: &CommitId, held: &HeldLock) -> Result<(), GitError> {
         // Whoever made it held the lane, and has ended.
         let lock = self.worktree.admin_dir.join("index.lock");
-        match fs::remove_file(&lock) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(GitError::io("remove", &lock, e)),
-            _ => {}
-        }
+        durable::remove(&lock)?;
         let reset = |commit: &CommitId| {
             let call = self.call(held, commit)?.args(["read-tree", "--reset", "-u"]);
             call.args(["--no-recurse-submodules", commit.as_str()]).succeed().map(drop)

@@ -5,7 +5,6 @@
 //! by who has the lock was left by someone who was killed. Its folder `queue/<id>/` holds what only lasts as long.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,8 +17,9 @@ use super::{Place, Progress};
 use crate::durable::{self, FileError, HeldLock};
 use crate::git::Follower;
 use crate::id::{BranchName, Lane};
-use crate::session::landing::{MAX_ENTRY, entries, lock_file};
+use crate::session::landing::{MAX_ENTRY, entries, entry_file, lock_file, merges};
 use crate::session::lane::MergedRecord;
+use crate::session::record::{decode_known, encode};
 use crate::session::store::{Store, StoreError};
 
 /// The version of an entry's format.
@@ -99,10 +99,6 @@ pub(super) struct MergeId(uuid::Uuid);
 impl MergeId {
     fn generate() -> Self {
         Self(uuid::Uuid::now_v7())
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        uuid::Uuid::parse_str(text).ok().filter(|id| id.hyphenated().to_string() == text).map(Self)
     }
 }
 
@@ -187,47 +183,18 @@ pub(super) fn begin(place: &Place<'_>, _turn: &Turn, what: &str) -> Result<Entry
 
 /// Replaces an entry.
 pub(super) fn write(store: &Store, entry: &Entry) -> Result<(), StoreError> {
-    let encoded = serde_json::to_vec_pretty(entry);
-    let mut bytes = encoded.map_err(|source| StoreError::Encode { what: "a merge", source })?;
-    bytes.push(b'\n');
-    Ok(durable::write(&file(store, entry.id), &bytes)?)
+    Ok(durable::write(&file(store, entry.id), &encode("a merge", entry)?)?)
 }
 
 /// Takes an entry away, and its folder.
 pub(super) fn close(store: &Store, id: MergeId) -> Result<(), StoreError> {
-    clear(store, id)?;
-    let path = file(store, id);
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &path, e).into()),
-        _ => Ok(()),
-    }
-}
-
-/// Empties an entry's folder away.
-fn clear(store: &Store, id: MergeId) -> Result<(), StoreError> {
-    let path = scratch(store, id);
-    match fs::remove_dir_all(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &path, e).into()),
-        _ => Ok(()),
-    }
+    durable::remove_all(&scratch(store, id))?;
+    Ok(durable::remove(&file(store, id))?)
 }
 
 /// The merges that have an entry, oldest first.
 pub(super) fn waiting(store: &Store) -> Result<Vec<MergeId>, StoreError> {
-    let folder = entries(store);
-    let failed = |source| StoreError::List { path: folder.clone(), source };
-    let listing = match fs::read_dir(&folder) {
-        Ok(listing) => listing,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(failed(e)),
-    };
-    let mut ids = Vec::new();
-    for item in listing {
-        let name = item.map_err(failed)?.file_name();
-        ids.extend(name.to_str().and_then(|name| MergeId::parse(name.strip_suffix(".json")?)));
-    }
-    ids.sort_unstable();
-    Ok(ids)
+    Ok(merges(store)?.into_iter().map(MergeId).collect())
 }
 
 /// An entry, read as hostile: bounded, of this version only, and of the name that it has.
@@ -243,16 +210,7 @@ pub(super) fn read(store: &Store, id: MergeId) -> Result<Option<Entry>, StoreErr
 }
 
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Entry, StoreError> {
-    #[derive(Deserialize)]
-    struct VersionOnly {
-        schema_version: u64,
-    }
-    let damaged = |why: String| StoreError::Damaged { path: path.to_owned(), why };
-    let version: VersionOnly = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
-    if version.schema_version > u64::from(QUEUE_VERSION) {
-        return Err(StoreError::Newer { path: path.to_owned(), version: version.schema_version });
-    }
-    serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))
+    decode_known(path, bytes, QUEUE_VERSION)
 }
 
 /// The folder of an entry.
@@ -261,5 +219,5 @@ pub(super) fn scratch(store: &Store, id: MergeId) -> PathBuf {
 }
 
 fn file(store: &Store, id: MergeId) -> PathBuf {
-    entries(store).join(format!("{id}.json"))
+    entry_file(store, id.0)
 }

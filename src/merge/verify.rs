@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use super::error::MergeError;
 use super::queue::{self, Entry, MergeId, Turn};
 use super::{Place, Progress, REPO_PATIENCE};
-use crate::durable::FileError;
+use crate::durable::{self, FileError};
 use crate::failpoint;
 use crate::git::{CommitId, LOCAL_ENV_VARS, Workshop};
 use crate::id::{BranchName, Lane};
@@ -167,12 +166,7 @@ fn create(log: &Path) -> Result<File, MergeError> {
     logs.sort();
     let too_many = (logs.len() + 1).saturating_sub(LOGS_KEPT);
     for old in logs.iter().take(too_many) {
-        match fs::remove_file(old) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(FileError::io("remove", old, e).into());
-            }
-            _ => {}
-        }
+        durable::remove(old)?;
     }
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(log);
     Ok(made.map_err(|e| FileError::io("create", log, e))?)

@@ -4,7 +4,6 @@
 //! one whose end is not on record. Only `due` decides, and it is pure.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::{Place, RemovalError};
 use crate::durable::temporary_id;
 use crate::git::{TRASH_FOLDER, TrashId};
 use crate::id::{Lane, SessionId};
+use crate::session::record::names_in;
 use crate::session::store::{Loaded, Store, StoreError};
 
 /// What would be deleted.
@@ -258,21 +258,6 @@ fn leftovers(store: &Store, roots: &BTreeSet<PathBuf>) -> Result<Vec<Leftover>, 
         }
     }
     Ok(found)
-}
-
-fn names_in(folder: &Path) -> Result<Vec<String>, RemovalError> {
-    let failed = |source| StoreError::List { path: folder.to_owned(), source };
-    let listing = match fs::read_dir(folder) {
-        Ok(listing) => listing,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(failed(e).into()),
-    };
-    let mut names = Vec::new();
-    for item in listing {
-        names.extend(item.map_err(failed)?.file_name().to_str().map(str::to_owned));
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// When a UUID of version 7 was made.

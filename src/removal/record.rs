@@ -4,17 +4,17 @@
 //! folder that it lies in.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::decide::BranchPlan;
-use crate::durable::{self, FileError};
+use crate::durable;
 use crate::failpoint;
 use crate::git::{Parcel, TrashId};
 use crate::session::lane::LaneRecord;
+use crate::session::record::{decode_known, encode, names_in};
 use crate::session::store::{Store, StoreError};
 
 /// The version of the format.
@@ -89,20 +89,7 @@ pub fn trash(store: &Store) -> Result<(Vec<TrashRecord>, Vec<StoreError>), Store
 
 /// The removals that have a folder, oldest first.
 pub(super) fn shelves(store: &Store) -> Result<Vec<TrashId>, StoreError> {
-    let folder = trash_dir(store);
-    let failed = |source| StoreError::List { path: folder.clone(), source };
-    let listing = match fs::read_dir(&folder) {
-        Ok(listing) => listing,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(failed(e)),
-    };
-    let mut ids: Vec<TrashId> = Vec::new();
-    for item in listing {
-        let name = item.map_err(failed)?.file_name();
-        ids.extend(name.to_str().and_then(|name| name.parse::<TrashId>().ok()));
-    }
-    ids.sort_unstable();
-    Ok(ids)
+    Ok(names_in(&trash_dir(store))?.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 /// The record of a removal; `None` where it has none, or none any more.
@@ -118,16 +105,7 @@ pub(super) fn read(store: &Store, id: TrashId) -> Result<Option<TrashRecord>, St
 }
 
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<TrashRecord, StoreError> {
-    #[derive(Deserialize)]
-    struct VersionOnly {
-        schema_version: u64,
-    }
-    let damaged = |why: String| StoreError::Damaged { path: path.to_owned(), why };
-    let version: VersionOnly = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
-    if version.schema_version > u64::from(TRASH_VERSION) {
-        return Err(StoreError::Newer { path: path.to_owned(), version: version.schema_version });
-    }
-    serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))
+    decode_known(path, bytes, TRASH_VERSION)
 }
 
 /// Makes the removal's folder and writes its record: from here on it is known.
@@ -139,10 +117,7 @@ pub(super) fn begin(store: &Store, record: &TrashRecord) -> Result<(), StoreErro
 
 /// Replaces the record.
 pub(super) fn write(store: &Store, record: &TrashRecord) -> Result<(), StoreError> {
-    let encoded = serde_json::to_vec_pretty(record);
-    let mut bytes = encoded.map_err(|source| StoreError::Encode { what: "a removal", source })?;
-    bytes.push(b'\n');
-    Ok(durable::write(&file(store, record.parcel.id), &bytes)?)
+    Ok(durable::write(&file(store, record.parcel.id), &encode("a removal", record)?)?)
 }
 
 /// Takes the record away of a removal of which nothing is in the trash.
@@ -150,12 +125,8 @@ pub(super) fn close(store: &Store, record: &TrashRecord) -> Result<(), StoreErro
     let folder = shelf(store, record.parcel.id);
     for name in ["branch-log", "trash.json"] {
         let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(FileError::io("remove", &path, e).into());
-            }
-            _ => failpoint::hit("trash.closing"),
-        }
+        durable::remove(&path)?;
+        failpoint::hit("trash.closing");
     }
     if let Some(held) = &record.parcel.held {
         // Best effort: where it is not empty it holds what is not ours to delete here.

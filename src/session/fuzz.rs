@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::launch::LaunchSpec;
 use super::manifest::{Glance, Parsed, parse};
-use super::store::{RunningEntry, StopRequest, StoreError, decode, encode, parse_lane};
+use super::record::{decode, encode};
+use super::store::{RunningEntry, StopRequest, StoreError, parse_lane};
 
 /// The record of a session, whole and as lists look at it.
 pub(crate) fn manifest(data: &[u8]) {

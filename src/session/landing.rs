@@ -6,7 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::store::{Store, StoreError, decode, names_in};
+use uuid::Uuid;
+
+use super::record::{decode, names_in};
+use super::store::{Store, StoreError};
 use crate::durable::{self, LockState};
 use crate::id::BranchName;
 
@@ -18,6 +21,21 @@ pub fn entries(store: &Store) -> PathBuf {
     store.root().join("queue")
 }
 
+/// The merges that have an entry, oldest first.
+pub fn merges(store: &Store) -> Result<Vec<Uuid>, StoreError> {
+    let id = |name: &String| {
+        let name = name.strip_suffix(".json")?;
+        // Of the spellings of a UUID, the one that an entry has.
+        Uuid::try_parse(name).ok().filter(|id| id.hyphenated().to_string() == name)
+    };
+    Ok(names_in(&entries(store))?.iter().filter_map(id).collect())
+}
+
+/// The entry of a merge.
+pub fn entry_file(store: &Store, id: Uuid) -> PathBuf {
+    entries(store).join(format!("{}.json", id.hyphenated()))
+}
+
 /// The lock that whoever merges holds.
 pub fn lock_file(store: &Store) -> PathBuf {
     store.root().join("merge.lock")
@@ -25,11 +43,7 @@ pub fn lock_file(store: &Store) -> PathBuf {
 
 /// Those branches.
 pub fn landing(store: &Store) -> Result<Vec<BranchName>, StoreError> {
-    let folder = entries(store);
-    let names = names_in(&folder)?;
-    let is_id = |name: &str| uuid::Uuid::try_parse(name).is_ok();
-    let entries = names.iter().filter(|name| name.strip_suffix(".json").is_some_and(is_id));
-    Ok(entries.filter_map(|name| landing_of(&folder.join(name))).collect())
+    Ok(merges(store)?.into_iter().filter_map(|id| landing_of(&entry_file(store, id))).collect())
 }
 
 /// Those of a merge that goes on: none where it was killed.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::leak::Around;
 use super::manifest::Limits;
-use super::store::{SessionDir, StoreError, encode};
+use super::record::encode;
+use super::store::{SessionDir, StoreError};
 use crate::durable;
 use crate::id::{BranchName, SessionId, TicketId};
 

@@ -13,6 +13,7 @@ pub mod launch;
 pub mod leak;
 pub mod manifest;
 pub mod outcome;
+pub mod record;
 pub mod state;
 pub mod store;
 pub mod view;

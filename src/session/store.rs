@@ -4,7 +4,6 @@
 //! written only through a [`super::writer::SessionWriter`], which holds the session's lock; a lane's record only by
 //! who holds the [`LaneLock`]. Looking takes no lock and changes nothing. No environment value is ever kept here.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use super::error::StoreError;
 use super::lane::{LANE_VERSION, LaneRecord, PlainLaneRecord};
 use super::manifest::{self, Glance, Manifest, Parsed, State};
+use super::record::{decode, decode_known, encode, names_in};
 use crate::durable::{self, FileError, Folder, HeldLock, LockState};
 use crate::failpoint;
 use crate::id::{Lane, SessionId, Slug, TicketId};
@@ -233,10 +233,7 @@ impl Store {
     /// Takes a lane's record away; its folder and lock stay.
     pub fn forget_lane(&self, held: &LaneLock) -> Result<(), StoreError> {
         let path = self.lane_dir(&held.lane).join("lane.json");
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &path, e).into()),
-            _ => Ok(()),
-        }
+        Ok(durable::remove(&path)?)
     }
 
     /// Every lane's record, in the order of their names, and what is wrong with those that cannot be read.
@@ -251,7 +248,9 @@ impl Store {
         let mut records = Vec::new();
         let mut damaged = Vec::new();
         let Some(folder) = Folder::open(&self.lanes_dir())? else { return Ok((records, damaged)) };
-        for name in names_in(&self.lanes_dir())?.into_iter().filter(|name| wanted(name)) {
+        // Hidden ones are somebody's unfinished work.
+        let is_wanted = |name: &String| !name.starts_with('.') && wanted(name);
+        for name in names_in(&self.lanes_dir())?.into_iter().filter(is_wanted) {
             let file = Path::new(&name).join("lane.json");
             match folder.read(&file, MAX_SMALL_FILE).map_err(StoreError::from).and_then(|bytes| {
                 bytes.map(|bytes| parse_lane(&self.lanes_dir().join(&file), &bytes)).transpose()
@@ -496,58 +495,15 @@ fn read_lane(path: &Path) -> Result<Option<LaneRecord>, StoreError> {
 }
 
 pub(super) fn parse_lane(path: &Path, bytes: &[u8]) -> Result<LaneRecord, StoreError> {
-    #[derive(Deserialize)]
-    struct VersionOnly {
-        schema_version: u64,
-    }
     // The usual record has nothing that is not known, and is read in half the time.
     if let Ok(record) = serde_json::from_slice::<PlainLaneRecord>(bytes)
         && record.schema_version == LANE_VERSION
     {
         return Ok(record.into());
     }
-    match decode::<LaneRecord>(path, bytes) {
-        Ok(record) if record.schema_version <= LANE_VERSION => Ok(record),
-        // What does not read as a record may be a newer one.
-        read => match decode::<VersionOnly>(path, bytes)?.schema_version {
-            version if version > u64::from(LANE_VERSION) => {
-                Err(StoreError::Newer { path: path.to_owned(), version })
-            }
-            _ => read,
-        },
-    }
-}
-
-pub(super) fn encode<T: Serialize>(what: &'static str, record: &T) -> Result<Vec<u8>, StoreError> {
-    let mut bytes =
-        serde_json::to_vec_pretty(record).map_err(|source| StoreError::Encode { what, source })?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-pub(super) fn decode<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| StoreError::Damaged { path: path.to_owned(), why: e.to_string() })
-}
-
-/// The names in a directory that may not exist; hidden ones are somebody's unfinished work and left out.
-pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StoreError> {
-    let failed = |source| StoreError::List { path: directory.to_owned(), source };
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(failed(e)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        names.extend(name.to_str().filter(|n| !n.starts_with('.')).map(str::to_owned));
-    }
-    Ok(names)
+    decode_known(path, bytes, LANE_VERSION)
 }
 
 fn ids_in(directory: &Path) -> Result<Vec<SessionId>, StoreError> {
-    let mut ids: Vec<SessionId> = names_in(directory)?.iter().filter_map(|name| name.parse().ok()).collect();
-    ids.sort_unstable();
-    Ok(ids)
+    Ok(names_in(directory)?.iter().filter_map(|name| name.parse().ok()).collect())
 }

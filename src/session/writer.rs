@@ -6,7 +6,6 @@
 //! worktree follows and is allowed to fail.
 
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,9 +14,10 @@ use jiff::Timestamp;
 
 use super::launch::{LaunchSpec, ViewMode};
 use super::manifest::{Manifest, State};
+use super::record::encode;
 use super::state::{Event, step};
 use super::store::{
-    EntryMachine, LaneLock, Loaded, RunningEntry, SessionDir, Store, StoreError, encode, load_manifest,
+    EntryMachine, LaneLock, Loaded, RunningEntry, SessionDir, Store, StoreError, load_manifest,
 };
 use super::view;
 use crate::durable::{self, FileError, HeldLock, Reserve};
@@ -175,13 +175,9 @@ impl SessionWriter {
 /// Takes a session's entry among the living away.
 pub fn remove_running_entry(store: &Store, id: SessionId) -> Result<(), StoreError> {
     let entry = store.running_dir().join(id.to_string());
-    match fs::remove_file(&entry) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &entry, e).into()),
-        _ => {
-            failpoint::hit("running.removed");
-            Ok(())
-        }
-    }
+    durable::remove(&entry)?;
+    failpoint::hit("running.removed");
+    Ok(())
 }
 
 /// A session's entry in `running/`, and its folder, held, with its first manifest, renamed into place.
@@ -221,10 +217,8 @@ fn put_in_place(
 /// that no one is still at it.
 pub fn discard_unfinished(store: &Store, _lane: &LaneLock, id: SessionId) -> Result<(), StoreError> {
     let hidden = unfinished(store, id);
-    match fs::remove_dir_all(&hidden) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &hidden, e).into()),
-        _ => remove_running_entry(store, id),
-    }
+    durable::remove_all(&hidden)?;
+    remove_running_entry(store, id)
 }
 
 /// Puts a good manifest in the place of a damaged one, which is kept beside it. Only where no one holds the session.

@@ -14,9 +14,6 @@ mod progress;
 mod put;
 mod together;
 
-use std::fs;
-use std::io;
-
 use git2::build::CheckoutBuilder;
 
 pub use progress::{CheckoutProgress, CheckoutStage};
@@ -54,7 +51,7 @@ pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Engin
     make_tree(&entry.tree, &entry.admin)?;
     back_link(&entry)?;
     // Nothing has ever run in this worktree: the lock is that of the checkout which was interrupted.
-    remove_if_there(&entry.admin.join("index.lock"))?;
+    durable::remove(&entry.admin.join("index.lock"))?;
     complete(repo, worktree, &start, held)
 }
 
@@ -63,7 +60,7 @@ fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock)
     repo.progress().end();
     let engine = written?;
     failpoint::hit("git.checked_out");
-    remove_if_there(&worktree.admin_dir.join(UNFINISHED_FILE))?;
+    durable::remove(&worktree.admin_dir.join(UNFINISHED_FILE))?;
     durable::sync_dir(&worktree.admin_dir)?;
     Ok(engine)
 }
@@ -116,11 +113,4 @@ fn by_program(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLoc
         .args(["reset", "--hard", "--quiet", "--no-recurse-submodules", start.as_str(), "--"])
         .succeed()?;
     Ok(())
-}
-
-fn remove_if_there(file: &std::path::Path) -> Result<(), GitError> {
-    match fs::remove_file(file) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(GitError::io("remove", file, e)),
-        _ => Ok(()),
-    }
 }

@@ -3,10 +3,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::durable;
 use crate::git::attributes::{attribute_files, read_attributes};
 use crate::git::engine::is_relative;
 use crate::git::printed::TreeEntry;
@@ -15,10 +15,7 @@ use crate::git::{CommitId, GitError, Repo};
 /// Makes the folder below `scratch`. Refuses merge drivers in use that would run a program out of a worktree.
 pub(super) fn attributes_folder(repo: &Repo, scratch: &Path, commit: &CommitId) -> Result<PathBuf, GitError> {
     let top = scratch.join("attributes");
-    match fs::remove_dir_all(&top) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(GitError::io("remove", &top, e)),
-        _ => {}
-    }
+    durable::remove_all(&top)?;
     fs::create_dir(&top).map_err(|e| GitError::io("create", &top, e))?;
     let relative = relative_drivers(repo)?;
     for (path, content) in files_of(repo, commit)? {

@@ -4,11 +4,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::tree::durable;
+use crate::durable;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
 
@@ -60,12 +60,7 @@ impl<'r> Bench<'r> {
     fn make(repo: &'r Repo, scratch: &Path, tip: &CommitId) -> Result<Self, GitError> {
         let bench = Self { repo, admin: scratch.join("bench"), top: scratch.join("bench-files") };
         for folder in [&bench.admin, &bench.top] {
-            match fs::remove_dir_all(folder) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(GitError::io("remove", folder, e));
-                }
-                _ => {}
-            }
+            durable::remove_all(folder)?;
             fs::create_dir(folder).map_err(|e| GitError::io("create", folder, e))?;
         }
         let info = bench.admin.join("info");

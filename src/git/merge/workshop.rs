@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::durable::HeldLock;
+use crate::durable::{self, HeldLock};
 use crate::git::checkout::write_files;
 use crate::git::create::create_detached;
 use crate::git::registry::{self, LOCK_FILE};
@@ -95,14 +95,8 @@ impl Workshop {
             return Err(GitError::TreeNotGone { path: self.path.clone() });
         }
         // Whole or not at all: without its lock, git prunes what is left of it.
-        match fs::remove_file(admin.join(LOCK_FILE)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(GitError::io("unlock", &admin, e)),
-            _ => {}
-        }
-        match fs::remove_dir_all(&admin) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(GitError::io("remove", &admin, e)),
-            _ => Ok(()),
-        }
+        durable::remove(&admin.join(LOCK_FILE))?;
+        Ok(durable::remove_all(&admin)?)
     }
 }
 
