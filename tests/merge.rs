@@ -398,6 +398,21 @@ fn an_edit_that_was_put_aside_is_there_again_where_the_checkout_could_not_follow
 }
 
 #[test]
+fn an_edit_is_given_back_in_a_file_that_git_writes_with_other_line_ends() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    repo.write(".git/info/attributes", "*.md text eol=crlf\n");
+    scene.pi.plays_for("T-3", "printf 'Note.\\n' >>.tickets/T-2.md; git commit -qam note; answer");
+    repo.finish("T-3", &[]);
+    let edited = repo.read(".tickets/T-2.md").replace("open", "in_progress");
+    repo.write(".tickets/T-2.md", &edited);
+    repo.merged(&["T-3"]);
+    let merged = repo.read(".tickets/T-2.md");
+    assert!(merged.contains("status: in_progress") && merged.contains("Note."), "{merged:?}");
+}
+
+#[test]
 fn only_a_branch_of_this_repository_is_a_target() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

@@ -348,9 +348,20 @@ fn is_half_written(repo: &Repo, tree: &Follower, path: &Path, new: &Side) -> Res
     if touched::content(repo, new)?.starts_with(&found) {
         return Ok(true);
     }
-    // Written through a filter.
+    is_written(repo, tree, path, new)
+}
+
+/// Whether the file holds this side, as git reads it back through its conversions and filters.
+fn is_written(repo: &Repo, tree: &Follower, path: &Path, side: &Side) -> Result<bool, GitError> {
+    let file = tree.path.join(path);
     let call = tree.read(repo).args(["hash-object", "--path"]).arg(path).arg("--").arg(&file);
-    Ok(String::from_utf8_lossy(&call.succeed()?).trim() == new.object)
+    Ok(String::from_utf8_lossy(&call.succeed()?).trim() == side.object)
+}
+
+/// Whether a small text file holds this side, whatever line ends git wrote.
+fn holds(repo: &Repo, tree: &Follower, path: &Path, side: &Side) -> Result<bool, GitError> {
+    let Some(found) = text_of(&tree.path.join(path)) else { return Ok(false) };
+    Ok(found.into_bytes() == touched::content(repo, side)? || is_written(repo, tree, path, side)?)
 }
 
 /// What the index holds.
@@ -379,9 +390,8 @@ fn put_back(repo: &Repo, tree: &Follower, touched: &BTreeMap<PathBuf, Touch>) ->
     for kept in &tree.kept {
         let file = tree.path.join(&kept.file);
         let Some(touch) = touched.get(&kept.file) else { continue };
-        let found = text_of(&file).map(String::into_bytes);
         for side in [&touch.old, &touch.new].into_iter().flatten() {
-            if found == Some(touched::content(repo, side)?) {
+            if holds(repo, tree, &kept.file, side)? {
                 fs::write(&file, &kept.mine).map_err(|e| GitError::io("write", &file, e))?;
                 break;
             }
@@ -395,7 +405,7 @@ fn give_back(repo: &Repo, tree: &Follower, touched: &BTreeMap<PathBuf, Touch>) -
     for kept in &tree.kept {
         let file = tree.path.join(&kept.file);
         let Some(new) = touched.get(&kept.file).and_then(|touch| touch.new.as_ref()) else { continue };
-        if text_of(&file).map(String::into_bytes) == Some(touched::content(repo, new)?) {
+        if holds(repo, tree, &kept.file, new)? {
             fs::write(&file, &kept.then).map_err(|e| GitError::io("write", &file, e))?;
         }
     }
