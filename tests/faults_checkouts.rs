@@ -115,17 +115,19 @@ fn row_42_settings_that_the_environment_names_are_everyones() {
 }
 
 #[test]
-fn row_42_settings_of_a_git_of_another_prefix_are_everyones() {
+fn row_42_settings_and_attributes_of_a_git_of_another_prefix_are_everyones() {
     let sandbox = Sandbox::new();
     let real = sandbox.bin().join("git").canonicalize().unwrap();
-    let settings = sandbox.write(
-        "prefix/etc/gitconfig",
-        "[core]\n\tautocrlf = true\n[filter \"upper\"]\n\tsmudge = tr a-z A-Z\n\tclean = tr A-Z a-z\n\trequired = true\n",
+    let settings = sandbox.write("prefix/etc/gitconfig", "[core]\n\tautocrlf = true\n");
+    // The real git, which can be told of other settings of the machine, but not of other attributes.
+    let attributes = sandbox.path("prefix/etc/gitattributes");
+    let git = format!(
+        "#!/bin/sh\ncase \"$*\" in *'var GIT_ATTR_SYSTEM') echo '{}'; exit;; esac\nGIT_CONFIG_SYSTEM='{}' exec '{}' \"$@\"\n",
+        attributes.display(),
+        settings.display(),
+        real.display()
     );
-    write_program(
-        &sandbox.path("prefix/bin/git"),
-        format!("#!/bin/sh\nGIT_CONFIG_SYSTEM='{}' exec '{}' \"$@\"\n", settings.display(), real.display()),
-    );
+    write_program(&sandbox.path("prefix/bin/git"), git);
     for name in ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"] {
         sandbox.unset_env(name);
     }
@@ -134,11 +136,13 @@ fn row_42_settings_of_a_git_of_another_prefix_are_everyones() {
     let repo = with_folders(&sandbox, "app");
     assert_works(&sandbox, &repo);
     assert_eq!(repo.tree_of(&sandbox, "T-1").read("top.txt"), "top.txt\r\n");
+
+    std::fs::remove_file(&settings).unwrap();
+    std::fs::write(&attributes, "*.txt eol=crlf\n").unwrap();
     repo.ticket("T-3", "Three");
-    repo.commit_file("in/.gitattributes", "*.txt filter=upper\n", "Filtered");
     repo.create(&["T-3"]);
     let tree = repo.tree_of(&sandbox, "T-3");
-    assert_eq!((tree.read("in/a.txt"), tree.status_porcelain()), ("IN/A.TXT\r\n".into(), Vec::new()));
+    assert_eq!((tree.read("top.txt"), tree.read("in/a.txt")), ("top.txt\r\n".into(), "in/a.txt\r\n".into()));
 }
 
 #[test]

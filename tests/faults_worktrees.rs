@@ -346,9 +346,12 @@ fn row_46_a_repository_of_another_user_is_left_alone_until_it_is_declared_safe()
         assert!(text(&error["hint"]).contains(&advice), "{error}");
     }
     let config =
-        sandbox.write("home/.gitconfig", format!("[safe]\n\tdirectory = {}\n", repo.path().display()));
+        sandbox.write("elsewhere/settings", format!("[safe]\n\tdirectory = {}\n", repo.path().display()));
     sandbox.set_env("GIT_CONFIG_GLOBAL", &config);
     assert_eq!(repo.create(&["T-1"])["branch"], "ralph/T-1");
+    // Whoever looks at the end of a session finds the same settings.
+    sandbox.write("elsewhere/settings", "[safe]\n\tdirectory = *\n");
+    assert_eq!(repo.finished(&["T-1"])["outcome"], "succeeded");
 }
 
 #[test]

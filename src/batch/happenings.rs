@@ -14,7 +14,7 @@ use crate::dispatch::{Request, Resume};
 use crate::durable::LockState;
 use crate::id::SessionId;
 use crate::launch::LaunchError;
-use crate::recover::{EndedError, ended_manifest};
+use crate::recover::{EndedError, Place, ended_manifest};
 use crate::session::manifest::{Manifest, Outcome};
 use crate::session::store::{Loaded, Urgency};
 
@@ -98,7 +98,7 @@ impl Engine<'_> {
             CameTo::Withdrawn => self.about(item, |lane| Event::Withdrawn { lane, session_id }),
             // The same as when it is lost a moment later.
             CameTo::Failed(DispatchError::Launch(LaunchError::Vanished { .. })) => {
-                let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
+                let manifest = ended_manifest(self.recovery(), session_id);
                 self.ended(item, session_id, manifest)
             }
             CameTo::Failed(error) if error.is_full() => {
@@ -125,12 +125,17 @@ impl Engine<'_> {
         }
     }
 
+    /// Where sessions are settled.
+    fn recovery(&self) -> Place<'_> {
+        Place { store: self.store, machine: &self.setup.machine, git: &self.setup.environment.git }
+    }
+
     fn free(&mut self, item: usize, session_id: SessionId) -> Result<(), BatchError> {
         let Some(known) = self.board.items().get(item).filter(|i| i.session() == Some(session_id)) else {
             return Ok(());
         };
         let never_ran = matches!(known.phase, Phase::Starting { .. });
-        let manifest = ended_manifest(self.store, &self.setup.machine, session_id);
+        let manifest = ended_manifest(self.recovery(), session_id);
         let launch_failed =
             matches!(&manifest, Ok(manifest) if manifest.outcome == Some(Outcome::LaunchFailed));
         if never_ran && launch_failed {

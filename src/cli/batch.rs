@@ -205,7 +205,7 @@ impl<'a> Batch<'a> {
         go: impl FnOnce(Engine<'_>) -> Result<(Finish, Board), BatchError>,
     ) -> CliResult {
         self.here.settle(&self.template.place.worktree_root, out)?;
-        let show = Show::of(out, self.here.store(), self.here.terminal());
+        let show = Show::of(out, self.here.store(), &self.here.context.environment.git, self.here.terminal());
         let page = self.report.clone().map(|file| Page::new(file, entries));
         let mut show = Reported::new(show, page);
         let mut source = self.source();

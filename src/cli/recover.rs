@@ -13,7 +13,7 @@ use crate::recover::{RecoverError, Recovered, Scope, Settled, recover};
 /// Runs the command.
 pub fn run(global: &Global, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
-    let recovered = recover(here.store(), &here.context.machine, Scope::Everything)?;
+    let recovered = recover(here.recovery(), Scope::Everything)?;
     // What was settled is shown even where a removal or a merge could not be.
     let root = here.worktree_root(out)?;
     let removals = here.settle_removals(&root, out).and_then(|()| here.settle_merges(&root, out));

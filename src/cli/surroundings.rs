@@ -16,7 +16,7 @@ use crate::git::{GitError, GitProgram, Repo};
 use crate::id::{Lane, RefName, SessionId, TicketId};
 use crate::merge;
 use crate::process::identity::Machine;
-use crate::recover::{Scope, Settled, recover};
+use crate::recover::{self, Scope, Settled, recover};
 use crate::removal;
 use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
@@ -126,9 +126,18 @@ impl Surroundings {
         Ok(resolution.settings)
     }
 
+    /// Where sessions are settled.
+    pub fn recovery(&self) -> recover::Place<'_> {
+        recover::Place {
+            store: self.store(),
+            machine: &self.context.machine,
+            git: &self.context.environment.git,
+        }
+    }
+
     /// Settles what an earlier crash left. Cheap: it looks only at what is on record as living.
     pub fn settle(&self, root: &Path, out: &Out) -> CliResult<()> {
-        let recovered = recover(self.store(), &self.context.machine, Scope::Living)?;
+        let recovered = recover(self.recovery(), Scope::Living)?;
         for one in recovered.sessions {
             let lane = one.lane.map_or_else(|| one.session.to_string(), |lane| lane.to_string());
             match one.settled {

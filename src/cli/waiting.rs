@@ -96,7 +96,7 @@ impl Vigil {
 
 /// The manifest of a session that no one holds any more; one that was left open is settled first.
 pub fn ended_manifest(here: &Surroundings, id: SessionId) -> CliResult<Manifest> {
-    Ok(recover::ended_manifest(here.store(), &here.context.machine, id)?)
+    Ok(recover::ended_manifest(here.recovery(), id)?)
 }
 
 /// The session of a lane: the one that is just being prepared, which no lane's record names yet, before the one that

@@ -5,10 +5,9 @@
 //! has the repository open and looks where git looks; else git itself is asked. libgit2 does not know
 //! `GIT_CONFIG_GLOBAL` and its like, nor where a git of another prefix looks, and could be told of them only by
 //! process-wide state that is unsafe to set, or by reading all the variables that lead to another repository too.
-//!
-//! Not handled: a supervisor, and `recover`, do not ask where these files are when they look at what an agent left.
-//! Filters that only they configure stay on there.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use git2::{Config, ConfigLevel, ErrorCode};
@@ -24,8 +23,9 @@ const HOOKS_PATH: &str = "core.hookspath";
 pub(super) enum Settings {
     /// Read by libgit2.
     Read(Config),
-    /// As git listed them: the key, in lower case but for the middle part, and the value; a later one counts.
-    Listed(Vec<(String, String)>),
+    /// As git listed them: the key, in lower case but for the middle part, and the value; a later one counts. And those
+    /// that are paths, as git understands them.
+    Listed(Vec<(String, String)>, Vec<(&'static str, PathBuf)>),
 }
 
 impl Settings {
@@ -62,6 +62,7 @@ impl Settings {
     /// What git lists, asked by calls of its own, whose own settings do not count.
     pub(super) fn listed<'a>(call: impl Fn() -> Call<'a>) -> Result<Self, GitError> {
         let mut settings: Vec<(String, String)> = Vec::new();
+        let mut paths = Vec::new();
         let mut list = SettingList::default();
         call().args(["config", "--list", "--show-scope", "-z"]).for_each_record(&mut |record| {
             let setting = list.take(record).filter(|setting| setting.scope != b"command");
@@ -73,27 +74,24 @@ impl Settings {
                 continue;
             };
             let call = call().setting("ralph.path", value);
-            call.args(["config", "--type=path", "-z", "--get", "ralph.path"]).for_each_record(
-                &mut |record| {
-                    settings.push((key.to_owned(), String::from_utf8_lossy(record).into_owned()));
-                },
-            )?;
+            call.args(["config", "--type=path", "-z", "--get", "ralph.path"])
+                .for_each_record(&mut |record| paths.push((key, PathBuf::from(OsStr::from_bytes(record)))))?;
         }
-        Ok(Self::Listed(settings))
+        Ok(Self::Listed(settings, paths))
     }
 
     /// A switch; one that is missing, or cannot be read as a switch, is off.
     pub(super) fn flag(&self, key: &str) -> bool {
         match self {
             Self::Read(config) => config.get_bool(key).unwrap_or(false),
-            Self::Listed(_) => self.text(key).is_some_and(|text| Config::parse_bool(text).unwrap_or(false)),
+            Self::Listed(..) => self.text(key).is_some_and(|text| Config::parse_bool(text).unwrap_or(false)),
         }
     }
 
     pub(super) fn text(&self, key: &str) -> Option<String> {
         match self {
             Self::Read(config) => config.get_string(key).ok(),
-            Self::Listed(settings) => {
+            Self::Listed(settings, _) => {
                 let named = |other: &str| other == key || is_simple(key) && other.eq_ignore_ascii_case(key);
                 settings.iter().rev().find(|(other, _)| named(other)).map(|(_, value)| value.clone())
             }
@@ -102,17 +100,20 @@ impl Settings {
 
     /// The user's file of attributes, where one is named.
     pub(super) fn attributes_file(&self) -> Option<PathBuf> {
-        match self {
-            Self::Read(config) => config.get_path(ATTRIBUTES_FILE).ok(),
-            Self::Listed(_) => self.text(ATTRIBUTES_FILE).map(PathBuf::from),
-        }
+        self.path(ATTRIBUTES_FILE)
     }
 
     /// The folder of the user's hooks, where one is named.
     pub(super) fn hooks_path(&self) -> Option<PathBuf> {
+        self.path(HOOKS_PATH)
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
         match self {
-            Self::Read(config) => config.get_path(HOOKS_PATH).ok(),
-            Self::Listed(_) => self.text(HOOKS_PATH).map(PathBuf::from),
+            Self::Read(config) => config.get_path(key).ok(),
+            Self::Listed(_, paths) => {
+                paths.iter().find(|(other, _)| *other == key).map(|(_, path)| path.clone())
+            }
         }
     }
 
@@ -121,7 +122,7 @@ impl Settings {
     pub(super) fn matching(&self, glob: &str) -> Result<Vec<(String, String)>, GitError> {
         let config = match self {
             Self::Read(config) => config,
-            Self::Listed(settings) => {
+            Self::Listed(settings, _) => {
                 let (start, end) = glob.split_once('*').unwrap_or((glob, ""));
                 let matches = |key: &str| key.strip_prefix(start).is_some_and(|rest| rest.ends_with(end));
                 return Ok(settings.iter().filter(|(key, _)| matches(key)).cloned().collect());

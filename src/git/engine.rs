@@ -14,6 +14,7 @@ use super::config::Settings;
 use super::conversions::{self, LineEnds};
 use super::listing::{Listing, list};
 use super::repo::{Backend, Repo};
+use super::system::SystemFiles;
 use super::why::WhyGitProgram;
 use super::{CommitId, GitError, Worktree};
 
@@ -129,8 +130,17 @@ impl Repo {
             (Some(why), _, _) | (None, None, Some(why)) => Route::GitProgram(why),
             (None, Some(listing), Some(why)) if listing.is_shared() => Route::Shared(listing, why),
             (None, Some(listing), _) => Route::Direct(listing),
-            (None, None, None) => why_by_umask().map_or(Route::Libgit2, Route::GitProgram),
+            (None, None, None) => why_by_umask()
+                .or_else(|| self.why_by_attributes_of_the_machine())
+                .map_or(Route::Libgit2, Route::GitProgram),
         })
+    }
+
+    /// libgit2 always reads those that are where distributions have them.
+    fn why_by_attributes_of_the_machine(&self) -> Option<WhyGitProgram> {
+        let differ = self.program().system().attributes != SystemFiles::default().attributes
+            || self.program().variable("GIT_ATTR_NOSYSTEM").is_some();
+        differ.then_some(WhyGitProgram::OtherSettings)
     }
 
     /// Why git itself has to register a new worktree, where it has to.

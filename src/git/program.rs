@@ -20,7 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::GitError;
 use super::printed::Records;
-use super::system::SystemFiles;
+use super::system::{ConfigFiles, SystemFiles};
 use crate::durable::HeldLock;
 use crate::failpoint;
 
@@ -71,16 +71,6 @@ const CONFIG_FILE_VARS: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "
 
 /// The variables that say where the user's and the machine's attributes are.
 pub(super) const ATTRIBUTE_VARS: [&str; 3] = ["HOME", "XDG_CONFIG_HOME", "GIT_ATTR_NOSYSTEM"];
-
-/// Where the user's and the machine's settings are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum ConfigFiles {
-    /// Where libgit2 looks for them too.
-    #[default]
-    Usual,
-    /// Where the environment says, or where this git was built to look: git alone follows.
-    Elsewhere,
-}
 
 /// The variables that say who commits, and when, before any setting does.
 const IDENT_VARS: [&str; 6] = [
@@ -133,17 +123,23 @@ impl GitProgram {
         let inherited =
             ATTRIBUTE_VARS.into_iter().filter_map(|name| Some((name.into(), variable(name)?))).collect();
         let git = Self::default();
-        let system =
-            SystemFiles::of(&git.path, variable("PATH").as_deref(), |name| git.variable_of_its_own(name));
-        let elsewhere = !system.are_libgit2s() || CONFIG_FILE_VARS.into_iter().any(is_set);
-        let config_files = if elsewhere { ConfigFiles::Elsewhere } else { ConfigFiles::Usual };
+        let system = SystemFiles::of(&git.path, variable("PATH").as_deref(), || git.system_attributes());
+        let named = CONFIG_FILE_VARS.into_iter().any(is_set);
+        let config_files = if named { ConfigFiles::Elsewhere } else { system.config };
         let ident = if IDENT_VARS.into_iter().any(is_set) { Ident::Environment } else { Ident::Settings };
         Self { inherited, config_files, system, ident, ..git }
     }
 
-    /// What `git var` says of a path, where it knows the variable. No repository's settings count.
-    fn variable_of_its_own(&self, name: &str) -> Option<PathBuf> {
-        let mut answer = Call::read(self, Place::From(Path::new("/"))).args(["var", name]).succeed().ok()?;
+    /// Where it looks for the machine's attributes, if it says so. Neither a repository nor the user has a word in it.
+    fn system_attributes(&self) -> Option<PathBuf> {
+        let mut git = self.clone();
+        for (name, value) in
+            [("GIT_DIR", "/dev/null"), ("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_ATTR_NOSYSTEM", "0")]
+        {
+            git = git.with_env(name, value);
+        }
+        let mut answer =
+            Call::read(&git, Place::From(Path::new("/"))).args(["var", "GIT_ATTR_SYSTEM"]).succeed().ok()?;
         answer.pop_if(|last| *last == b'\n');
         Some(PathBuf::from(OsString::from_vec(answer)))
     }

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use git2::ErrorCode;
 
 use super::checkout::CheckoutProgress;
 use super::config::Settings;
-use super::program::{Call, ConfigFiles, GitProgram, Place};
+use super::program::{Call, GitProgram, Place};
 use super::registry::read_pointer;
+use super::system::ConfigFiles;
 use super::why::WhyGitProgram;
 use super::{GitError, Unsupported};
 use crate::durable::{self, HeldLock};
@@ -248,7 +250,14 @@ fn open_backend(
                 ask_program(from, program)?;
                 Ok(Backend::Program(WhyGitProgram::OtherSettings))
             }
-            opened => opened.map(Backend::Libgit2),
+            Ok(repo) => {
+                // It may have found that in files which git does not read.
+                if program.config_files() == ConfigFiles::Elsewhere && is_foreign(common) {
+                    ask_program(from, program)?;
+                }
+                Ok(Backend::Libgit2(repo))
+            }
+            Err(error) => Err(error),
         },
         Some(why) => {
             ask_program(from, program)?;
@@ -257,7 +266,12 @@ fn open_backend(
     }
 }
 
-/// Opens with libgit2, whose judgement about the owner is git's.
+/// Whether it belongs to another user.
+fn is_foreign(folder: &Path) -> bool {
+    folder.metadata().is_ok_and(|meta| meta.uid() != rustix::process::geteuid().as_raw())
+}
+
+/// Opens with libgit2, whose judgement about the owner is git's where both read the same settings.
 pub(super) fn open_libgit2(git_dir: &Path) -> Result<git2::Repository, GitError> {
     git2::Repository::open(git_dir).map_err(|e| match e.code() {
         ErrorCode::Owner => GitError::ForeignOwner { path: owned_thing(git_dir) },

@@ -12,7 +12,7 @@ use super::error::RecoverError;
 use super::mend::mend;
 use crate::durable::{self, LockState};
 use crate::failpoint;
-use crate::git::{Hold, Holder, held_by_session, holds, unlock_for, unlock_if};
+use crate::git::{GitProgram, Hold, Holder, held_by_session, holds, unlock_for, unlock_if};
 use crate::id::{Lane, SessionId};
 use crate::launch::{Origin, Probe, local};
 use crate::process::descendants::{Kin, Mark, living};
@@ -33,6 +33,17 @@ const GRACE: Duration = Duration::from_secs(5);
 /// So many sessions are settled at once at most, and with fewer than these no one is called in to help.
 const MOST_HANDS: usize = 8;
 const FEW: usize = 8;
+
+/// Where it is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The repository's store.
+    pub store: &'a Store,
+    /// The machine.
+    pub machine: &'a Machine,
+    /// The git that knows the settings that count here.
+    pub git: &'a GitProgram,
+}
 
 /// How far a recovery looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +99,11 @@ pub struct Recovery {
 }
 
 /// Settles every session in scope. What cannot be read or settled does not keep others from being settled.
-pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Recovery, RecoverError> {
+pub fn recover(place: Place<'_>, scope: Scope) -> Result<Recovery, RecoverError> {
+    let store = place.store;
     let running = store.running()?;
     let census = Census::take(store, &running);
-    let mut recovery = Recovery { sessions: recover_all(store, here, &running, &census), unseen: Vec::new() };
+    let mut recovery = Recovery { sessions: recover_all(place, &running, &census), unseen: Vec::new() };
     if scope == Scope::Everything {
         let done: Vec<SessionId> = recovery.sessions.iter().map(|r| r.session).collect();
         let (lanes, damaged) = store.lanes()?;
@@ -105,7 +117,7 @@ pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Recovery, 
                 Ok(Loaded::Damaged { .. } | Loaded::Missing) | Err(_) => true,
             };
             if open {
-                recovery.sessions.push(recover_one(store, here, session, Ok(Some(record.lane)), &census));
+                recovery.sessions.push(recover_one(place, session, Ok(Some(record.lane)), &census));
             }
         }
         let held = holds(store.common_dir())?;
@@ -115,14 +127,15 @@ pub fn recover(store: &Store, here: &Machine, scope: Scope) -> Result<Recovery, 
 }
 
 /// Settles the sessions side by side: they have nothing in common but the repository.
-fn recover_all(store: &Store, here: &Machine, sessions: &[SessionId], census: &Census) -> Vec<Recovered> {
+fn recover_all(place: Place<'_>, sessions: &[SessionId], census: &Census) -> Vec<Recovered> {
+    let store = place.store;
     let settle_one = |session: SessionId| {
         let lane = match store.running_entry(session) {
             Ok(Some(entry)) => Ok(Some(entry.lane)),
             Ok(None) => return None,
             Err(_) => lane_of(store, session),
         };
-        Some(recover_one(store, here, session, lane, census))
+        Some(recover_one(place, session, lane, census))
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let hands = cores.min(MOST_HANDS).min(sessions.len() / FEW + 1);
@@ -179,15 +192,14 @@ fn lane_of(store: &Store, session: SessionId) -> Result<Option<Lane>, StoreError
 }
 
 fn recover_one(
-    store: &Store,
-    here: &Machine,
+    place: Place<'_>,
     session: SessionId,
     lane: Result<Option<Lane>, StoreError>,
     census: &Census,
 ) -> Recovered {
     let settled = match &lane {
         Ok(Some(lane)) => {
-            settle(store, here, session, lane, census).unwrap_or_else(|e| Settled::Left(e.to_string()))
+            settle(place, session, lane, census).unwrap_or_else(|e| Settled::Left(e.to_string()))
         }
         Ok(None) => Settled::Left("its lane is not known: its records are damaged".to_owned()),
         Err(error) => Settled::Left(format!("its lane is not known: {error}")),
@@ -196,12 +208,12 @@ fn recover_one(
 }
 
 fn settle(
-    store: &Store,
-    here: &Machine,
+    place: Place<'_>,
     session: SessionId,
     lane: &Lane,
     census: &Census,
 ) -> Result<Settled, RecoverError> {
+    let Place { store, machine: here, .. } = place;
     // A quick look first: whoever lives is not worth a lock.
     let (probe, known) = observe(store, here, session)?;
     if let Decision::Leave(why) = decide(probe, &known) {
@@ -234,20 +246,20 @@ fn settle(
                     ended(store, session, Some(source))
                 }
                 Decision::NeverStarted => {
-                    finish(store, session, never_started(), Leftovers::Ignore, Some(source))
+                    finish(place, session, never_started(), Leftovers::Ignore, Some(source))
                 }
                 Decision::Lost(leftovers) => {
                     let end = End::Unseen(format!("{}; its manifest was damaged", unseen(&known)));
-                    finish(store, session, end, but_for(leftovers), Some(source))
+                    finish(place, session, end, but_for(leftovers), Some(source))
                 }
                 Decision::Discard | Decision::Mend => {
                     Ok(Settled::Left("its manifest could not be made good".to_owned()))
                 }
             }
         }
-        Decision::NeverStarted => finish(store, session, never_started(), Leftovers::Ignore, None),
+        Decision::NeverStarted => finish(place, session, never_started(), Leftovers::Ignore, None),
         Decision::Lost(leftovers) => {
-            finish(store, session, End::Unseen(unseen(&known)), but_for(leftovers), None)
+            finish(place, session, End::Unseen(unseen(&known)), but_for(leftovers), None)
         }
     }
 }
@@ -300,12 +312,13 @@ fn observe(store: &Store, here: &Machine, session: SessionId) -> Result<(Probe, 
 
 /// Records the end of a session that no one else can record any more.
 fn finish(
-    store: &Store,
+    place: Place<'_>,
     session: SessionId,
     end: End,
     leftovers: Leftovers,
     mended: Option<String>,
 ) -> Result<Settled, RecoverError> {
+    let store = place.store;
     let Some(mut writer) = SessionWriter::take_over(store, session)? else { return Ok(Settled::Alive) };
     if writer.manifest().is_ended() {
         // Its supervisor came to the end since it was looked at.
@@ -339,7 +352,7 @@ fn finish(
     match LaunchSpec::read(writer.dir()) {
         Ok(Some(spec)) => {
             writer.show_in(ViewPlace::of(&spec));
-            conclude(&mut writer, &spec, Ended { end, signalled, truncated_bytes: 0, notes })?;
+            conclude(&mut writer, &spec, Ended { end, signalled, truncated_bytes: 0, notes }, place.git)?;
         }
         Ok(None) | Err(_) => conclude_without_spec(store, &mut writer, end, notes)?,
     }

@@ -3,12 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::act::{Scope, Settled, recover};
+use super::act::{Place, Scope, Settled, recover};
 use super::error::RecoverError;
 use crate::id::SessionId;
-use crate::process::identity::Machine;
 use crate::session::manifest::Manifest;
-use crate::session::store::{Loaded, Store, StoreError};
+use crate::session::store::{Loaded, StoreError};
 
 /// How long someone else who settles the session is waited for.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
@@ -52,7 +51,8 @@ pub enum EndedError {
 }
 
 /// The manifest of a session that no one holds any more; one that was left open is settled first.
-pub fn ended_manifest(store: &Store, here: &Machine, id: SessionId) -> Result<Manifest, EndedError> {
+pub fn ended_manifest(place: Place<'_>, id: SessionId) -> Result<Manifest, EndedError> {
+    let store = place.store;
     // Someone else may be settling it at this moment: what they find out counts.
     let until = Instant::now() + SETTLE_PATIENCE;
     while Instant::now() < until {
@@ -63,7 +63,7 @@ pub fn ended_manifest(store: &Store, here: &Machine, id: SessionId) -> Result<Ma
                 return Err(EndedError::NeverInPlace { session: id });
             }
             Loaded::Manifest(_) | Loaded::Damaged { .. } | Loaded::Missing => {
-                let recovered = recover(store, here, Scope::Living)?;
+                let recovered = recover(place, Scope::Living)?;
                 let ours =
                     recovered.sessions.into_iter().find(|one| one.session == id).map(|one| one.settled);
                 match ours {

@@ -11,6 +11,6 @@ mod ended;
 mod error;
 mod mend;
 
-pub use act::{Recovered, Recovery, Scope, Settled, recover};
+pub use act::{Place, Recovered, Recovery, Scope, Settled, recover};
 pub use ended::{EndedError, ended_manifest};
 pub use error::RecoverError;

@@ -1,4 +1,4 @@
-//! How all records are kept: JSON with a version, one file each, and the files of a kind in one folder.
+//! How records are kept: JSON, one file each, most with a version, and those of a kind below one folder.
 //!
 //! What is read is hostile: a record of a newer version is told apart from one that is damaged, and neither is guessed at.
 

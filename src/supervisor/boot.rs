@@ -81,6 +81,8 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
     writer.dir().mark_supervised().map_err(StoreError::from)?;
     let spec = LaunchSpec::read(writer.dir())?.ok_or(SupervisorError::NoSpec(id))?;
     writer.show_in(ViewPlace::of(&spec));
+    // The settings are where they were for the dispatcher, which left its environment to this process.
+    let git = || GitProgram::in_environment(inherited);
     let ended = match start(&mut writer, &spec, inherited) {
         Ok(Started { mut listener, agent, at }) => {
             tell_ready(readiness);
@@ -94,22 +96,21 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
                 truncated_bytes: 0,
                 notes: Vec::new(),
             };
-            conclude(&mut writer, &spec, ended)?;
+            conclude(&mut writer, &spec, ended, &git())?;
             // Closed without a byte: the dispatcher reads why in the manifest.
             drop(readiness);
             return Ok(());
         }
     };
     failpoint::hit("supervise.agent-ended");
-    conclude(&mut writer, &spec, ended)?;
+    let git = git();
+    conclude(&mut writer, &spec, ended, &git)?;
     let store = writer.store().clone();
     // Whoever waits for the session's end is told now.
     drop(writer);
     failpoint::hit("supervise.released");
     // And what they do next comes first.
     give_way();
-    // The settings are where they were for the dispatcher, which left its environment to this process.
-    let git = GitProgram::in_environment(inherited);
     Ok(notice(&store, &spec, git)?)
 }
 

@@ -13,7 +13,8 @@ use crate::agent::pi::session_file;
 use crate::durable;
 use crate::failpoint;
 use crate::git::{
-    CommitId, Found, GitError, Head, Look, Repo, Tree, held_by_session, look, pin, unlock_if, unpin,
+    CommitId, Found, GitError, GitProgram, Head, Look, Repo, Tree, held_by_session, look, pin, unlock_if,
+    unpin,
 };
 use crate::session::launch::{AccountSource, LaunchSpec, Pinned, pin_name};
 use crate::session::manifest::{EndedBy, Usage, Work};
@@ -25,14 +26,19 @@ use crate::session::writer::SessionWriter;
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Records the session's end with all that can be found out, and lets its worktree go.
-pub fn conclude(writer: &mut SessionWriter, spec: &LaunchSpec, ended: Ended) -> Result<(), StoreError> {
+pub fn conclude(
+    writer: &mut SessionWriter,
+    spec: &LaunchSpec,
+    ended: Ended,
+    git: &GitProgram,
+) -> Result<(), StoreError> {
     let Ended { end, signalled, truncated_bytes, mut notes } = ended;
     if let End::Seen { ended_by: EndedBy::Stop, .. } = &end {
         notes.extend(writer.dir().stop_reason());
     }
     notes.extend(stale_locks(writer.store(), writer.dir(), spec, signalled));
     keep_private(&spec.account);
-    let repo = Repo::open(writer.store().common_dir());
+    let repo = Repo::open_with(writer.store().common_dir(), git.clone());
     let (evidence, head_commit) = match (&end, &repo) {
         (End::NeverStarted(_), repo) => {
             if let Ok(repo) = repo {

@@ -13,7 +13,7 @@ use crate::batch::watch::Watch;
 use crate::cli::files_line;
 use crate::cli::render::{Tone, age, on_terminal, one_line};
 use crate::cli::tail::{Rest, Tail};
-use crate::git::{CommitId, Repo, commits_beyond, tip_of};
+use crate::git::{CommitId, GitProgram, Repo, commits_beyond, tip_of};
 use crate::id::{Lane, SessionId};
 use crate::session::store::{Loaded, Store};
 
@@ -45,13 +45,13 @@ struct Commits {
 impl Live {
     /// Lines on standard error; `None` where output is no terminal, or one that cannot go back. `kind` is what TERM
     /// says.
-    pub fn on_terminal(store: &Store, kind: Option<&str>) -> Option<Self> {
+    pub fn on_terminal(store: &Store, git: &GitProgram, kind: Option<&str>) -> Option<Self> {
         if !on_terminal() || !std::io::stderr().is_terminal() || matches!(kind, None | Some("" | "dumb")) {
             return None;
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = all.add(line());
-        let repo = Repo::open(store.common_dir()).ok();
+        let repo = Repo::open_with(store.common_dir(), git.clone()).ok();
         Some(Self { store: store.clone(), repo, all, total, lines: HashMap::new() })
     }
 

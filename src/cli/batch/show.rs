@@ -9,6 +9,7 @@ use crate::batch::event::Entry;
 use crate::batch::run::Observer;
 use crate::batch::watch::Watch;
 use crate::cli::render::{Form, Out};
+use crate::git::GitProgram;
 use crate::session::store::Store;
 
 /// How often lines are drawn in place.
@@ -28,11 +29,11 @@ enum Way {
 
 impl<'a> Show<'a> {
     /// In the way that was asked for, on a terminal of the kind that TERM says.
-    pub fn of(out: &'a Out, store: &Store, terminal: Option<&str>) -> Self {
+    pub fn of(out: &'a Out, store: &Store, git: &GitProgram, terminal: Option<&str>) -> Self {
         let way = match out.form() {
             Form::Json => Way::Json,
             Form::Text => {
-                Live::on_terminal(store, terminal).map_or(Way::Lines, |live| Way::Live(live.into()))
+                Live::on_terminal(store, git, terminal).map_or(Way::Lines, |live| Way::Live(live.into()))
             }
         };
         Self { out, way }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::tree::durable;
+use super::tree::synced;
 use super::tree_id::TreeId;
 use crate::git::printed::TreeEntry;
 use crate::git::program::{Call, Place};
@@ -47,13 +47,13 @@ pub fn edited_tree(
     path: &Path,
     file: &TrackedFile,
 ) -> Result<TreeId, GitError> {
-    let write = || durable(Call::write(repo.program(), Place::GitDir(repo.common_dir())));
+    let write = || synced(Call::write(repo.program(), Place::GitDir(repo.common_dir())));
     let call = write().args(["hash-object", "-w", "--no-filters", "--stdin"]).input(file.content.clone());
     let object = TreeId::printed(&call.succeed()?, &call)?;
     let index = scratch.join("edit-index");
     let program = repo.program().clone().with_env("GIT_INDEX_FILE", index.as_os_str());
     let call = || {
-        durable(Call::write(&program, Place::GitDir(repo.common_dir()))).setting("core.splitIndex", "false")
+        synced(Call::write(&program, Place::GitDir(repo.common_dir()))).setting("core.splitIndex", "false")
     };
     call().args(["read-tree", commit.as_str()]).succeed()?;
     let mut info = format!("{} {}\t", file.mode, object.as_str()).into_bytes();

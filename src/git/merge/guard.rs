@@ -14,8 +14,9 @@ use walkdir::WalkDir;
 
 use crate::durable;
 use crate::git::config::Settings;
-use crate::git::program::{Call, ConfigFiles, Place};
+use crate::git::program::{Call, Place};
 use crate::git::repo::{Backend, open_libgit2};
+use crate::git::system::ConfigFiles;
 use crate::git::{GitError, Repo};
 
 /// What is guarded, each by its name and the hash of what it holds.

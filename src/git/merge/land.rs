@@ -5,7 +5,7 @@ use crate::git::repo::RepoLock;
 use crate::git::{CommitId, GitError, Repo};
 use crate::id::{BranchName, RefName};
 
-use super::tree::durable;
+use super::tree::synced;
 
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn advance(
     log: &str,
 ) -> Result<(), GitError> {
     let full = branch.full();
-    let call = durable(Call::write(repo.program(), Place::GitDir(repo.common_dir()))).args([
+    let call = synced(Call::write(repo.program(), Place::GitDir(repo.common_dir()))).args([
         "update-ref",
         "--no-deref",
         "-m",

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::tree::durable;
+use super::tree::synced;
 use crate::durable;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
@@ -80,7 +80,7 @@ impl<'r> Bench<'r> {
 
     fn call(&self) -> Call<'_> {
         let place = Place::Tree { admin: &self.admin, top: &self.top };
-        durable(Call::write(self.repo.program(), place))
+        synced(Call::write(self.repo.program(), place))
             .setting("core.sparseCheckout", "true")
             .setting("core.sparseCheckoutCone", "false")
             .setting("index.sparse", "false")

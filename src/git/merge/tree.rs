@@ -44,7 +44,7 @@ pub fn merge_trees(
     }
     let top = attributes_folder(repo, scratch, ours)?;
     let place = Place::Tree { admin: repo.common_dir(), top: &top };
-    let mut call = durable(Call::write(repo.program(), place)).args([
+    let mut call = synced(Call::write(repo.program(), place)).args([
         "merge-tree",
         "--write-tree",
         "-z",
@@ -90,7 +90,7 @@ pub fn tree_of(repo: &Repo, commit: &CommitId) -> Result<TreeId, GitError> {
 }
 
 /// What is written is on the disk before anything leads to it.
-pub(super) fn durable(call: Call<'_>) -> Call<'_> {
+pub(super) fn synced(call: Call<'_>) -> Call<'_> {
     call.setting("core.fsync", "objects,reference").setting("core.fsyncMethod", "fsync")
 }
 
