@@ -339,6 +339,8 @@ fn row_46_a_repository_of_another_user_is_left_alone_until_it_is_declared_safe()
             return;
         }
     }
+    // Settings that libgit2 reads, and git does not here: the environment names others.
+    sandbox.write("home/.gitconfig", "[safe]\n\tdirectory = *\n");
     for command in [&["create", "T-1"][..], &["dispatch", "T-1"], &["list"]] {
         let error = refused(&sandbox, repo.worktree(command), 6);
         assert!(text(&error["message"]).contains("belongs to another user"), "{error}");
