@@ -22,6 +22,8 @@ use crate::process::memory;
 
 /// What an agent takes until it answers: measured with pi, which is the hungriest there is.
 const MEMORY_PER_START: u64 = 150 << 20;
+const INDEX_OF_MANY_FILES: u64 = 1 << 20;
+const MOST_READ_TOGETHER: usize = 8;
 const CPU_PER_START: Duration = Duration::from_secs(2);
 /// More sessions at a time only on request: their provider is one.
 const MOST_JOBS_BY_DEFAULT: usize = 16;
@@ -101,8 +103,20 @@ pub fn setup(here: &Surroundings, wish: &Wish, template: &Request, out: &Out) ->
         memory_per_start: MEMORY_PER_START,
         on_interrupt: if pool.detach_on_interrupt { OnInterrupt::Leave } else { OnInterrupt::End },
         most_tickets: wish.most_tickets,
-        starters: jobs.min(cores + 1),
+        starters: starters(jobs, cores, index_size(here)),
     })
+}
+
+/// How many sessions are begun at the same moment. Worktrees of many files that are written at once are read once for all
+/// of them; of few, more only get into each other's way.
+fn starters(jobs: usize, cores: usize, index_size: u64) -> usize {
+    let most = if index_size >= INDEX_OF_MANY_FILES { MOST_READ_TOGETHER } else { 0 };
+    jobs.min(most.max(cores + 1))
+}
+
+/// What the index of the main checkout has in bytes: some hundred for each file of a worktree.
+fn index_size(here: &Surroundings) -> u64 {
+    here.context.repo.common_dir().join("index").metadata().map_or(0, |index| index.len())
 }
 
 /// Two sessions a core, since they mostly wait for their model; as many as memory has room for.
@@ -122,6 +136,15 @@ mod tests {
             [(2, free(100), 4), (2, free(3), 3), (2, Some(0), 1), (64, free(1000), 16), (8, None, 16)];
         for (cores, free, jobs) in cases {
             assert_eq!(default_jobs(cores, free), jobs, "{cores} {free:?}");
+        }
+    }
+
+    #[test]
+    fn more_are_begun_at_once_where_files_are_many() {
+        let many = INDEX_OF_MANY_FILES;
+        let cases = [(50, 2, 0, 3), (50, 2, many, 8), (4, 2, many, 4), (50, 16, many, 17), (2, 2, 0, 2)];
+        for (jobs, cores, index, most) in cases {
+            assert_eq!(starters(jobs, cores, index), most, "{jobs} {cores} {index}");
         }
     }
 }
