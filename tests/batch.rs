@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::helpers::agents::{COMMITS, DOES_NOTHING};
 use crate::helpers::command::{Finished, Invocation};
 use crate::helpers::lanes::{only, refused, text};
-use crate::helpers::session::Session;
-use crate::helpers::{Repo, Sandbox, ScriptedPi, schema};
+use crate::helpers::session::{Session, names_in};
+use crate::helpers::{Repo, Sandbox, ScriptedPi, schema, wait};
 
 /// A play that says it is there, and commits when it is told to.
 pub const WHEN_TOLD: &str = "here; wait_for_go; commit; answer stop";
@@ -76,6 +76,27 @@ fn no_more_run_than_may_and_a_free_slot_is_filled_at_once() {
     assert!(of_kind(&events, "ended").iter().all(|event| event["outcome"] == "succeeded"));
     assert_eq!(of_kind(&events, "finished").len(), 1);
     assert_eq!(events[0]["jobs"], 2);
+}
+
+#[test]
+fn worktrees_of_many_files_are_begun_at_once_whatever_cores_there_are() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    // An index of a mebibyte, as of ten thousand files, by few whose paths are long.
+    let deep = vec!["d".repeat(250); 12].join("/");
+    for number in 0..350 {
+        repo.write(format!("{deep}/{number}"), "x\n");
+    }
+    repo.commit_all("Many");
+    let lanes = ["L-1", "L-2", "L-3", "L-4", "L-5", "L-6", "L-7", "L-8"];
+    let point = format!("dispatch.begun:wait={}", sandbox.path("gate").display());
+    let args = [&["-j", "8", "--no-ticket", "--agent", "true", "--json"], &lanes[..]].concat();
+    let running = batch(&repo, &args).env("RALPH_FAILPOINT", point).spawn();
+    let begun = || names_in(&repo.store().join("running")).len();
+    wait::until("eight sessions to be begun", || (begun() == lanes.len()).then_some(()));
+    sandbox.write("gate", "");
+    let events = events(&running.wait());
+    assert_eq!(of_kind(&events, "ended").len(), lanes.len(), "{events:#?}");
 }
 
 #[test]

@@ -143,6 +143,10 @@ fn row_42_settings_and_attributes_of_a_git_of_another_prefix_are_everyones() {
     repo.create(&["T-3"]);
     let tree = repo.tree_of(&sandbox, "T-3");
     assert_eq!((tree.read("top.txt"), tree.read("in/a.txt")), ("top.txt\r\n".into(), "in/a.txt\r\n".into()));
+    // Where libgit2 would write them, which reads other attributes.
+    repo.git(&["config", "core.ignorecase", "true"]);
+    let doctor = sandbox.ralph(&["doctor"]).in_dir(repo.path()).run();
+    assert!(doctor.stdout.contains("by the git program"), "{doctor}");
 }
 
 #[test]

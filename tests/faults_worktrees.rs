@@ -4,10 +4,13 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
+
 use crate::helpers::agents::{COMMITS, DOES_NOTHING};
 use crate::helpers::lanes::{only, refused, text};
+use crate::helpers::session::wait_until_supervisors_left;
 use crate::helpers::tree::Tree;
-use crate::helpers::{Repo, Sandbox, ScriptedPi, rows};
+use crate::helpers::{Repo, Sandbox, ScriptedPi, Session, rows};
 
 /// A sandbox whose pi commits one file.
 fn working_pi(sandbox: &Sandbox) -> ScriptedPi {
@@ -331,7 +334,7 @@ fn row_45_an_extension_that_git_here_does_not_know_is_refused_in_gits_words() {
 fn row_46_a_repository_of_another_user_is_left_alone_until_it_is_declared_safe() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);
-    let _pi = working_pi(&sandbox);
+    let pi = working_pi(&sandbox);
     for entry in walkdir::WalkDir::new(&repo) {
         let given = std::os::unix::fs::lchown(entry.unwrap().path(), Some(12_345), Some(12_345));
         if let Err(error) = given {
@@ -354,6 +357,13 @@ fn row_46_a_repository_of_another_user_is_left_alone_until_it_is_declared_safe()
     // Whoever looks at the end of a session finds the same settings.
     sandbox.write("elsewhere/settings", "[safe]\n\tdirectory = *\n");
     assert_eq!(repo.finished(&["T-1"])["outcome"], "succeeded");
+    pi.plays("commit; here; forever");
+    let session = Session::dispatch(&repo, "T-2", &[]);
+    pi.wait_here("T-2");
+    session.supervisor().signal(Signal::KILL);
+    wait_until_supervisors_left(&sandbox, &repo);
+    repo.recover();
+    assert_eq!(session.ended()["work"]["commits"], 1, "{:#}", session.manifest());
 }
 
 #[test]

@@ -22,7 +22,9 @@ use crate::process::memory;
 
 /// What an agent takes until it answers: measured with pi, which is the hungriest there is.
 const MEMORY_PER_START: u64 = 150 << 20;
+/// From here on a checkout counts as one of many files: some ten thousand.
 const INDEX_OF_MANY_FILES: u64 = 1 << 20;
+/// So many worktrees of many files are begun at the same moment, however few cores there are.
 const MOST_READ_TOGETHER: usize = 8;
 const CPU_PER_START: Duration = Duration::from_secs(2);
 /// More sessions at a time only on request: their provider is one.

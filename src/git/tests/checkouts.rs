@@ -14,6 +14,19 @@ use crate::git::{
     write_files,
 };
 
+#[test]
+fn where_libgit2_would_read_other_attributes_of_the_machine_git_writes_in_its_place() {
+    let fixture = Fixture::new();
+    fixture.git("repo", &["config", "core.ignorecase", "true"]);
+    let engine = |program: GitProgram| {
+        let repo = Repo::open_with(&fixture.path("repo"), program).unwrap();
+        repo.engine_for(&repo.head_base().unwrap().commit).unwrap()
+    };
+    assert_eq!(engine(program()), Engine::Libgit2);
+    let without = program().with_env("GIT_ATTR_NOSYSTEM", "1");
+    assert_eq!(engine(without), Engine::GitProgram(WhyGitProgram::OtherSettings));
+}
+
 /// A lane's worktree that has no files yet.
 fn registered(repo: &Repo, site: &Site) -> Created {
     create(repo, &repo.lock(PATIENCE).unwrap(), site, &repo.head_base().unwrap(), "ralph test").unwrap()

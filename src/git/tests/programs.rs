@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::fixture::{Fixture, program};
 use crate::git::program::{Call, Place};
-use crate::git::{ErrorClass, GitError, GitProgram, LOCAL_ENV_VARS};
+use crate::git::{ErrorClass, GitError, GitProgram, LOCAL_ENV_VARS, Repo, guard};
 
 /// A stand-in for git that runs this script.
 fn stand_in(fixture: &Fixture, script: &str) -> GitProgram {
@@ -101,4 +101,19 @@ fn git_gets_no_terminal_no_input_and_may_not_prompt() {
     let git = stand_in(&fixture, script);
     assert_eq!(Call::read(&git, Place::Nowhere).succeed().unwrap(), b"0 C 0 none\n");
     assert_eq!(Call::write(&git, Place::Nowhere).succeed().unwrap(), b"0 C\n");
+}
+
+#[test]
+fn what_is_guarded_is_the_same_whoever_reads_the_settings() {
+    let fixture = Fixture::new();
+    for key in ["core.hooksPath", "core.attributesFile"] {
+        fixture.git("repo", &["config", key, fixture.path("elsewhere").to_str().unwrap()]);
+    }
+    fixture.write("elsewhere/pre-commit", "#!/bin/sh\n");
+    let asked = GitProgram::in_environment(|name| (name == "GIT_CONFIG_NOSYSTEM").then(|| "1".into()))
+        .with_env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .with_env("GIT_CONFIG_SYSTEM", "/dev/null");
+    let by_git = guard(&Repo::open_with(&fixture.path("repo"), asked).unwrap()).unwrap();
+    assert_eq!(by_git, guard(&fixture.repo()).unwrap());
+    assert!(by_git.keys().any(|what| what.contains("pre-commit")), "{by_git:?}");
 }
