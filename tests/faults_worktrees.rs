@@ -350,6 +350,7 @@ fn row_46_a_repository_of_another_user_is_left_alone_until_it_is_declared_safe()
         let advice = format!("git config --global --add safe.directory {}", repo.path().display());
         assert!(text(&error["hint"]).contains(&advice), "{error}");
     }
+    fs::remove_file(sandbox.path("home/.gitconfig")).unwrap();
     let config =
         sandbox.write("elsewhere/settings", format!("[safe]\n\tdirectory = {}\n", repo.path().display()));
     sandbox.set_env("GIT_CONFIG_GLOBAL", &config);
