@@ -365,6 +365,15 @@ fn row_46_a_repository_of_another_user_is_left_alone_until_it_is_declared_safe()
     wait_until_supervisors_left(&sandbox, &repo);
     repo.recover();
     assert_eq!(session.ended()["work"]["commits"], 1, "{:#}", session.manifest());
+    // And so does what a batch shows while it runs.
+    sandbox.set_env("TERM", "xterm");
+    pi.plays("here; commit; wait_for_go; answer stop");
+    let terminal = repo.worktree(&["batch", "T-3", "--no-ticket"]).on_terminal();
+    pi.wait_here("T-3");
+    terminal.wait_for("1 commit");
+    pi.go("T-3");
+    let ended = terminal.wait().ok();
+    assert!(ended.stdout.contains("1 of 1 ticket came to a good end"), "{ended}");
 }
 
 #[test]
