@@ -398,6 +398,95 @@ fn an_edit_that_was_put_aside_is_there_again_where_the_checkout_could_not_follow
 }
 
 #[test]
+fn row_74_what_could_be_written_of_a_merge_only_in_part_is_taken_back() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    repo.commit_file("gone.txt", "will go\n", "More");
+    // A filter of the user's that fails at the last file.
+    repo.write(".git/info/attributes", "new/3 filter=broken\n");
+    repo.git(&["config", "filter.broken.clean", "cat"]);
+    repo.git(&["config", "filter.broken.smudge", "false"]);
+    repo.git(&["config", "filter.broken.required", "true"]);
+    let work = "printf 'edited\\n' >>README.md; git rm -q gone.txt; mkdir new; \
+        for i in 1 2 3; do echo $i >new/$i; done; printf 'Note.\\n' >>.tickets/T-2.md; git add -A; \
+        git commit -qm work; answer";
+    scene.pi.plays_for("T-3", work);
+    repo.finish("T-3", &[]);
+    repo.write(".tickets/T-2.md", repo.read(".tickets/T-2.md").replace("open", "in_progress"));
+    repo.write("untracked.txt", "untracked\n");
+    let (before, status) = (repo.head(), repo.status_porcelain());
+    let refused = repo.worktree(&["merge", "T-3"]).run();
+    assert!(refused.stderr.contains("new/3"), "{refused}");
+    assert_eq!((repo.head(), repo.status_porcelain()), (before, status));
+    assert!(repo.read(".tickets/T-2.md").contains("in_progress") && repo.has("gone.txt"));
+    assert!(!repo.has("new"), "{:?}", fs::read_dir(repo.path().join("new")).unwrap().collect::<Vec<_>>());
+    assert!(!repo.has(".git/index.lock") && !repo.has(".git/ralph.index"));
+    repo.git(&["config", "filter.broken.smudge", "cat"]);
+    repo.merged(&["T-3", "--accept-changes"]);
+    assert!(repo.has("new/3") && !repo.has("gone.txt"));
+}
+
+#[test]
+fn ctrl_c_does_not_stop_git_in_the_middle_of_a_checkout() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    let (here, go) = (sandbox.path("here"), sandbox.path("go"));
+    // A filter of the user's that waits, while git has written other files.
+    repo.write(".git/info/attributes", "new/* filter=slow\n");
+    repo.git(&["config", "filter.slow.clean", "cat"]);
+    let waits = format!("touch {}; until [ -e {} ]; do sleep 0.02; done; cat", here.display(), go.display());
+    repo.git(&["config", "filter.slow.smudge", &waits]);
+    let work = "mkdir new; echo 1 >new/1; echo 2 >new/2; git add -A; git commit -qm work; answer";
+    scene.pi.plays_for("T-3", work);
+    let mut terminal = repo.worktree(&["batch", "T-3", "--merge"]).on_terminal();
+    wait::until("git to be in the middle of it", || here.exists().then_some(()));
+    terminal.type_text("\x03");
+    terminal.wait_for("ending all sessions");
+    fs::write(&go, "").unwrap();
+    let ended = terminal.wait();
+    assert!(repo.has("new/1") && repo.has("new/2"), "{ended}");
+    assert_eq!(repo.status_porcelain(), Vec::<String>::new());
+    assert_eq!(repo.lanes()[1]["merged"]["commit"], json!(repo.head()));
+}
+
+#[test]
+fn a_ticket_that_was_never_committed_gives_way_to_the_copy_that_the_agent_committed() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    let pi = &scene.pi;
+    for (ticket, work) in [
+        ("N-1", "commit --all; answer"),
+        (
+            "N-2",
+            "sed -i s/open/closed/ .tickets/N-2.md; printf 'Done.\\n' >>.tickets/N-2.md; git add -A; git commit -qm work; answer",
+        ),
+        ("N-3", "sed -i s/About/Above/ .tickets/N-3.md; git add -A; git commit -qm work; answer"),
+    ] {
+        repo.ticket(ticket, &format!("About {ticket}"));
+        pi.plays_for(
+            ticket,
+            work.replace("commit --all", "echo x >x; git add -A; git commit -qm work").as_str(),
+        );
+        repo.finish(ticket, &[]);
+    }
+    repo.merged(&["N-1"]);
+    repo.merged(&["N-2"]);
+    assert!(
+        repo.read(".tickets/N-2.md").contains("status: closed")
+            && repo.read(".tickets/N-2.md").contains("Done.")
+    );
+    assert_eq!(repo.status_porcelain(), ["?? .tickets/N-3.md"]);
+    let mine = repo.read(".tickets/N-3.md");
+    let refused = repo.merges(&["N-3"]);
+    refused.refused(4, &[".tickets/N-3.md"]);
+    assert!(text(&refused.error()["hint"]).contains("commit"), "{refused}");
+    assert_eq!(repo.read(".tickets/N-3.md"), mine);
+}
+
+#[test]
 fn an_edit_is_given_back_in_a_file_that_git_writes_with_other_line_ends() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

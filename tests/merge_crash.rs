@@ -9,7 +9,7 @@ use crate::helpers::session::names_in;
 use crate::helpers::{Repo, Sandbox, ScriptedPi};
 
 /// Before these, nothing that anyone sees has happened; from the first of the others on, the merge has.
-const BEFORE: [&str; 3] = ["merge.begun", "merge.made", "merge.recorded"];
+const BEFORE: [&str; 4] = ["merge.begun", "merge.made", "merge.recorded", "merge.held"];
 const AFTER: [&str; 6] =
     ["merge.landed", "follow.ready", "follow.read", "merge.followed", "merge.lane", "merge.unpinned"];
 
@@ -229,7 +229,7 @@ fn a_checkout_that_went_on_to_something_else_after_the_crash_is_left_alone() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);
     let repo = &scene.repo;
-    scene.kill_at(&["merge", "T-1"], "follow.read");
+    scene.kill_at(&["merge", "T-1"], "merge.followed");
     // The user goes on: takes a part of it back, and commits.
     repo.git(&["checkout", "-q", "HEAD^", "--", "README.md"]);
     repo.git(&["commit", "-q", "-m", "Not this", "--", "README.md"]);
@@ -249,6 +249,24 @@ fn a_checkout_that_went_on_to_something_else_after_the_crash_is_left_alone() {
     assert_eq!(repo.head(), scene.before);
     assert_eq!(repo.read("README.md"), "# app\n");
     scene.assert_order("on another branch");
+}
+
+#[test]
+fn row_75_while_a_branch_moves_and_after_a_crash_git_itself_commits_nothing_that_would_take_the_merge_back() {
+    for point in ["merge.landed", "follow.ready", "follow.read"] {
+        let sandbox = Sandbox::new();
+        let scene = Scene::new(&sandbox);
+        let repo = &scene.repo;
+        scene.kill_at(&["merge", "T-1"], point);
+        let merged = repo.head();
+        let refused = repo.try_git(&["commit", "-q", "-a", "-m", "Mine"]);
+        assert!(refused.stderr.contains("index.lock"), "{point}: {refused}");
+        assert_eq!(repo.head(), merged, "{point}");
+        drop(repo.worktree(&["recover"]).run().ok());
+        scene.assert_merged(point);
+        repo.git(&["commit", "-q", "-m", "Mine", "--", "mine.txt"]);
+        assert_eq!(repo.git(&["diff", "--name-only", &merged, "HEAD"]), "mine.txt", "{point}");
+    }
 }
 
 #[test]

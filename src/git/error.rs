@@ -349,6 +349,17 @@ pub enum GitError {
         /// The lock.
         path: PathBuf,
     },
+    /// A worktree could not be brought to another commit, nor all of it back.
+    #[error("{why}; what was written into {path:?} by then could not all be taken back: {left}")]
+    HalfWritten {
+        /// The worktree's folder.
+        path: PathBuf,
+        /// Why it could not.
+        #[source]
+        why: Box<GitError>,
+        /// Why not all is as it was.
+        left: Box<GitError>,
+    },
     /// A reference that moved between the look and the write.
     #[error("the reference {name:?} moved meanwhile, so it was not written")]
     RefMoved {
@@ -485,6 +496,7 @@ impl GitError {
             | Self::RegistryUnsteady { .. }
             | Self::UnrelatedHistories { .. }
             | Self::IndexLocked { .. }
+            | Self::HalfWritten { .. }
             | Self::RefMoved { .. } => ErrorClass::Refused,
             Self::File(error) if error.kind().is_some_and(is_the_machines) => ErrorClass::CannotDo,
             Self::Io { source, .. } if is_the_machines(source.kind()) => ErrorClass::CannotDo,

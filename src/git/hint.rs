@@ -72,6 +72,10 @@ impl GitError {
             Self::IndexLocked { path } => {
                 format!("if no git is running there, remove it: `rm {}`", quoted(path))
             }
+            Self::HalfWritten { path, .. } => format!(
+                "`git -C {0} status` shows what is left; `git -C {0} restore FILE` brings a file back",
+                quoted(path)
+            ),
             Self::ProgramMissing { .. } => "install git 2.38 or newer, and have it on PATH".to_owned(),
             Self::LockedByUser { path, .. } => format!("`git worktree unlock {}`, if that no longer holds", quoted(path)),
             Self::NotRegistered { path } => format!(

@@ -23,6 +23,7 @@ use super::printed::Records;
 use super::system::{ConfigFiles, SystemFiles};
 use crate::durable::HeldLock;
 use crate::failpoint;
+use crate::process::uninterrupted::uninterrupted;
 
 /// The variables that bind a git process to another repository: `git rev-parse --local-env-vars`, of all versions.
 pub const LOCAL_ENV_VARS: [&str; 16] = [
@@ -207,6 +208,13 @@ enum Access {
     Write,
 }
 
+/// Whether Ctrl-C, which reaches all that runs at a terminal, ends git too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndedBy {
+    Terminal,
+    Itself,
+}
+
 /// One call of the program, being put together.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
@@ -217,6 +225,8 @@ pub(super) struct Call<'a> {
     args: Vec<OsString>,
     input: Vec<u8>,
     held: Option<&'a HeldLock>,
+    index: Option<&'a Path>,
+    ended_by: EndedBy,
     /// How long it may take; without end where it writes.
     patience: Option<Duration>,
 }
@@ -278,7 +288,18 @@ impl<'a> Call<'a> {
             settings.push(("checkout.workers".into(), "0".into()));
         }
         let patience = (access == Access::Read).then_some(READ_PATIENCE);
-        Self { program, place, access, settings, args: Vec::new(), input: Vec::new(), held: None, patience }
+        Self {
+            program,
+            place,
+            access,
+            settings,
+            args: Vec::new(),
+            input: Vec::new(),
+            held: None,
+            index: None,
+            ended_by: EndedBy::Terminal,
+            patience,
+        }
     }
 
     /// The same call, which may take so long.
@@ -312,6 +333,18 @@ impl<'a> Call<'a> {
     /// Lets git hold a lock too, until it has ended: what it writes is not meddled with, even where ralph is killed.
     pub(super) fn holding(mut self, lock: &'a HeldLock) -> Self {
         self.held = Some(lock);
+        self
+    }
+
+    /// Lets git come to its end where Ctrl-C is typed: for what must not stop half-way.
+    pub(super) fn uninterrupted(mut self) -> Self {
+        self.ended_by = EndedBy::Itself;
+        self
+    }
+
+    /// Lets git read and write this index in place of the worktree's own.
+    pub(super) fn index(mut self, index: Option<&'a Path>) -> Self {
+        self.index = index;
         self
     }
 
@@ -366,7 +399,11 @@ impl<'a> Call<'a> {
         let mut command = self.command();
         let input = self.standard_input().map_err(|e| self.io_error(e))?;
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|e| self.io_error(e))?;
+        let child = match self.ended_by {
+            EndedBy::Terminal => command.spawn(),
+            EndedBy::Itself => uninterrupted(|| command.spawn()),
+        };
+        let child = child.map_err(|e| self.io_error(e))?;
         if self.access == Access::Write {
             failpoint::hit("program.spawned");
         }
@@ -417,6 +454,9 @@ impl<'a> Call<'a> {
             Place::Tree { admin, top } => {
                 command.arg("-C").arg(top).arg("--git-dir").arg(admin).arg("--work-tree").arg(top);
             }
+        }
+        if let Some(index) = self.index {
+            command.env("GIT_INDEX_FILE", index);
         }
         command.args(&self.args);
         command

@@ -26,7 +26,10 @@ pub(crate) fn status(data: &[u8]) {
         return;
     };
     let path = Path::new(".tickets/T-1.md");
-    let merged = reconcile(path, Versions { old, mine, new });
+    let merged = reconcile(path, Versions { old: Some(old), mine, new });
+    if let Some(taken) = reconcile(path, Versions { old: None, mine, new }) {
+        assert_eq!(taken, new, "what takes the place of an uncommitted ticket is the merge's");
+    }
     if let Some(merged) = &merged {
         // The merge's text but for one line, which is the merge's or the user's.
         assert!(

@@ -8,7 +8,7 @@ use super::verify::close;
 use super::{Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
-    BY_RALPH, Blocked, CommitId, Follower, GitError, Way, WhyBlocked, advance, follow, pin_merge,
+    BY_RALPH, Blocked, CommitId, Follower, GitError, HeldIndex, Way, WhyBlocked, advance, follow, pin_merge,
     unpin_merge, way,
 };
 use crate::id::BranchName;
@@ -68,11 +68,20 @@ pub(super) fn land(
         Way::Blocked(blocked) => return Err(MergeError::InTheWay { target: target.clone(), blocked }),
     };
     let landing = Landing { target: target.clone(), from: from.clone(), to: to.clone(), trees, lane };
+    entry.stage = Stage::Landing(Box::new(landing.clone()));
+    queue::write(store, entry)?;
+    failpoint::hit("merge.recorded");
+    let held = match hold(&landing, &entry.id.to_string()) {
+        Ok(Some(held)) => held,
+        not_held => {
+            entry.stage = Stage::Making;
+            queue::write(store, entry)?;
+            return not_held.map(|_| Landed::Moved);
+        }
+    };
+    failpoint::hit("merge.held");
     {
         let lock = repo.lock(REPO_PATIENCE)?;
-        entry.stage = Stage::Landing(Box::new(landing.clone()));
-        queue::write(store, entry)?;
-        failpoint::hit("merge.recorded");
         match advance(repo, &lock, target, from, to, log) {
             Ok(()) => {}
             Err(GitError::RefMoved { .. }) => {
@@ -86,8 +95,8 @@ pub(super) fn land(
     failpoint::hit("merge.landed");
     let mut notes = Vec::new();
     let mut followed = Vec::new();
-    for tree in &landing.trees {
-        match follow(repo, tree, from, to, turn.lock()) {
+    for (tree, held) in landing.trees.iter().zip(held) {
+        match follow(repo, &held, from, to, turn.lock()).and_then(|()| held.publish()) {
             Ok(()) => followed.push(tree.clone()),
             Err(error) if followed.is_empty() && take_back(place, entry, &landing)? => {
                 let why = WhyBlocked::Refused(error.to_string());
@@ -108,6 +117,25 @@ pub(super) fn land(
         notes.push(format!("what the merge needed could not all be cleared away: {error}"));
     }
     Ok(Landed::Done { trees: followed, notes })
+}
+
+/// Keeps git from committing, staging and switching in the worktrees that are to follow. `None`: one has been switched
+/// to another branch since it was looked at.
+fn hold<'l>(landing: &'l Landing, merge: &str) -> Result<Option<Vec<HeldIndex<'l>>>, MergeError> {
+    let mut held = Vec::new();
+    for tree in &landing.trees {
+        held.push(HeldIndex::take(tree, merge).map_err(|error| match error {
+            GitError::IndexLocked { .. } => {
+                let blocked = Blocked { tree: tree.path.clone(), why: WhyBlocked::IndexLock };
+                MergeError::InTheWay { target: landing.target.clone(), blocked }
+            }
+            error => error.into(),
+        })?);
+        if !tree.has_checked_out(&landing.target)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(held))
 }
 
 /// Moves the target back where it was, before any worktree has followed. `false`: it is elsewhere by now.

@@ -6,7 +6,7 @@ use super::Place;
 use super::error::MergeError;
 use super::land::{discard, finish};
 use super::queue::{self, Entry, Landing, Stage, Turn};
-use crate::git::{contains, resume, tip_of};
+use crate::git::{contains, let_go_of_index, resume, tip_of};
 use crate::session::store::{LaneClaim, LaneLock};
 
 /// What became of a merge that had been interrupted.
@@ -75,12 +75,19 @@ fn settle_one(
                 _ => None,
             };
             for tree in &landing.trees {
-                resume(place.repo, tree, &landing.target, &landing.from, &landing.to, turn.lock())?;
+                let name = entry.id.to_string();
+                let Landing { target, from, to, .. } = landing.as_ref();
+                resume(place.repo, tree, &name, target, from, to, turn.lock())?;
             }
             finish(place, entry, &landing, held.as_ref().or(claim))?;
             Ok(Some(Settled::Finished(entry.what.clone())))
         }
-        Stage::Making | Stage::Landing(_) => {
+        undone => {
+            if let Stage::Landing(landing) = undone {
+                for tree in &landing.trees {
+                    let_go_of_index(&tree.admin, &entry.id.to_string())?;
+                }
+            }
             discard(place, entry)?;
             Ok(Some(Settled::Undone(entry.what.clone())))
         }

@@ -1,7 +1,10 @@
-//! A ticket's file that was edited in nothing but its status is not in the way of a merge. Pure.
+//! A ticket's file of the user's of which a merge loses nothing is not in its way. Pure.
 //!
 //! `tk start` and `tk close` write the status into the file in the user's checkout, while the branch may have changed
 //! the same file. The merge's text wins, and the status of both: the branch's where it changed it, else the user's.
+//!
+//! A ticket that was never committed is copied into its worktree, and the agent may commit the copy. It takes the place
+//! of the user's where it has every line of that, whatever it adds, ticks, or says of the status.
 
 use std::path::Path;
 
@@ -12,12 +15,28 @@ pub(super) fn reconcile(path: &Path, versions: Versions<'_>) -> Option<String> {
     if !is_ticket(path) {
         return None;
     }
-    let (old, mine, new) = (split(versions.old)?, split(versions.mine)?, split(versions.new)?);
+    let Some(old) = versions.old else {
+        return has_every_line(versions.mine, versions.new).then(|| versions.new.to_owned());
+    };
+    let (old, mine, new) = (split(old)?, split(versions.mine)?, split(versions.new)?);
     if (old.before, old.after) != (mine.before, mine.after) {
         return None;
     }
     let status = if new.status == old.status { mine.status } else { new.status };
     Some(format!("{}{status}{}", new.before, new.after))
+}
+
+/// Whether the new text has all lines of the other one, in their order; but for the status, and for boxes that were ticked.
+fn has_every_line(mine: &str, new: &str) -> bool {
+    if mine == new {
+        return true;
+    }
+    let (Some(mine), Some(new)) = (split(mine), split(new)) else { return false };
+    let is_in = |mine: &str, new: &str| {
+        let mut lines = new.lines();
+        mine.lines().all(|line| lines.any(|other| other == line || other == line.replacen("[ ]", "[x]", 1)))
+    };
+    is_in(mine.before, new.before) && is_in(mine.after, new.after)
 }
 
 fn is_ticket(path: &Path) -> bool {
@@ -75,7 +94,7 @@ mod tests {
             (String::new(), ticket("closed", ""), None),
         ];
         for (mine, new, expected) in cases {
-            let versions = Versions { old: &old, mine: &mine, new: &new };
+            let versions = Versions { old: Some(&old), mine: &mine, new: &new };
             assert_eq!(reconcile(path, versions), expected, "{mine:?} {new:?}");
             assert_eq!(reconcile(Path::new("notes.md"), versions), None);
         }
@@ -86,6 +105,28 @@ mod tests {
         let path = Path::new(".tickets/T-1.md");
         let text = |status: &str| format!("---\nid: T-1\n---\nstatus: {status}\n");
         let (old, mine) = (text("open"), text("closed"));
-        assert_eq!(reconcile(path, Versions { old: &old, mine: &mine, new: &old }), None);
+        assert_eq!(reconcile(path, Versions { old: Some(&old), mine: &mine, new: &old }), None);
+    }
+
+    #[test]
+    fn a_copy_takes_the_place_of_a_ticket_that_was_never_committed_if_nothing_of_it_is_lost() {
+        let path = Path::new(".tickets/T-1.md");
+        let mine = ticket("open", "Do it.\n- [ ] tests\n");
+        let cases = [
+            (ticket("open", "Do it.\n- [ ] tests\n"), true),
+            (ticket("closed", "Do it.\n- [x] tests\n\n## Notes\nDone.\n"), true),
+            (ticket("open", "Do it.\nAnd that.\n- [ ] tests\n"), true),
+            (ticket("closed", "Do it.\n"), false),
+            (ticket("closed", "- [x] tests\nDo it.\n"), false),
+            (ticket("closed", "Do something else.\n- [x] tests\n"), false),
+            ("Do it.\n- [ ] tests\n".to_owned(), false),
+        ];
+        for (new, taken) in cases {
+            let versions = Versions { old: None, mine: &mine, new: &new };
+            assert_eq!(reconcile(path, versions), taken.then(|| new.clone()), "{new:?}");
+            assert_eq!(reconcile(Path::new("notes.md"), versions), None);
+        }
+        let plain = Versions { old: None, mine: "plain\n", new: "plain\n" };
+        assert_eq!(reconcile(path, plain).as_deref(), Some("plain\n"));
     }
 }

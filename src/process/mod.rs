@@ -17,4 +17,5 @@ pub mod priority;
 pub mod probe;
 pub mod signal;
 pub mod spawn;
+pub mod uninterrupted;
 pub mod wait;

@@ -1,8 +1,9 @@
 //! Bringing the worktrees that have a branch checked out along when it moves.
 //!
 //! Before the branch moves, every such worktree is looked at: what the move would touch in it and no commit has, be it
-//! edited, staged, new or ignored, is in the way, and nothing moves. Afterwards `git read-tree -m -u` takes index and
-//! files from the old commit to the new one, and leaves all else as it is.
+//! edited, staged, new or ignored, is in the way, and nothing moves. Then git's lock on its index is taken (`held_index`).
+//! Afterwards `git read-tree -m -u` takes index and files from the old commit to the new one, and leaves all else as it
+//! is. Where it cannot, what it has written by then is taken back.
 //!
 //! Done twice it changes nothing more. Interrupted half-way it is taken up again by [`resume`], which knows its own
 //! half-written files by their content.
@@ -10,15 +11,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use super::follower::{Follower, Kept};
-use super::touched::{self, Dirty, Side, Touch, touched, write};
+use super::follower::{Follower, Kept, WorkTree};
+use super::held_index::{HeldIndex, is_locked, let_go_of_index};
+use super::touched::{self, Dirty, Side, Touch, touched};
 use crate::durable::{self, HeldLock};
 use crate::failpoint;
 use crate::git::hold::is_ours;
 use crate::git::printed::Staged;
-use crate::git::program::{Call, Place};
 use crate::git::refs::there;
 use crate::git::registry::{self, Entry};
 use crate::git::work::operation;
@@ -26,11 +26,11 @@ use crate::git::worktree::{back_link, is_empty};
 use crate::git::{CommitId, GitError, Head, Operation, Repo};
 use crate::id::BranchName;
 
-/// The three versions of a file that was edited in a worktree and is touched by a merge.
+/// The versions of a file that was edited in a worktree, or is new in it, and is touched by a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions<'a> {
-    /// What is checked out.
-    pub old: &'a str,
+    /// What is checked out; `None` where git does not know the file there.
+    pub old: Option<&'a str>,
     /// What it was edited to.
     pub mine: &'a str,
     /// What the merge makes of it.
@@ -75,15 +75,6 @@ pub enum WhyBlocked {
     Away(String),
     /// git would not take it to the new commit, and said so.
     Refused(String),
-}
-
-/// How long git is waited for that works in a worktree right now.
-const GIT_PATIENCE: Duration = Duration::from_secs(3);
-
-impl Follower {
-    pub(super) fn read<'r>(&'r self, repo: &'r Repo) -> Call<'r> {
-        Call::read(repo.program(), Place::Tree { admin: &self.admin, top: &self.path })
-    }
 }
 
 /// Looks whether the branch may move from `old` to `new`. Changes nothing but what `git status` changes too.
@@ -172,47 +163,71 @@ fn look(
     if let Some(operation) = operation(&tree.admin)? {
         return Ok(Some(WhyBlocked::Open(operation)));
     }
-    if is_locked_for(&tree.admin, GIT_PATIENCE)? {
+    if is_locked(&tree.admin)? {
         return Ok(Some(WhyBlocked::IndexLock));
     }
-    let mut files = touched::standing_in_the_way(&tree.path, touched)?;
-    files.extend(touched::hidden(repo, tree, touched)?);
-    for (path, dirty) in touched::dirty(repo, tree, old)? {
-        let Some(touch) = touched.get(&path) else { continue };
-        match reconciled(repo, tree, &path, touch, dirty, reconcile)? {
-            Some(kept) => tree.kept.push(kept),
+    let seen = tree.seen();
+    let mut files = touched::hidden(repo, seen, touched)?;
+    let mut kept = Vec::new();
+    let mut consider = |path: PathBuf, edit: Option<Edit<'_>>| -> Result<(), GitError> {
+        match edit.map(|edit| reconciled(repo, seen, &path, edit, reconcile)).transpose()?.flatten() {
+            Some(then) => kept.push(then),
             None => drop(files.insert(path)),
         }
+        Ok(())
+    };
+    for path in touched::standing_in_the_way(seen.path, touched)? {
+        let edit = touched.get(&path).and_then(|touch| touch.new.as_ref()).map(|new| Edit { old: None, new });
+        consider(path, edit)?;
+    }
+    for (path, dirty) in touched::dirty(repo, seen, old)? {
+        let Some(touch) = touched.get(&path) else { continue };
+        let edit = match (&touch.old, &touch.new, dirty) {
+            (Some(old), Some(new), Dirty::Edited) => Some(Edit { old: Some(old), new }),
+            _ => None,
+        };
+        consider(path, edit)?;
     }
     if !files.is_empty() {
         return Ok(Some(WhyBlocked::Files(files.into_iter().collect())));
     }
     // git's own word on it, where it can be asked for it.
-    if tree.kept.is_empty() {
-        refresh(repo, tree)?;
-        if let Err(error) = read_tree(repo, tree, old, new, &["-n"], None)?.into_stdout() {
+    if kept.is_empty() {
+        refresh(repo, seen)?;
+        if let Err(error) = read_tree(repo, seen, old, new, &["-n"], None)?.into_stdout() {
             return Ok(Some(WhyBlocked::Refused(said(error)?)));
         }
     }
+    tree.kept = kept;
     Ok(None)
+}
+
+/// A file of the user's that a merge touches, between these.
+#[derive(Clone, Copy)]
+struct Edit<'a> {
+    old: Option<&'a Side>,
+    new: &'a Side,
 }
 
 fn reconciled(
     repo: &Repo,
-    tree: &Follower,
+    tree: WorkTree<'_>,
     path: &Path,
-    touch: &Touch,
-    dirty: Dirty,
+    edit: Edit<'_>,
     reconcile: Reconcile<'_>,
 ) -> Result<Option<Kept>, GitError> {
-    let (Some(old), Some(new), Dirty::Edited) = (&touch.old, &touch.new, dirty) else { return Ok(None) };
-    if !(old.is_file() && new.is_file()) || path.to_str().is_none() {
+    if !(edit.old.is_none_or(Side::is_file) && edit.new.is_file()) || path.to_str().is_none() {
         return Ok(None);
     }
     let Some(mine) = text_of(&tree.path.join(path)) else { return Ok(None) };
     let text = |side: &Side| touched::content(repo, side).map(|content| String::from_utf8(content).ok());
-    let (Some(old), Some(new)) = (text(old)?, text(new)?) else { return Ok(None) };
-    let then = reconcile(path, Versions { old: &old, mine: &mine, new: &new });
+    let Some(new) = text(edit.new)? else { return Ok(None) };
+    let old = match edit.old.map(text).transpose()? {
+        None => None,
+        Some(Some(old)) => Some(old),
+        Some(None) => return Ok(None),
+    };
+    let then = reconcile(path, Versions { old: old.as_deref(), mine: &mine, new: &new });
     Ok(then.map(|then| Kept { file: path.to_owned(), mine, then }))
 }
 
@@ -221,122 +236,149 @@ fn text_of(path: &Path) -> Option<String> {
     String::from_utf8(durable::read(path, 1 << 20).ok()??).ok()
 }
 
-/// Takes a worktree from the old commit to the new one. The branch has moved already.
+/// Takes a worktree's files, and the index that is held for it, from the old commit to the new one. The branch has moved
+/// already.
 ///
-/// git holds `held` too until it has ended: whoever has it next finds no git of ours at work.
+/// git holds `turn` too until it has ended: whoever has it next finds no git of ours at work.
+///
+/// # Errors
+///
+/// The worktree is as it was; where that could not be brought about, [`GitError::HalfWritten`].
 pub fn follow(
     repo: &Repo,
-    tree: &Follower,
+    held: &HeldIndex<'_>,
     old: &CommitId,
     new: &CommitId,
-    held: &HeldLock,
+    turn: &HeldLock,
 ) -> Result<(), GitError> {
     let touched = touched(repo, old, new)?;
-    let moved = give_way(repo, tree).and_then(|()| {
+    let (tree, kept) = (held.seen(), held.tree().kept.as_slice());
+    let moved = give_way(repo, tree, kept, &touched).and_then(|()| {
         failpoint::hit("follow.ready");
-        move_files(repo, tree, old, new, &touched, held)
+        move_files(repo, tree, old, new, &touched, turn)
     });
-    if let Err(error) = moved {
-        put_back(repo, tree, &touched)?;
-        return Err(error);
+    if let Err(why) = moved {
+        let undone =
+            take_back(repo, tree, kept, &touched).and_then(|()| put_back(repo, tree, kept, &touched));
+        return Err(match undone {
+            Ok(()) => why,
+            Err(left) => {
+                let path = tree.path.to_owned();
+                GitError::HalfWritten { path, why: Box::new(why), left: Box::new(left) }
+            }
+        });
     }
     failpoint::hit("follow.read");
-    give_back(repo, tree, &touched)
+    give_back(repo, tree, kept, &touched)
 }
 
 fn move_files(
     repo: &Repo,
-    tree: &Follower,
+    tree: WorkTree<'_>,
     old: &CommitId,
     new: &CommitId,
     touched: &BTreeMap<PathBuf, Touch>,
-    held: &HeldLock,
+    turn: &HeldLock,
 ) -> Result<(), GitError> {
-    wait_for_index(tree)?;
     refresh(repo, tree)?;
     // git itself would overwrite an ignored file.
     let staged = staged(repo, tree)?;
-    let mut new_files = touched::standing_in_the_way(&tree.path, touched)?;
+    let mut new_files = touched::standing_in_the_way(tree.path, touched)?;
     new_files.retain(|path| !staged.contains_key(path));
     if let Some(path) = new_files.pop_first() {
         return Err(GitError::ChangedMeanwhile {
-            path: tree.path.clone(),
+            path: tree.path.to_owned(),
             what: format!("{path:?} is there, which the merge brings too"),
         });
     }
-    read_tree(repo, tree, old, new, &[], Some(held))?.into_stdout().map(drop)
+    read_tree(repo, tree, old, new, &[], Some(turn))?.into_stdout().map(drop)
 }
 
 /// Finishes an interrupted [`follow`] of a branch that has moved, perhaps further on since. A worktree that has another
 /// branch checked out by now has nothing to follow. What someone has put into a touched file since then stays, and is
-/// an error.
+/// an error. `merge` is the name that its lock was taken by.
 pub fn resume(
     repo: &Repo,
     tree: &Follower,
+    merge: &str,
     branch: &BranchName,
     old: &CommitId,
     new: &CommitId,
-    held: &HeldLock,
+    turn: &HeldLock,
 ) -> Result<(), GitError> {
-    let here =
-        matches!(registry::head_of(&tree.admin), Ok(Some(Head::Branch(name))) if name == branch.as_str());
-    if !here || !there(&tree.path)? {
-        return Ok(());
+    if !tree.has_checked_out(branch).unwrap_or(false) || !there(&tree.path)? {
+        return let_go_of_index(&tree.admin, merge);
     }
-    wait_for_index(tree)?;
-    let answer = tree
+    let held = HeldIndex::take(tree, merge)?;
+    let at = held.seen();
+    let answer = at
         .read(repo)
         .args(["diff-index", "--cached", "--quiet", "--ignore-submodules=none", "HEAD", "--"])
         .run()?;
     let as_head = answer.code() == Some(0);
     answer.into_stdout_of(&[0, 1])?;
-    // git writes the index last: whatever differs from it was put there since.
+    let touched = touched(repo, old, new)?;
+    // The index is put in its place last: whatever differs from it was put there since.
     if as_head {
-        give_back(repo, tree, &touched(repo, old, new)?)
-    } else {
-        take_up(repo, tree, old, new, held)
+        return give_back(repo, at, &tree.kept, &touched);
     }
+    take_back(repo, at, &tree.kept, &touched)?;
+    follow(repo, &held, old, new, turn)?;
+    held.publish()
 }
 
-fn take_up(
+/// Takes back what git has written of the new commit into files, by the index of the old one. Files that hold
+/// something else are someone's, and stay.
+fn take_back(
     repo: &Repo,
-    tree: &Follower,
-    old: &CommitId,
-    new: &CommitId,
-    held: &HeldLock,
+    tree: WorkTree<'_>,
+    kept: &[Kept],
+    touched: &BTreeMap<PathBuf, Touch>,
 ) -> Result<(), GitError> {
-    let touched = touched(repo, old, new)?;
     let staged = staged(repo, tree)?;
     let mut put_back = Vec::new();
-    for (path, touch) in &touched {
+    for (path, touch) in touched {
         let in_index = staged.get(path);
         if in_index == touch.new.as_ref() || in_index != touch.old.as_ref() {
             // It has followed already, or was staged by someone: git judges that.
             continue;
         }
         let file = tree.path.join(path);
-        // Of these, what they are to hold is on record.
-        let is_kept = tree.kept.iter().any(|kept| kept.file == *path);
+        // An edit that has not given way yet.
+        let is_mine =
+            kept.iter().any(|kept| kept.file == *path && text_of(&file).as_ref() == Some(&kept.mine));
         match (&touch.old, &touch.new) {
             // Brought by the merge, and not yet in the index: ours if it is what the merge brings.
-            (None, Some(new)) if is_half_written(repo, tree, path, new)? => {
-                fs::remove_file(&file).map_err(|e| GitError::io("remove", &file, e))?;
+            (None, Some(new)) => {
+                if there(&file)? && is_half_written(repo, tree, path, new)? {
+                    fs::remove_file(&file).map_err(|e| GitError::io("remove", &file, e))?;
+                }
+                remove_empty_above(tree.path, path);
             }
             (Some(_), None) if !there(&file)? => put_back.push(path.clone()),
             (Some(_), Some(new))
-                if !is_kept && (!there(&file)? || is_half_written(repo, tree, path, new)?) =>
+                if !is_mine && (!there(&file)? || is_half_written(repo, tree, path, new)?) =>
             {
                 put_back.push(path.clone());
             }
             _ => {}
         }
     }
-    check_out(repo, tree, &put_back)?;
-    follow(repo, tree, old, new, held)
+    check_out(repo, tree, &put_back)
+}
+
+/// Folders that a merge made for its files go with the last of them, as with git.
+fn remove_empty_above(top: &Path, path: &Path) {
+    for folder in path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
+        // One that holds something stays.
+        if fs::remove_dir(top.join(folder)).is_err() {
+            break;
+        }
+    }
 }
 
 /// Whether the file holds a part of what the merge brings, from its beginning on, or all of it.
-fn is_half_written(repo: &Repo, tree: &Follower, path: &Path, new: &Side) -> Result<bool, GitError> {
+fn is_half_written(repo: &Repo, tree: WorkTree<'_>, path: &Path, new: &Side) -> Result<bool, GitError> {
     let file = tree.path.join(path);
     if !new.is_file() {
         let target = fs::read_link(&file).ok();
@@ -352,20 +394,20 @@ fn is_half_written(repo: &Repo, tree: &Follower, path: &Path, new: &Side) -> Res
 }
 
 /// Whether the file holds this side, as git reads it back through its conversions and filters.
-fn is_written(repo: &Repo, tree: &Follower, path: &Path, side: &Side) -> Result<bool, GitError> {
+fn is_written(repo: &Repo, tree: WorkTree<'_>, path: &Path, side: &Side) -> Result<bool, GitError> {
     let file = tree.path.join(path);
     let call = tree.read(repo).args(["hash-object", "--path"]).arg(path).arg("--").arg(&file);
     Ok(String::from_utf8_lossy(&call.succeed()?).trim() == side.object)
 }
 
 /// Whether a small text file holds this side, whatever line ends git wrote.
-fn holds(repo: &Repo, tree: &Follower, path: &Path, side: &Side) -> Result<bool, GitError> {
+fn holds(repo: &Repo, tree: WorkTree<'_>, path: &Path, side: &Side) -> Result<bool, GitError> {
     let Some(found) = text_of(&tree.path.join(path)) else { return Ok(false) };
     Ok(found.into_bytes() == touched::content(repo, side)? || is_written(repo, tree, path, side)?)
 }
 
 /// What the index holds.
-fn staged(repo: &Repo, tree: &Follower) -> Result<BTreeMap<PathBuf, Side>, GitError> {
+fn staged(repo: &Repo, tree: WorkTree<'_>) -> Result<BTreeMap<PathBuf, Side>, GitError> {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let mut found = BTreeMap::new();
@@ -379,41 +421,74 @@ fn staged(repo: &Repo, tree: &Follower) -> Result<BTreeMap<PathBuf, Side>, GitEr
 }
 
 /// Edits that are not in the way are put aside: they are on record.
-fn give_way(repo: &Repo, tree: &Follower) -> Result<(), GitError> {
-    let still = |kept: &&Kept| text_of(&tree.path.join(&kept.file)).as_ref() == Some(&kept.mine);
-    let paths: Vec<PathBuf> = tree.kept.iter().filter(still).map(|kept| kept.file.clone()).collect();
-    check_out(repo, tree, &paths)
+fn give_way(
+    repo: &Repo,
+    tree: WorkTree<'_>,
+    kept: &[Kept],
+    touched: &BTreeMap<PathBuf, Touch>,
+) -> Result<(), GitError> {
+    let mut tracked = Vec::new();
+    for kept in kept {
+        let file = tree.path.join(&kept.file);
+        if text_of(&file).as_ref() != Some(&kept.mine) {
+            continue;
+        }
+        match touched.get(&kept.file) {
+            Some(Touch { old: None, .. }) => {
+                fs::remove_file(&file).map_err(|e| GitError::io("remove", &file, e))?;
+            }
+            _ => tracked.push(kept.file.clone()),
+        }
+    }
+    check_out(repo, tree, &tracked)
 }
 
 /// Edits that were put aside for a worktree that could not follow are put back, whatever git got to write there.
-fn put_back(repo: &Repo, tree: &Follower, touched: &BTreeMap<PathBuf, Touch>) -> Result<(), GitError> {
-    for kept in &tree.kept {
+fn put_back(
+    repo: &Repo,
+    tree: WorkTree<'_>,
+    kept: &[Kept],
+    touched: &BTreeMap<PathBuf, Touch>,
+) -> Result<(), GitError> {
+    for kept in kept {
         let file = tree.path.join(&kept.file);
         let Some(touch) = touched.get(&kept.file) else { continue };
-        for side in [&touch.old, &touch.new].into_iter().flatten() {
-            if holds(repo, tree, &kept.file, side)? {
-                fs::write(&file, &kept.mine).map_err(|e| GitError::io("write", &file, e))?;
-                break;
-            }
+        let of_old = |side| holds(repo, tree, &kept.file, side);
+        let of_new = |side| is_half_written(repo, tree, &kept.file, side);
+        if !there(&file)?
+            || touch.old.as_ref().map_or(Ok(false), of_old)?
+            || touch.new.as_ref().map_or(Ok(false), of_new)?
+        {
+            write_text(&file, &kept.mine)?;
         }
     }
     Ok(())
 }
 
 /// What edited files are to hold, once the worktree has followed. One that was edited since stays as it is.
-fn give_back(repo: &Repo, tree: &Follower, touched: &BTreeMap<PathBuf, Touch>) -> Result<(), GitError> {
-    for kept in &tree.kept {
+fn give_back(
+    repo: &Repo,
+    tree: WorkTree<'_>,
+    kept: &[Kept],
+    touched: &BTreeMap<PathBuf, Touch>,
+) -> Result<(), GitError> {
+    for kept in kept {
         let file = tree.path.join(&kept.file);
         let Some(new) = touched.get(&kept.file).and_then(|touch| touch.new.as_ref()) else { continue };
-        if holds(repo, tree, &kept.file, new)? {
-            fs::write(&file, &kept.then).map_err(|e| GitError::io("write", &file, e))?;
+        // What is to hold what the commit has holds it, with whatever line ends.
+        if touched::content(repo, new)? != kept.then.as_bytes() && holds(repo, tree, &kept.file, new)? {
+            write_text(&file, &kept.then)?;
         }
     }
     Ok(())
 }
 
+fn write_text(file: &Path, text: &str) -> Result<(), GitError> {
+    fs::write(file, text).map_err(|e| GitError::io("write", file, e))
+}
+
 /// Writes files as the index has them.
-fn check_out(repo: &Repo, tree: &Follower, paths: &[PathBuf]) -> Result<(), GitError> {
+fn check_out(repo: &Repo, tree: WorkTree<'_>, paths: &[PathBuf]) -> Result<(), GitError> {
     if paths.is_empty() {
         return Ok(());
     }
@@ -422,28 +497,28 @@ fn check_out(repo: &Repo, tree: &Follower, paths: &[PathBuf]) -> Result<(), GitE
         input.extend_from_slice(path.as_os_str().as_encoded_bytes());
         input.push(0);
     }
-    write(repo, tree).args(["checkout-index", "-f", "-u", "-q", "-z", "--stdin"]).input(input).succeed()?;
+    tree.write(repo).args(["checkout-index", "-f", "-u", "-q", "-z", "--stdin"]).input(input).succeed()?;
     Ok(())
 }
 
 /// Lets git notice which files only look changed.
-fn refresh(repo: &Repo, tree: &Follower) -> Result<(), GitError> {
+fn refresh(repo: &Repo, tree: WorkTree<'_>) -> Result<(), GitError> {
     // It fails where something is changed: that is not asked here.
-    write(repo, tree).args(["update-index", "-q", "--refresh"]).run()?;
+    tree.write(repo).args(["update-index", "-q", "--refresh"]).run()?;
     Ok(())
 }
 
 fn read_tree(
     repo: &Repo,
-    tree: &Follower,
+    tree: WorkTree<'_>,
     old: &CommitId,
     new: &CommitId,
     how: &[&str],
-    held: Option<&HeldLock>,
+    turn: Option<&HeldLock>,
 ) -> Result<crate::git::program::Answer, GitError> {
-    let mut call = write(repo, tree);
-    if let Some(held) = held {
-        call = call.holding(held);
+    let mut call = tree.write(repo);
+    if let Some(turn) = turn {
+        call = call.holding(turn);
     }
     call.args(["read-tree", "-m", "-u", "--no-recurse-submodules"])
         .args(how)
@@ -456,23 +531,4 @@ fn said(error: GitError) -> Result<String, GitError> {
         GitError::ProgramFailed { stderr, .. } => Ok(stderr),
         other => Err(other),
     }
-}
-
-fn wait_for_index(tree: &Follower) -> Result<(), GitError> {
-    if is_locked_for(&tree.admin, GIT_PATIENCE)? {
-        return Err(GitError::IndexLocked { path: tree.admin.join("index.lock") });
-    }
-    Ok(())
-}
-
-/// Whether git's lock on the index is there all the while.
-fn is_locked_for(admin: &Path, patience: Duration) -> Result<bool, GitError> {
-    let until = Instant::now() + patience;
-    while there(&admin.join("index.lock"))? {
-        if Instant::now() >= until {
-            return Ok(true);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(false)
 }

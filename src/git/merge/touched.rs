@@ -7,9 +7,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::follower::Follower;
+use super::follower::WorkTree;
 use crate::git::printed::{FileKind, RawChange, RawDiff, RawSide, Status, Tagged};
-use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
 
 /// What one side has at a path.
@@ -76,7 +75,7 @@ pub(super) enum Dirty {
 /// The tracked files of a worktree that hold, or may hold, what no commit has. Changes nothing.
 pub(super) fn dirty(
     repo: &Repo,
-    tree: &Follower,
+    tree: WorkTree<'_>,
     commit: &CommitId,
 ) -> Result<BTreeMap<PathBuf, Dirty>, GitError> {
     let mut call = tree.read(repo).args([
@@ -106,7 +105,7 @@ pub(super) fn dirty(
 /// The files among `touched` that git was told not to look at, and that are there all the same.
 pub(super) fn hidden(
     repo: &Repo,
-    tree: &Follower,
+    tree: WorkTree<'_>,
     touched: &BTreeMap<PathBuf, Touch>,
 ) -> Result<BTreeSet<PathBuf>, GitError> {
     let mut found = BTreeSet::new();
@@ -170,11 +169,6 @@ fn kind(path: &Path) -> Result<Option<fs::FileType>, GitError> {
 /// The content of an object.
 pub(super) fn content(repo: &Repo, side: &Side) -> Result<Vec<u8>, GitError> {
     repo.fetching().args(["cat-file", "blob", &side.object]).succeed()
-}
-
-/// A call that writes into the worktree.
-pub(super) fn write<'r>(repo: &'r Repo, tree: &'r Follower) -> Call<'r> {
-    Call::write(repo.program(), Place::Tree { admin: &tree.admin, top: &tree.path })
 }
 
 fn os_path(bytes: &[u8]) -> PathBuf {
