@@ -44,6 +44,54 @@ fn a_part_of_an_id_that_no_other_has_will_do_for_every_command() {
 }
 
 #[test]
+fn an_id_without_a_lane_never_means_another_tickets_lane() {
+    let sandbox = Sandbox::new();
+    let repo = with_tickets(&sandbox, &["T-1", "T-10", "ap-9yjn", "ap-4t1m"]);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    repo.finished(&["T-10"]);
+    let commands =
+        ["path", "inspect", "logs", "wait", "stop", "attach", "merge", "remove"].map(|name| vec![name]);
+    let more = [vec!["remove", "--dry-run"], vec!["merge", "--dry-run"]];
+    for command in commands.iter().chain(&more) {
+        let told = |typed: &str, code| {
+            let error = refused(&sandbox, repo.worktree(&[&command[..], &[typed]].concat()), code);
+            text(&error["message"]).to_owned()
+        };
+        // It is a ticket, and so itself alone.
+        let none = "T-1 has no worktree of ralph's in this repository; near: T-10";
+        assert_eq!(told("T-1", 3), none, "{command:?}");
+        // Neither a ticket nor a part of one's id.
+        let none = "T-1x has no worktree of ralph's in this repository";
+        assert_eq!(told("T-1x", 3), none, "{command:?}");
+        // A part of another ticket's id, of one that has no lane, whatever lanes there are.
+        let none = "ap-9yjn has no worktree of ralph's in this repository";
+        assert_eq!(told("9y", 3), none, "{command:?}");
+        let several = "\"T-\" is a part of several tickets' ids: T-1, T-10";
+        assert_eq!(told("T-", 2), several, "{command:?}");
+    }
+    assert_eq!(repo.inspect(&["10"])["lane"], "T-10");
+    drop(repo.worktree(&["remove", "10"]).run().ok());
+    assert_eq!(repo.lanes(), [] as [serde_json::Value; 0]);
+}
+
+#[test]
+fn without_a_folder_of_tickets_a_part_of_a_lanes_id_means_nothing() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::with_files(&sandbox, "plain", &[("README.md", "x\n")]);
+    for id in ["task-10", "task-11", "task-12", "task-13", "other"] {
+        repo.create(&[id]);
+    }
+    for command in ["path", "remove"] {
+        let error = refused(&sandbox, repo.worktree(&[command, "task-1"]), 3);
+        let none = "task-1 has no worktree of ralph's in this repository; near: task-10, task-11, task-12";
+        assert_eq!(error["message"], none, "{command}");
+    }
+    drop(repo.worktree(&["remove", "task-10"]).run().ok());
+    assert_eq!(repo.lanes().len(), 4);
+}
+
+#[test]
 fn an_id_that_is_not_there_is_refused_with_the_nearest_unless_no_ticket_is_wanted() {
     let sandbox = Sandbox::new();
     let repo = with_tickets(&sandbox, &["ap-9yjn", "ap-4t1m"]);

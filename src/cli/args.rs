@@ -89,7 +89,7 @@ pub enum WorktreeCommand {
     /// Move a worktree to the trash, if nothing could be lost
     Remove(RemoveArgs),
     /// Bring back a worktree that was removed
-    Restore(LaneArg),
+    Restore(RestoreArgs),
     /// Settle every session that has no supervisor, as after a crash or a reboot
     Recover,
     /// Expire the logs of ended sessions and the trash; says what it would delete unless --yes
@@ -101,7 +101,8 @@ pub enum WorktreeCommand {
 /// A lane by name.
 #[derive(Debug, Clone, Args)]
 pub struct LaneArg {
-    /// The ticket, or TICKET@BASE where it has several lanes
+    /// The ticket, or TICKET@BASE where it has several lanes; a part of its id will do where a .tickets folder says
+    /// which is meant
     #[arg(value_name = "TICKET")]
     pub lane: Lane,
 }
@@ -200,7 +201,7 @@ pub struct ListArgs {
 /// Arguments of `inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArgs {
-    /// A ticket, a session id, or a path in a worktree [default: the folder you stand in]
+    /// A ticket or a part of its id, a session id, or a path in a worktree [default: the folder you stand in]
     #[arg(value_name = "TICKET|PATH", conflicts_with_all = ["all", "under"])]
     pub what: Option<String>,
     /// Every session of this repository
@@ -214,7 +215,8 @@ pub struct InspectArgs {
 /// Arguments of `logs`.
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
-    /// The ticket, or TICKET@BASE where it has several lanes
+    /// The ticket, or TICKET@BASE where it has several lanes; a part of its id will do where a .tickets folder says
+    /// which is meant
     #[arg(value_name = "TICKET")]
     pub lane: Lane,
     /// Go on until the session has ended
@@ -231,7 +233,7 @@ pub struct LogsArgs {
 /// Arguments of `wait`.
 #[derive(Debug, Clone, Args)]
 pub struct WaitArgs {
-    /// The tickets
+    /// The tickets; a part of an id will do where a .tickets folder says which is meant
     #[arg(value_name = "TICKET", required = true)]
     pub lanes: Vec<Lane>,
 }
@@ -239,7 +241,7 @@ pub struct WaitArgs {
 /// Arguments of `stop`.
 #[derive(Debug, Clone, Args)]
 pub struct StopArgs {
-    /// The tickets
+    /// The tickets; a part of an id will do where a .tickets folder says which is meant
     #[arg(value_name = "TICKET", required_unless_present = "all", conflicts_with = "all")]
     pub lanes: Vec<Lane>,
     /// Every session that runs in this repository
@@ -253,7 +255,8 @@ pub struct StopArgs {
 /// Arguments of `merge`.
 #[derive(Debug, Clone, Args)]
 pub struct MergeArgs {
-    /// The ticket, or TICKET@BASE where it has several lanes
+    /// The ticket, or TICKET@BASE where it has several lanes; a part of its id will do where a .tickets folder says
+    /// which is meant
     #[arg(value_name = "TICKET")]
     pub lane: Lane,
     /// The branch to merge into [default: the one that the lane started from]
@@ -279,7 +282,8 @@ pub struct MergeArgs {
 /// Arguments of `remove`.
 #[derive(Debug, Clone, Args)]
 pub struct RemoveArgs {
-    /// The ticket, or TICKET@BASE where it has several lanes
+    /// The ticket, or TICKET@BASE where it has several lanes; a part of its id will do where a .tickets folder says
+    /// which is meant
     #[arg(value_name = "TICKET")]
     pub lane: Lane,
     /// Move unsaved work to the trash too; `restore` brings it back until the trash expires
@@ -288,6 +292,14 @@ pub struct RemoveArgs {
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The ticket by its full id, or TICKET@BASE where it had several lanes
+    #[arg(value_name = "TICKET")]
+    pub lane: Lane,
 }
 
 /// Arguments of `gc`.

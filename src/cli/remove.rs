@@ -4,8 +4,8 @@ use super::args::{Global, RemoveArgs};
 use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Form, Out};
-use super::surroundings::Surroundings;
-use crate::removal::{BranchPlan, IfUnsaved, Planned, Removed, WhyKept, plan, remove};
+use super::surroundings::{Meant, Surroundings};
+use crate::removal::{BranchPlan, IfUnsaved, Planned, RemovalError, Removed, WhyKept, plan, remove};
 
 /// Runs the command.
 pub fn run(global: &Global, args: &RemoveArgs, out: &Out) -> CliResult {
@@ -13,14 +13,21 @@ pub fn run(global: &Global, args: &RemoveArgs, out: &Out) -> CliResult {
     let root = here.worktree_root(out)?;
     let place = here.removal_place(&root);
     let unsaved = if args.with_unsaved { IfUnsaved::ToTrash } else { IfUnsaved::Refuse };
-    // A part of an id will do, as everywhere; what was half removed before is found by its full name.
-    let lane = here.lane(&args.lane).map_or_else(|_| args.lane.clone(), |record| record.lane);
+    let (lane, no_lane) = match here.meant(&args.lane)? {
+        Meant::Lane(record) => (record.lane, None),
+        // Something half removed is on record no more, and still found by its name.
+        Meant::Nothing { name, error } => (name, Some(error)),
+    };
+    let told = |error: RemovalError| match (error, no_lane) {
+        (RemovalError::NoSuchLane { .. }, Some(no_lane)) => no_lane,
+        (error, _) => error.into(),
+    };
     if args.dry_run {
-        let planned = plan(&place, &lane, unsaved)?;
+        let planned = plan(&place, &lane, unsaved).map_err(told)?;
         return show_plan(&planned, out);
     }
     here.settle(&root, out)?;
-    let removed = remove(&place, &lane, unsaved)?;
+    let removed = remove(&place, &lane, unsaved).map_err(told)?;
     show(&removed, out)
 }
 

@@ -1,6 +1,6 @@
 //! `ralph worktree restore`: bring back what was removed.
 
-use super::args::{Global, LaneArg};
+use super::args::{Global, RestoreArgs};
 use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Form, Out};
@@ -9,7 +9,7 @@ use crate::git::{BranchBack, HeadBack};
 use crate::removal::{FolderBack, restore};
 
 /// Runs the command.
-pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
+pub fn run(global: &Global, args: &RestoreArgs, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
     let root = here.worktree_root(out)?;
     here.settle(&root, out)?;

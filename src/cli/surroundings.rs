@@ -26,6 +26,9 @@ use crate::session::store::Store;
 use crate::supervisor::MARK_VARIABLE;
 use crate::ticket::{Backlog, Resolution as TicketResolution, TicketFolder};
 
+/// As many lanes are named where the one that was typed is not there.
+const MOST_NEAR: usize = 3;
+
 /// A command's place: a repository, its store, and the environment.
 pub struct Surroundings {
     /// What a dispatch needs.
@@ -235,11 +238,9 @@ impl Surroundings {
 
     /// The ticket that was typed, by its full id, and its file.
     pub fn ticket(&self, typed: &Lane, lookup: TicketLookup) -> CliResult<(TicketId, Option<PathBuf>)> {
-        let folder = match (lookup, self.context.repo.main_checkout()) {
-            (TicketLookup::InFolder, Some(main)) => {
-                TicketFolder::open(main).map_err(|e| CliError::new(Exit::CannotDo, e.to_string()))?
-            }
-            _ => None,
+        let folder = match lookup {
+            TicketLookup::InFolder => self.folder()?,
+            TicketLookup::Skip => None,
         };
         let Some(folder) = folder else { return Ok((typed.ticket().clone(), None)) };
         match folder.resolve(typed.ticket().as_str()) {
@@ -249,11 +250,7 @@ impl Surroundings {
                 let file = found.ok().flatten().map_or(file, |found| found.ticket.path().to_owned());
                 Ok((id, Some(file)))
             }
-            TicketResolution::Ambiguous(ids) => Err(CliError::new(
-                Exit::Usage,
-                format!("{:?} is a part of several tickets' ids: {}", typed.ticket().as_str(), list(&ids)),
-            )
-            .hint("give more of the id")),
+            TicketResolution::Ambiguous(ids) => Err(ambiguous(typed, &ids)),
             TicketResolution::Unknown { nearest } => {
                 // A lane may outlive its ticket's file.
                 if !self.store().lanes_of(typed.ticket())?.is_empty() {
@@ -269,41 +266,50 @@ impl Surroundings {
         }
     }
 
-    /// A lane that exists, by what was typed: a full id, a part of one, with or without a base.
+    /// A lane that exists, by what was typed: an id or a part of one, with or without a base.
     pub fn lane(&self, typed: &Lane) -> CliResult<LaneRecord> {
+        match self.meant(typed)? {
+            Meant::Lane(record) => Ok(*record),
+            Meant::Nothing { error, .. } => Err(error),
+        }
+    }
+
+    /// What a typed name means. An id that has a lane means that; of any other the tickets' folder says whether it is a
+    /// part of one. The lanes do not: T-1 would be T-10 wherever T-1 has no lane yet.
+    pub fn meant(&self, typed: &Lane) -> CliResult<Meant> {
         let (all, _) = self.store().lanes()?;
         let of = |ticket: &TicketId| -> Vec<LaneRecord> {
             all.iter().filter(|record| record.lane.ticket() == ticket).cloned().collect()
         };
-        let mut ticket = typed.ticket().clone();
-        let mut lanes = of(&ticket);
-        if lanes.is_empty() {
-            let part = typed.ticket().as_str();
-            let mut matching: Vec<TicketId> = all
-                .iter()
-                .map(|record| record.lane.ticket().clone())
-                .filter(|id| id.as_str().contains(part))
-                .collect();
-            matching.dedup();
-            match matching.as_slice() {
-                [only] => {
-                    ticket = only.clone();
-                    lanes = of(&ticket);
+        let mut name = typed.clone();
+        let mut lanes = of(typed.ticket());
+        if lanes.is_empty()
+            && let Some(folder) = self.folder()?
+        {
+            match folder.resolve(typed.ticket().as_str()) {
+                TicketResolution::Exact(id) | TicketResolution::Partial(id) => {
+                    lanes = of(&id);
+                    name = Lane::new(id, typed.base().cloned());
                 }
-                [] => return Err(no_lane(typed)),
-                several => {
-                    return Err(CliError::new(
-                        Exit::Usage,
-                        format!("{part:?} is a part of several tickets' ids: {}", list(several)),
-                    )
-                    .hint("give more of the id"));
-                }
+                TicketResolution::Ambiguous(ids) => return Err(ambiguous(typed, &ids)),
+                TicketResolution::Unknown { .. } => {}
             }
         }
-        match choose(&ticket, typed.base(), &lanes) {
-            Choice::Known(record) => Ok(*record),
-            Choice::New(_) => Err(no_lane(typed)),
-            Choice::Several(lanes) => Err(several_lanes(&ticket, &lanes)),
+        match choose(name.ticket(), name.base(), &lanes) {
+            Choice::Known(record) => Ok(Meant::Lane(record)),
+            Choice::New(_) => {
+                let error = no_lane(&name, typed.ticket(), &all);
+                Ok(Meant::Nothing { name, error })
+            }
+            Choice::Several(lanes) => Err(several_lanes(name.ticket(), &lanes)),
+        }
+    }
+
+    /// The tickets' folder, where there is one.
+    fn folder(&self) -> CliResult<Option<TicketFolder>> {
+        match self.context.repo.main_checkout() {
+            Some(main) => TicketFolder::open(main).map_err(|e| CliError::new(Exit::CannotDo, e.to_string())),
+            None => Ok(None),
         }
     }
 
@@ -376,9 +382,36 @@ pub enum TicketLookup {
     Skip,
 }
 
-fn no_lane(typed: &Lane) -> CliError {
-    CliError::new(Exit::NotFound, format!("{typed} has no worktree of ralph's in this repository"))
+/// What a typed name means.
+pub enum Meant {
+    /// A lane that exists.
+    Lane(Box<LaneRecord>),
+    /// None that is on record.
+    Nothing {
+        /// The name in full: something that is just begun or half removed may go by it.
+        name: Lane,
+        /// What to say where nothing does.
+        error: CliError,
+    },
+}
+
+/// There is no such lane; other tickets' lanes are named where `part` is a part of their ids.
+fn no_lane(name: &Lane, part: &TicketId, all: &[LaneRecord]) -> CliError {
+    let is_near = |ticket: &&TicketId| *ticket != name.ticket() && ticket.as_str().contains(part.as_str());
+    let mut near: Vec<TicketId> =
+        all.iter().map(|record| record.lane.ticket()).filter(is_near).cloned().collect();
+    near.sort();
+    near.dedup();
+    near.truncate(MOST_NEAR);
+    let near = if near.is_empty() { String::new() } else { format!("; near: {}", list(&near)) };
+    CliError::new(Exit::NotFound, format!("{name} has no worktree of ralph's in this repository{near}"))
         .hint("`ralph worktree list` shows those that there are")
+}
+
+fn ambiguous(typed: &Lane, ids: &[TicketId]) -> CliError {
+    let part = typed.ticket().as_str();
+    CliError::new(Exit::Usage, format!("{part:?} is a part of several tickets' ids: {}", list(ids)))
+        .hint("give more of the id")
 }
 
 fn list(ids: &[TicketId]) -> String {

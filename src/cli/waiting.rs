@@ -9,7 +9,7 @@ use signal_hook::iterator::Signals;
 
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
-use super::surroundings::Surroundings;
+use super::surroundings::{Meant, Surroundings};
 use crate::durable::LockState;
 use crate::id::{Lane, SessionId};
 use crate::recover;
@@ -102,16 +102,18 @@ pub fn ended_manifest(here: &Surroundings, id: SessionId) -> CliResult<Manifest>
 /// The session of a lane: the one that is just being prepared, which no lane's record names yet, before the one that
 /// the record names.
 pub fn session_of(here: &Surroundings, typed: &Lane) -> CliResult<SessionId> {
-    let record = here.lane(typed);
-    let lane = record.as_ref().map_or(typed, |record| &record.lane);
+    let (lane, record) = match here.meant(typed)? {
+        Meant::Lane(record) => (record.lane.clone(), Ok(record)),
+        Meant::Nothing { name, error } => (name, Err(error)),
+    };
     for id in here.store().running()?.into_iter().rev() {
         // An entry that cannot be read is settled by `recover`.
         let entry = here.store().running_entry(id).ok().flatten();
-        if entry.is_some_and(|entry| entry.lane == *lane) && is_live(here, id)? {
+        if entry.is_some_and(|entry| entry.lane == lane) && is_live(here, id)? {
             return Ok(id);
         }
     }
-    here.current_session(&record?)
+    here.current_session(&*record?)
 }
 
 /// Whether a session lives.
