@@ -111,6 +111,55 @@ mod interrupted {
         assert_eq!(about(&after, "ended", "T-1")["outcome"], "succeeded");
     }
 
+    #[test]
+    fn what_is_checked_out_when_it_is_taken_up_is_no_ones_base() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        repo.branch("feature", "main");
+        repo.git(&["checkout", "--quiet", "feature"]);
+        let feature = repo.commit_file("feature.txt", "not for main\n", "Feature");
+        repo.git(&["checkout", "--quiet", "main"]);
+        let args = ["-j", "1", "T-1", "T-2", "--merge", "--json"];
+        pi.plays("here; forever");
+        let running = batch(&repo, &args).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::INT);
+        let before = events(&running.wait().expect_code(130));
+        assert_eq!(before[0]["base"], "main");
+        repo.git(&["checkout", "--quiet", "feature"]);
+        pi.plays(COMMITS);
+        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
+        let into: Vec<&Value> = of_kind(&after, "merged").iter().map(|event| &event["into"]).collect();
+        assert_eq!(into, ["main", "main"]);
+        assert_eq!(repo.rev_parse("feature"), feature);
+        assert!(repo.try_git(&["cat-file", "-e", "main:feature.txt"]).code != Some(0));
+    }
+
+    #[test]
+    fn a_batch_that_did_not_write_its_base_down_takes_what_is_checked_out() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        repo.branch("feature", "main");
+        pi.plays("here; forever");
+        let running = batch(&repo, &["-j", "1", "T-1", "T-2", "--merge"]).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::INT);
+        drop(running.wait().expect_code(130));
+        let batches = repo.common_dir().join("ralph/batches");
+        let folder = only(names_in(&batches).into_iter().filter(|name| name != "open").collect());
+        let journal = batches.join(folder).join("journal.jsonl");
+        let written = fs::read_to_string(&journal).unwrap();
+        let older = written.replacen("\"base\":\"main\",", "", 1);
+        assert_ne!(older, written);
+        fs::write(&journal, older).unwrap();
+        repo.git(&["checkout", "--quiet", "feature"]);
+        pi.plays(COMMITS);
+        let after = events(&batch(&repo, &["--resume", "--json"]).run().ok());
+        assert_eq!(about(&after, "merged", "T-2")["into"], "feature");
+    }
+
     /// What a check of a merge waits for, or is: without it the check never ends.
     const CHECK: &str = "test -e passes || { : > checking; exec sleep 1000; }";
 

@@ -477,6 +477,7 @@ pub(crate) mod tests {
             key: "k".into(),
             command: Vec::new(),
             jobs: 2,
+            base: None,
             items,
         }
     }

@@ -49,6 +49,9 @@ pub enum Event {
         command: Vec<String>,
         /// How many sessions run at the same time, at most.
         jobs: usize,
+        /// What items without a base of their own start from and are merged into, however often the batch is taken up.
+        #[serde(default)]
+        base: Option<RefName>,
         /// What is to be worked on, in the order in which slots are given out.
         items: Vec<ItemRecord>,
     },

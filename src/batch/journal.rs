@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::event::{BatchId, EVENTS_VERSION, Entry, Event};
 use crate::durable::{self, FileError, HeldLock};
 use crate::failpoint;
+use crate::id::RefName;
 use crate::session::store::Store;
 
 /// The folder with a name for each batch in which something is left to be done.
@@ -171,6 +172,14 @@ impl Known {
     pub fn key(&self) -> Option<&str> {
         match self.entries.first() {
             Some(Entry { event: Event::Begun { key, .. }, .. }) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// What items without a base of their own start from: told once, when it began. An older ralph did not write it down.
+    pub fn base(&self) -> Option<&RefName> {
+        match self.entries.first() {
+            Some(Entry { event: Event::Begun { base, .. }, .. }) => base.as_ref(),
             _ => None,
         }
     }

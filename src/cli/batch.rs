@@ -153,15 +153,15 @@ impl<'a> Batch<'a> {
             ..layer(&wish.run)
         };
         let settings = here.settings(flags, out)?;
-        let default_base = default_base(here, &settings)?;
         let template = template(here, &settings, &wish.agent_args)?;
         let setup = setup(here, &wish, &template, out)?;
         let report = wish.pool.report.as_ref().map(|path| report_file(here, path)).transpose()?;
-        Ok(Self { here, wish, template, default_base, settings, setup, report })
+        // Where it starts from is told when it begins, or was when it began.
+        Ok(Self { here, wish, template, default_base: None, settings, setup, report })
     }
 
     /// Runs it from its beginning, unless the same command was given before and is not done.
-    fn run(self, out: &Out) -> CliResult {
+    fn run(mut self, out: &Out) -> CliResult {
         let key = self.wish.key();
         if self.wish.act == Act::Do
             && let Some(known) =
@@ -170,6 +170,7 @@ impl<'a> Batch<'a> {
             out.note("the same command was not finished before: it is taken up where it was");
             return self.take_up(&known, out);
         }
+        self.default_base = default_base(self.here, &self.settings)?;
         let Items { records, skips, done } = self.items(out)?;
         refuse_bases(self.here, &self.wish, self.default_base.as_ref(), &records)?;
         if records.is_empty() {
@@ -182,6 +183,8 @@ impl<'a> Batch<'a> {
             key,
             command: command(),
             jobs: self.setup.rules.jobs,
+            // Where bases were named, each item has one of them.
+            base: self.default_base.clone().filter(|_| self.wish.bases.is_empty()),
             items: records,
         };
         if self.wish.act == Act::Tell {
@@ -192,7 +195,12 @@ impl<'a> Batch<'a> {
         self.drive(journal, &[], out, |engine| engine.begin(begun, skips, &done))
     }
 
-    fn take_up(self, known: &Known, out: &Out) -> CliResult {
+    fn take_up(mut self, known: &Known, out: &Out) -> CliResult {
+        // What is checked out by now may be another branch, which never was to have the work.
+        self.default_base = match known.base() {
+            Some(base) => Some(base.clone()),
+            None => default_base(self.here, &self.settings)?,
+        };
         let (journal, entries) = Journal::take_up(self.here.store(), known.id)?;
         self.drive(journal, &entries, out, |engine| engine.resume())
     }
