@@ -160,6 +160,42 @@ mod interrupted {
         assert_eq!(about(&after, "merged", "T-2")["into"], "feature");
     }
 
+    #[test]
+    fn a_secret_in_its_command_is_written_nowhere_and_the_same_command_takes_it_up() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let _pi = ScriptedPi::new(&sandbox);
+        let secret = "hunter2";
+        let (here, go) = (sandbox.path("here"), sandbox.path("go"));
+        let script = format!(
+            "echo x >work; git add work; git commit -qm work; touch {}; while [ ! -e {} ]; do sleep 0.05; done",
+            here.display(),
+            go.display()
+        );
+        let agent = format!("sh -c '{script}' {{ticket}} --password {secret}");
+        let verify = format!("false --token {secret}");
+        let args = ["T-1", "--merge", "--agent", &agent, "--verify", &verify, "--json"];
+        let running = batch(&repo, &args).spawn();
+        wait::until("the agent", || here.exists().then_some(()));
+        running.signal(Signal::HUP);
+        let begun = events(&running.wait().expect_code(130));
+        let command = begun[0]["command"].to_string();
+        assert!(command.contains("{ticket} --password ***"), "{command}");
+        assert!(command.contains("false --token ***"), "{command}");
+        let error = refused(&sandbox, batch(&repo, &["--resume"]), 2);
+        assert!(text(&error["message"]).contains("looks like a secret"), "{error}");
+        assert!(text(&error["hint"]).contains("the same command again"), "{error}");
+        fs::write(go, "").unwrap();
+        let after = events(&batch(&repo, &args).run().expect_code(1));
+        assert_eq!((&after[0]["event"], lanes(&after, "ended")), (&json!("resumed"), vec!["T-1"]));
+        let reason = text(&about(&after, "not_merged", "T-1")["reason"]);
+        assert!(reason.contains("false --token ***"), "{reason}");
+        sandbox.wait_until_quiet();
+        let store = repo.common_dir().join("ralph");
+        let told = repo.try_git(&["grep", "--no-index", "-l", secret, "--", &store.display().to_string()]);
+        assert_eq!(told.stdout, "", "these files hold the secret");
+    }
+
     /// What a check of a merge waits for, or is: without it the check never ends.
     const CHECK: &str = "test -e passes || { : > checking; exec sleep 1000; }";
 

@@ -7,6 +7,8 @@
 //!
 //! A heuristic: it errs towards `***` for named values and towards keeping ordinary words, commit ids, UUIDs and paths.
 
+use std::ops::Range;
+
 /// What stands where a secret stood.
 pub const REDACTED: &str = "***";
 
@@ -26,6 +28,73 @@ pub fn redacted(args: &[String]) -> Vec<String> {
         previous = Some(arg);
     }
     result
+}
+
+/// A line that is split into words as a shell would, without any expansion: an agent's command as one argument. Words
+/// without a secret stay as they were typed.
+pub fn redacted_line(line: &str) -> String {
+    line_without_secrets(line, |_| false)
+}
+
+/// A line for the shell. What is only named there (`--token "$TOKEN"`) is not written in it, and stays.
+pub fn redacted_script(line: &str) -> String {
+    line_without_secrets(line, is_reference)
+}
+
+fn line_without_secrets(line: &str, is_harmless: impl Fn(&str) -> bool) -> String {
+    let words = words_of(line);
+    let given: Vec<String> = words.iter().map(|(_, word)| word.clone()).collect();
+    let mut result = String::with_capacity(line.len());
+    let mut done = 0;
+    for ((place, word), safe) in words.iter().zip(redacted(&given)) {
+        let typed = line.get(place.clone()).unwrap_or_default();
+        result.push_str(line.get(done..place.start).unwrap_or_default());
+        match shlex::try_quote(&safe) {
+            _ if safe == *word || is_harmless(typed) => result.push_str(typed),
+            // So that the line has as many words as before.
+            Ok(quoted) if safe.contains(char::is_whitespace) => result.push_str(&quoted),
+            _ => result.push_str(&safe),
+        }
+        done = place.end;
+    }
+    result.push_str(line.get(done..).unwrap_or_default());
+    result
+}
+
+/// The words of a line as a shell tells them apart: where each stands, and what it is without its quotes. A quote that
+/// is left open reaches to the end.
+fn words_of(line: &str) -> Vec<(Range<usize>, String)> {
+    let mut words = Vec::new();
+    let mut begun: Option<(usize, String)> = None;
+    let (mut quote, mut escaped) = (None, false);
+    for (at, c) in line.char_indices() {
+        if quote.is_none() && !escaped && c.is_whitespace() {
+            words.extend(begun.take().map(|(start, word)| (start..at, word)));
+            continue;
+        }
+        let (_, word) = begun.get_or_insert_with(|| (at, String::new()));
+        match (quote, c) {
+            _ if escaped => {
+                word.push(c);
+                escaped = false;
+            }
+            (Some(open), _) if open == c => quote = None,
+            (None | Some('"'), '\\') => escaped = true,
+            (None, '\'' | '"') => quote = Some(c),
+            _ => word.push(c),
+        }
+    }
+    words.extend(begun.map(|(start, word)| (start..line.len(), word)));
+    words
+}
+
+/// `$NAME`, `"$NAME"`, `${NAME}`, and the same after `name=`.
+fn is_reference(typed: &str) -> bool {
+    let value = typed.split_once('=').map_or(typed, |(_, value)| value);
+    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    let Some(name) = value.strip_prefix('$') else { return false };
+    let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+    is_name(name) && !name.contains(['-', '.'])
 }
 
 /// The positions of the arguments that hold something that looks like a secret.
@@ -315,12 +384,47 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_looked_at_word_by_word_and_else_stays_as_it_was_typed() {
+        for (line, safe) in [
+            ("ag {ticket} --password hunter2", "ag {ticket} --password ***"),
+            ("ag --password 'hun ter'  -x", "ag --password ***  -x"),
+            ("ag --password hun\\ ter 'a b' \"c\"", "ag --password *** 'a b' \"c\""),
+            ("ag -H 'Authorization: Basic abc' x", "ag -H 'Authorization: ***' x"),
+            ("ag '--api-key=a b", "ag --api-key=***"),
+            ("ag --token $TOKEN", "ag --token ***"),
+            ("  make\ttest && true ", "  make\ttest && true "),
+            ("", ""),
+        ] {
+            assert_eq!(redacted_line(line), safe, "{line:?}");
+        }
+        for (script, safe) in [
+            ("make && deploy --password hunter2", "make && deploy --password ***"),
+            (
+                "deploy --token $TOKEN --secret \"${A_SECRET}\"",
+                "deploy --token $TOKEN --secret \"${A_SECRET}\"",
+            ),
+            ("DB_PASSWORD=\"$PASSWORD\" make", "DB_PASSWORD=\"$PASSWORD\" make"),
+            ("DB_PASSWORD=hunter2 make", "DB_PASSWORD=*** make"),
+            ("deploy --password '$ecret' --token $a-b", "deploy --password *** --token ***"),
+        ] {
+            assert_eq!(redacted_script(script), safe, "{script:?}");
+        }
+    }
+
+    #[test]
     fn the_positions_are_those_of_the_changed_arguments() {
         let args: Vec<String> = ["-p", "--api-key", "abc", "x"].map(str::to_owned).to_vec();
         assert_eq!(secret_positions(&args), [2]);
     }
 
     proptest! {
+        #[test]
+        fn a_line_without_a_secret_is_kept_to_the_byte(line in "[-a-z '\"\\\\&;|\t]{0,60}") {
+            prop_assume!(!line.contains("--"));
+            prop_assert_eq!(&redacted_script(&line), &line);
+            prop_assert_eq!(&redacted_line(&line), &line);
+        }
+
         #[test]
         fn never_panics_and_keeps_the_count(args: Vec<String>) {
             prop_assert_eq!(redacted(&args).len(), args.len());

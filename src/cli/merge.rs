@@ -9,6 +9,7 @@ use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Form, Out, Tone};
 use super::surroundings::Surroundings;
+use crate::agent::redact::redacted_script;
 use crate::config::{Layer, Settings};
 use crate::git::{Blocked, WhyBlocked};
 use crate::merge::{
@@ -127,7 +128,7 @@ fn failed(error: MergeError, out: &Out) -> CliResult {
             json!({ "status": "in_the_way", "target": target, "tree": tree.to_string_lossy(), "files": files })
         }
         MergeError::VerifyFailed { lane, command, how, log } => json!({
-            "status": "verify_failed", "lane": lane, "command": command, "how": how,
+            "status": "verify_failed", "lane": lane, "command": redacted_script(command), "how": how,
             "log": log.to_string_lossy(),
         }),
         MergeError::ConfigChanged { lane, what } => {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::conflict::Conflicted;
+use crate::agent::redact::redacted_script;
 use crate::durable::FileError;
 use crate::git::{Blocked, CommitId, ErrorClass, GitError, Operation, WhyBlocked};
 use crate::id::{BranchName, Lane, SessionId};
@@ -138,7 +139,7 @@ pub enum MergeError {
         said: String,
     },
     /// The check was not passed.
-    #[error("the merge of {lane} was not passed by {command:?}: {how}; what it said is in {}", log.display())]
+    #[error("the merge of {lane} was not passed by {:?}: {how}; what it said is in {}", redacted_script(command), log.display())]
     VerifyFailed {
         /// The lane.
         lane: Lane,
