@@ -1,6 +1,7 @@
 //! `ralph worktree batch`: many tickets, some at a time.
 
 use std::fs;
+use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -585,6 +586,49 @@ mod merged {
         let accepted = batch(&repo, &["T-1", "--merge", "--accept-changes", "--json"]).run().ok();
         assert_eq!(lanes(&events(&accepted), "merged"), ["T-1"]);
     }
+}
+
+#[test]
+fn a_batch_whose_output_cannot_be_written_comes_to_its_end_and_says_so() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let ended = |call: Invocation<'_>| {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ended = call.command().stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    for (number, call) in [
+        batch(&repo, &["T-1", "--merge", "--json"]),
+        repo.ralph(&["run", "--json", "--stagger", "0s", "T-2"]),
+        batch(&repo, &["T-3", "--merge"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (code, told) = ended(call);
+        assert_eq!(code, Some(6), "{told}");
+        assert!(told.contains("could not write to standard output: No space left on device"), "{told}");
+        // Nothing was left aside because of it.
+        let merges = repo.log("main").iter().filter(|line| line.starts_with("Merge ralph/")).count();
+        assert_eq!(merges, number + 1, "{told}");
+        sandbox.wait_until_quiet();
+        refused(&sandbox, batch(&repo, &["--resume"]), 3);
+    }
+}
+
+#[test]
+fn a_batch_whose_reader_has_gone_ends_as_it_would_have() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let call = batch(&repo, &["T-1", "--json"]);
+    let ended = call.command().stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 #[test]

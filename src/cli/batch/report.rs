@@ -60,11 +60,14 @@ impl<'a> Reported<'a> {
 
     /// The last word: the lines that are drawn in place go, and the page is made whole.
     pub fn close(self) -> CliResult<()> {
-        self.show.close();
-        let Some(mut page) = self.page else { return Ok(()) };
-        page.write()?;
-        note(&format!("the page is {}", page.file.path().display()));
-        Ok(())
+        let shown = self.show.close();
+        let Some(mut page) = self.page else { return shown };
+        match page.write() {
+            Ok(()) => note(&format!("the page is {}", page.file.path().display())),
+            Err(error) if shown.is_ok() => return Err(error),
+            Err(error) => note(&error.message),
+        }
+        shown
     }
 }
 

@@ -8,6 +8,7 @@ use crate::batch::board::Board;
 use crate::batch::event::Entry;
 use crate::batch::run::Observer;
 use crate::batch::watch::Watch;
+use crate::cli::error::{CliError, CliResult};
 use crate::cli::render::{Form, Out};
 use crate::git::GitProgram;
 use crate::session::store::Store;
@@ -19,6 +20,8 @@ const RHYTHM: Duration = Duration::from_secs(1);
 pub struct Show<'a> {
     out: &'a Out,
     way: Way,
+    /// Why standard output could not be written: from there on nothing is, so that no event is missing in between.
+    unwritten: Option<CliError>,
 }
 
 enum Way {
@@ -36,13 +39,22 @@ impl<'a> Show<'a> {
                 Live::on_terminal(store, git, terminal).map_or(Way::Lines, |live| Way::Live(live.into()))
             }
         };
-        Self { out, way }
+        Self { out, way, unwritten: None }
     }
 
-    /// Takes the lines that are drawn in place away.
-    pub fn close(self) {
+    /// Takes the lines that are drawn in place away. What could not be written is told now: the batch went on without it.
+    pub fn close(self) -> CliResult<()> {
         if let Way::Live(live) = self.way {
             live.close();
+        }
+        self.unwritten.map_or(Ok(()), Err)
+    }
+
+    fn written(&mut self, written: CliResult) {
+        if let Err(error) = written {
+            self.unwritten = Some(error.hint(
+                "the batch itself went on, and its journal has every event: `ralph worktree list` shows the lanes",
+            ));
         }
     }
 }
@@ -50,14 +62,19 @@ impl<'a> Show<'a> {
 impl Observer for Show<'_> {
     fn told(&mut self, entry: &Entry, board: &Board) {
         match &mut self.way {
-            // A reader that has gone is no reason to leave the sessions alone.
-            Way::Json => drop(self.out.json_line(entry)),
+            Way::Live(live) => live.told(&entry.event, board),
+            // A full disk is no reason to leave the sessions alone, as a reader that has gone is none.
+            Way::Json | Way::Lines if self.unwritten.is_some() => {}
+            Way::Json => {
+                let written = self.out.json_line(entry);
+                self.written(written);
+            }
             Way::Lines => {
                 if let Some(line) = words::line(&entry.event, board) {
-                    drop(self.out.line(&line));
+                    let written = self.out.line(&line);
+                    self.written(written);
                 }
             }
-            Way::Live(live) => live.told(&entry.event, board),
         }
     }
 
