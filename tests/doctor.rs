@@ -221,6 +221,9 @@ fn folders_that_cannot_be_used_are_missing() {
     assert_status(&look().ok(), "store", "ok", ".git/ralph");
     sandbox.set_env("TMPDIR", "/proc");
     assert_status(&look().expect_code(6), "temp", "missing", "cannot be written");
+    // Empty, it names no folder, and least of all the one that one stands in.
+    sandbox.set_env("TMPDIR", "");
+    assert_status(&look().ok(), "temp", "ok", "/tmp");
 }
 
 #[test]

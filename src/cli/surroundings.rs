@@ -43,6 +43,14 @@ pub fn variables() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The folder for temporary files. An empty TMPDIR names none.
+pub fn temporary_folder() -> PathBuf {
+    match std::env::var_os("TMPDIR") {
+        Some(folder) if !folder.is_empty() => folder.into(),
+        _ => PathBuf::from("/tmp"),
+    }
+}
+
 /// The repository that holds a folder, as git would see it in this environment.
 pub fn open(folder: &Path) -> Result<Repo, GitError> {
     Repo::open_with(folder, git_program())

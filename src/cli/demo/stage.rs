@@ -11,7 +11,9 @@ use crate::cli::args::{DemoAgent, Global, PlaceArgs};
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::exit::Exit;
 use crate::cli::stand_in::STAND_IN;
-use crate::cli::surroundings::{Surroundings, agent_request, limits, output_cap, output_mode};
+use crate::cli::surroundings::{
+    Surroundings, agent_request, limits, output_cap, output_mode, temporary_folder,
+};
 use crate::config::{self, Layer, Settings, Source};
 use crate::dispatch::Request;
 use crate::dispatch::run::dispatch;
@@ -31,7 +33,7 @@ impl Stage {
     /// Makes a folder of its own under the temp directory, with the repository in it.
     pub fn build() -> CliResult<Self> {
         GitProgram::default().version()?;
-        let temp = std::env::temp_dir();
+        let temp = temporary_folder();
         let failed = |operation: &str, path: &Path, error: &std::io::Error| {
             CliError::new(Exit::CannotDo, format!("could not {operation} {}: {error}", path.display()))
                 .hint("name another folder for temporary files with TMPDIR")

@@ -14,7 +14,7 @@ use crate::agent::pi::version::{self, PiVersion};
 use crate::agent::{self, pi, program};
 use crate::cli::args::Global;
 use crate::cli::error::CliResult;
-use crate::cli::surroundings::{agent_request, directory, git_program, open, variables};
+use crate::cli::surroundings::{agent_request, directory, git_program, open, temporary_folder, variables};
 use crate::config::{self, Layer, Places, Settings};
 use crate::dispatch::{AgentRequest, Environment};
 use crate::git::{CommitId, ErrorClass, GitError, GitProgram, Repo};
@@ -57,7 +57,7 @@ pub fn look(global: &Global) -> CliResult<Facts> {
             Err(error) => outside(&error, global),
         },
         kernel: Feature::ALL.map(|feature| (feature, try_out(feature))).into(),
-        temporary: look_at_folder(&std::env::temp_dir()),
+        temporary: look_at_folder(&temporary_folder()),
     })
 }
 
