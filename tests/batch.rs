@@ -589,6 +589,19 @@ mod merged {
 }
 
 #[test]
+fn a_model_without_a_name_is_no_stronger_one() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    for models in ["", ",m2", "m1,", "m1,,m2", " "] {
+        for call in [batch(&repo, &["T-1", "--escalate", models]), repo.ralph(&["run", "--escalate", models])]
+        {
+            let error = refused(&sandbox, call, 2);
+            assert!(text(&error["message"]).contains("it must name a model"), "{models:?}: {error}");
+        }
+    }
+}
+
+#[test]
 fn a_batch_whose_output_cannot_be_written_comes_to_its_end_and_says_so() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

@@ -109,7 +109,7 @@ pub struct PoolArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = config::duration::parse)]
     pub retry_delay: Duration,
     /// The models of the second try, the third …; the last one stays
-    #[arg(long, value_name = "MODEL[,MODEL]", value_delimiter = ',')]
+    #[arg(long, value_name = "MODEL[,MODEL]", value_delimiter = ',', value_parser = model)]
     pub escalate: Vec<String>,
     /// The least time between two starts [default: for pi, two seconds of one core; else none]
     #[arg(long, value_name = "TIME", value_parser = config::duration::parse)]
@@ -138,6 +138,14 @@ pub struct PoolArgs {
     /// Write a page on the batch into this file, readable in any browser
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
+}
+
+/// Which models there are, pi knows; nothing is the name of none.
+fn model(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it must name a model, or several with one comma between two".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
