@@ -1,6 +1,7 @@
 //! `ralph worktree attach`: a session that runs is followed; one that has ended is opened in pi, by whoever is at the
 //! terminal.
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::helpers::agents::COMMITS;
@@ -37,7 +38,12 @@ fn ctrl_c_leaves_a_session_that_is_followed_running() {
         // Ctrl-C is listened to before anything is shown.
         terminal.wait_for("from the tool");
         terminal.type_text("\u{3}");
-        drop(terminal.wait().ok());
+        drop(terminal.wait().expect_code(130));
+        assert!(agent.is_alive());
+        let running = repo.worktree(command).spawn();
+        running.wait_for("from the tool");
+        running.signal(Signal::TERM);
+        drop(running.wait().expect_code(130));
         assert!(agent.is_alive());
     }
     pi.go("T-1");

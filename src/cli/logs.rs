@@ -107,13 +107,19 @@ pub fn show(
         Follow::UntilEnd | Follow::No => None,
     };
     log.show_new(out)?;
+    let mut exit = Exit::Done;
     if let Some(vigil) = vigil {
         loop {
             let happening = vigil.next(Some(LOOK));
             log.show_new(out)?;
             match happening {
                 Happening::Nothing => {}
-                Happening::Free(_) | Happening::Interrupt | Happening::Hangup => break,
+                Happening::Free(_) => break,
+                // The session goes on: looking is all that ends.
+                Happening::Interrupt | Happening::Hangup => {
+                    exit = Exit::Interrupted;
+                    break;
+                }
             }
         }
     }
@@ -126,7 +132,7 @@ pub fn show(
         let when = if is_live(here, manifest.session_id)? { "yet" } else { "at all" };
         out.note(&nothing(&dir, manifest, source, when));
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// Where a log stands, if it was kept: in the session's folder, wherever the repository stands by now. Where it was when
