@@ -100,6 +100,13 @@ fn a_command_that_a_repository_asks_for_counts_once_it_was_approved_as_it_stands
     assert_eq!(repo.inspect(&["T-1"])["limits"]["grace_s"], 5, "what needs no approval counts");
     assert!(!approved.exists());
 
+    // Least of all by the agent that may have written it.
+    for args in [&["config", "approve"][..], &["config", "approve", "--repo", "."]] {
+        let error = refused(&sandbox, repo.ralph(args).env("RALPH_SESSION_ID", "s"), 4);
+        let message = "this is session s itself: a session does not approve the repository's settings";
+        assert_eq!(error["message"], message);
+    }
+    drop(repo.ralph(&["config"]).env("RALPH_SESSION_ID", "s").run().ok());
     let ended = repo.ralph(&["config", "approve"]).run().ok();
     assert_eq!(ended.stdout, "agent = [\"other\", \"{ticket}\"]\n");
     assert!(ended.stderr.contains("approved for "), "{ended}");

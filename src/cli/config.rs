@@ -7,11 +7,14 @@ use super::args::{ConfigAction, ConfigArgs, Global};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, table};
-use super::surroundings::{Surroundings, resolve_outside, variables};
+use super::surroundings::{NotInside, Surroundings, refuse_inside_a_session, resolve_outside, variables};
 use crate::config::{Approval, Approvals, Key, Layer, Places, Request};
 
 /// Runs the command.
 pub fn run(global: &Global, args: &ConfigArgs, out: &Out) -> CliResult {
+    if args.action.is_some() {
+        refuse_inside_a_session(&variables(), NotInside::Approve)?;
+    }
     let resolution = match Surroundings::read(global) {
         Ok(here) => here.resolve(Layer::default())?,
         // Outside of any repository there still are the user's own settings.

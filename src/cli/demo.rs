@@ -25,7 +25,7 @@ use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::Out;
 use super::stop::request_stop;
-use super::surroundings::{Surroundings, refuse_inside_a_session, variables};
+use super::surroundings::{NotInside, Surroundings, refuse_inside_a_session, variables};
 use super::waiting::{Happening, Vigil};
 use crate::session::store::Urgency;
 use actor::{Actor, Launched};
@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_millis(80);
 /// Runs the command.
 pub fn run(args: &DemoArgs, out: &Out) -> CliResult {
     let variables = variables();
-    refuse_inside_a_session(&variables)?;
+    refuse_inside_a_session(&variables, NotInside::Dispatch)?;
     let cast = Cast::of(args.agent)?;
     let stage = Stage::build()?;
     // The folder that one stands in may be gone by now, or go; git needs one that is there.

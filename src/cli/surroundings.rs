@@ -225,7 +225,7 @@ impl Surroundings {
 
     /// Refuses to begin a session from inside one.
     pub fn refuse_inside_a_session(&self) -> CliResult<()> {
-        refuse_inside_a_session(&self.variables)
+        refuse_inside_a_session(&self.variables, NotInside::Dispatch)
     }
 
     /// What TERM says.
@@ -369,16 +369,25 @@ impl Surroundings {
     }
 }
 
-/// Refuses to begin a session where these variables say that one is running.
-pub fn refuse_inside_a_session(variables: &BTreeMap<String, String>) -> CliResult<()> {
-    match variables.get(MARK_VARIABLE) {
-        None => Ok(()),
-        Some(session) => Err(CliError::new(
-            Exit::Refused,
-            format!("this is session {session} itself: a session does not dispatch another"),
-        )
-        .hint("dispatch from a shell of your own")),
-    }
+/// What an agent does not do for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotInside {
+    /// Begin a session.
+    Dispatch,
+    /// Approve settings of the repository, which it may have written itself.
+    Approve,
+}
+
+/// Refuses something where these variables say that a session is running.
+pub fn refuse_inside_a_session(variables: &BTreeMap<String, String>, what: NotInside) -> CliResult<()> {
+    let Some(session) = variables.get(MARK_VARIABLE) else { return Ok(()) };
+    let (why, hint) = match what {
+        NotInside::Dispatch => ("a session does not dispatch another", "dispatch from a shell of your own"),
+        NotInside::Approve => {
+            ("a session does not approve the repository's settings", "approve from a shell of your own")
+        }
+    };
+    Err(CliError::new(Exit::Refused, format!("this is session {session} itself: {why}")).hint(hint))
 }
 
 /// Whether a ticket must be in the tickets' folder.
