@@ -586,6 +586,20 @@ mod merged {
         let accepted = batch(&repo, &["T-1", "--merge", "--accept-changes", "--json"]).run().ok();
         assert_eq!(lanes(&events(&accepted), "merged"), ["T-1"]);
     }
+
+    #[test]
+    fn by_the_agent_itself_it_is_there_for_whoever_needs_it() {
+        let sandbox = Sandbox::new();
+        let repo = with_tickets(&sandbox, &[("T-2", "deps: [T-1]\n")]);
+        sandbox.set_env("MAIN", repo.path());
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        pi.plays_for("T-1", "commit; git -C \"$MAIN\" merge -q --no-edit ralph/T-1; answer stop");
+        let first = events(&batch(&repo, &["T-1", "--merge", "--json"]).run().ok());
+        assert_eq!(lanes(&first, "merged"), ["T-1"]);
+        let next = events(&batch(&repo, &["T-2", "--json"]).run().ok());
+        assert_eq!((lanes(&next, "ended"), lanes(&next, "skipped")), (vec!["T-2"], vec![]));
+    }
 }
 
 #[test]

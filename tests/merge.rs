@@ -129,6 +129,52 @@ fn a_merge_makes_the_commit_that_git_makes_and_the_checkout_follows() {
 }
 
 #[test]
+fn what_someone_else_has_merged_is_recorded_as_merged_where_there_was_work() {
+    for by_hand in [&["merge", "-q", "--no-edit"][..], &["merge", "-q", "--squash"]] {
+        let sandbox = Sandbox::new();
+        let scene = Scene::new(&sandbox);
+        let repo = &scene.repo;
+        repo.commit_file("mine.txt", "mine\n", "Mine");
+        repo.git(&[by_hand, &["ralph/T-1"]].concat());
+        repo.commit_all("By hand");
+        let nothing = json!({ "status": "nothing_to_merge", "lane": "T-1", "target": "main" });
+        // By content only, where it was squashed.
+        let squash = ["T-1", "--strategy", "squash"];
+        assert_eq!(repo.merges(&[&squash[..], &["--dry-run"]].concat()).ok().json(), nothing);
+        assert_eq!(repo.lanes()[0]["merged"], Value::Null, "nothing was to be done");
+        assert_eq!(repo.merges(&squash).ok().json(), nothing);
+        let merged = repo.lanes()[0]["merged"].clone();
+        assert_eq!(
+            (&merged["into"], &merged["commit"]),
+            (&json!("main"), &json!(repo.head())),
+            "{by_hand:?}"
+        );
+        assert_eq!(repo.merges(&squash).ok().json(), nothing);
+        assert_eq!(repo.lanes()[0]["merged"], merged, "once");
+    }
+    let sandbox = Sandbox::new();
+    let scene = Scene::playing(&sandbox, "answer stop");
+    assert_eq!(scene.repo.merges(&["T-1"]).ok().json()["status"], "nothing_to_merge");
+    assert_eq!(scene.repo.lanes()[0]["merged"], Value::Null, "there was no work");
+}
+
+#[test]
+fn it_is_not_recorded_where_the_agent_changed_gits_settings_and_that_is_said() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::playing(&sandbox, "commit; git config core.sshCommand evil; answer stop");
+    let repo = &scene.repo;
+    repo.git(&["merge", "-q", "--no-edit", "ralph/T-1"]);
+    let told = repo.worktree(&["merge", "T-1"]).run().ok();
+    for part in ["could not be recorded: since its agent was launched", "core.sshcommand", "--accept-changes"]
+    {
+        assert!(told.stderr.contains(part), "{told}");
+    }
+    assert_eq!(repo.lanes()[0]["merged"], Value::Null);
+    drop(repo.worktree(&["merge", "T-1", "--accept-changes"]).run().ok());
+    assert_eq!(repo.lanes()[0]["merged"]["into"], "main");
+}
+
+#[test]
 fn each_strategy_makes_the_history_that_git_makes_by_it() {
     for (strategy, by_git) in [
         ("squash", &["merge", "-q", "--squash", "ralph/T-1"][..]),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::commit::{Desk, New, commit, refuse_changes};
 use super::error::{Conflict, MergeError};
+use super::found::record_found;
 use super::gather::{claim, gather, known_lane};
 use super::land::{Landed, Load, discard, keep, land};
 use super::message::{MOST_LISTED, Subject, message};
@@ -91,12 +92,25 @@ pub fn merge(
     progress: &dyn Progress,
 ) -> Result<Merged, MergeError> {
     let claim = claim(place.store, &request.lane)?;
+    let merged = merge_claimed(place, request, &claim, progress);
+    if let Err(MergeError::NothingToMerge { target, .. }) = &merged {
+        record_found(place, request, &claim, target, progress);
+    }
+    merged
+}
+
+fn merge_claimed(
+    place: &Place<'_>,
+    request: &MergeRequest,
+    claim: &LaneLock,
+    progress: &dyn Progress,
+) -> Result<Merged, MergeError> {
     let record = known_lane(place.store, &request.lane)?;
     // What is refused is refused before anyone has waited.
     decide(gather(place, &record, request)?)?;
     let cancelled = || MergeError::Cancelled { lane: record.lane.clone() };
     let turn = wait_for_turn(place.store, &record.lane.to_string(), progress)?.ok_or_else(cancelled)?;
-    for settled in settle_in_turn(place, &turn, Some(&claim))? {
+    for settled in settle_in_turn(place, &turn, Some(claim))? {
         match settled {
             Settled::Undone(what) => {
                 progress.note(&format!("{what}: its interrupted merge had not happened"));
@@ -113,7 +127,7 @@ pub fn merge(
     plan.notes.iter().for_each(|note| progress.note(note));
     let mut entry = queue::begin(place, &turn, &record.lane.to_string())?;
     failpoint::hit("merge.begun");
-    let work = Work { place, request, progress, record: &record, claim: &claim, plan: &plan };
+    let work = Work { place, request, progress, record: &record, claim, plan: &plan };
     let merged = work.until_landed(&turn, &mut entry);
     if merged.is_err() && matches!(entry.stage, queue::Stage::Making) {
         discard(place, &mut entry)?;

@@ -13,6 +13,7 @@ mod commit_file;
 mod conflict;
 mod error;
 mod execute;
+mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 mod gather;

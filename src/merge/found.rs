@@ -1,0 +1,85 @@
+//! Work that is in the target already, brought there by someone else: an agent, or the user with `git merge`.
+
+use jiff::Timestamp;
+
+use super::commit::refuse_changes;
+use super::error::MergeError;
+use super::{MergeRequest, Place, Progress};
+use crate::git::{CommitId, commits_beyond, tip_of};
+use crate::id::BranchName;
+use crate::session::lane::{LaneRecord, MergedRecord};
+use crate::session::store::{LaneLock, Loaded, StoreError};
+
+/// Records with the lane that the target has its work, as a merge by ralph does: without that, whoever needs this work
+/// would wait for a merge that never comes, since there is nothing to merge.
+///
+/// A lane without commits of its own has no work that anyone could have merged. That there is nothing to merge stays
+/// true where it cannot be recorded: that is told, and no failure.
+pub(super) fn record_found(
+    place: &Place<'_>,
+    request: &MergeRequest,
+    claim: &LaneLock,
+    target: &BranchName,
+    progress: &dyn Progress,
+) {
+    if let Err(error) = record(place, request, claim, target) {
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let (lane, said) = (&request.lane, error.to_string());
+        // It is merged.
+        let said = said.strip_prefix(&format!("{lane} was not merged, because ")).unwrap_or(&said);
+        progress.note(&format!("{lane}: that {target} has its work could not be recorded: {said}{hint}"));
+    }
+}
+
+fn record(
+    place: &Place<'_>,
+    request: &MergeRequest,
+    claim: &LaneLock,
+    target: &BranchName,
+) -> Result<(), MergeError> {
+    let Place { repo, store, .. } = *place;
+    let Some(record) = store.lane(&request.lane)? else { return Ok(()) };
+    let (Some(tip), Some(now)) = (tip_of(repo, &record.branch)?, tip_of(repo, target)?) else {
+        return Ok(());
+    };
+    let base: CommitId = record.base_commit.parse()?;
+    if commits_beyond(repo, &base, &tip)? == 0 {
+        return Ok(());
+    }
+    let known = record.merged().filter(|merged| is_of(merged, &record, &tip, target));
+    if let Some(known) = &known
+        && !has_session_since(place, &record, known.at)?
+    {
+        return Ok(());
+    }
+    // What counts as merged is where the next session's settings and hooks are compared from.
+    refuse_changes(place, &record, request.changes)?;
+    let merged = MergedRecord {
+        at: Timestamp::now(),
+        ..known.unwrap_or_else(|| MergedRecord {
+            into: target.clone(),
+            before: now.to_string(),
+            commit: now.to_string(),
+            tip: tip.to_string(),
+            at: Timestamp::now(),
+        })
+    };
+    let record = record.with_merged(&merged);
+    let record = record.map_err(|source| StoreError::Encode { what: "a merge", source })?;
+    Ok(store.write_lane(claim, &record)?)
+}
+
+/// Whether it is of this work, in this target. What is recorded of the lane's own base says more than what is found in
+/// another branch, and stays.
+fn is_of(merged: &MergedRecord, record: &LaneRecord, tip: &CommitId, target: &BranchName) -> bool {
+    merged.tip == tip.as_str() && (merged.into == *target || merged.into.as_str() == record.base_ref)
+}
+
+/// Whether a session was begun after that: one that found nothing to add leaves the same commits behind.
+fn has_session_since(place: &Place<'_>, record: &LaneRecord, at: Timestamp) -> Result<bool, MergeError> {
+    let Some(id) = record.current_session else { return Ok(false) };
+    Ok(match place.store.load(id)? {
+        Loaded::Manifest(manifest) => manifest.created_at >= at,
+        Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => false,
+    })
+}
