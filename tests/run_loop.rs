@@ -78,6 +78,72 @@ fn the_users_hooks_have_their_say_in_the_commit_that_closes_a_ticket() {
 }
 
 #[test]
+fn what_was_merged_before_and_left_open_is_closed_without_a_session() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.ticket_with("T-2", "Needs one", "deps: [T-1]\n");
+    repo.commit_all("Deps");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    drop(repo.worktree(&["batch", "T-1", "T-3", "T-4", "--stagger", "0s", "--merge"]).run().ok());
+    assert_eq!(["T-1", "T-3", "T-4"].map(|ticket| status_of(&repo, ticket)), ["open"; 3]);
+    // A branch that is gone has nothing that would not be merged.
+    repo.git(&[
+        "worktree",
+        "remove",
+        "--force",
+        "--force",
+        repo.tree_of(&sandbox, "T-3").path().to_str().unwrap(),
+    ]);
+    repo.git(&["branch", "-q", "-D", "ralph/T-3"]);
+    let plan = run(&repo, &["--dry-run", "--json"]).run().ok().json();
+    let left = plan["items"].as_array().unwrap().iter();
+    let left: Vec<_> = left.map(|item| (text(&item["item"]["lane"]), &item["left"])).collect();
+    let closing = &json!("closing");
+    assert_eq!(left, [("T-1", closing), ("T-3", closing), ("T-4", closing), ("T-2", &Value::Null)]);
+    let told = run(&repo, &["T-4"]).run().ok();
+    assert!(
+        told.stdout.contains("T-4: it had been merged before: only its ticket was left to be closed")
+            && told.stdout.contains("T-4's ticket was closed"),
+        "{told}"
+    );
+    let ended = run(&repo, &["--json"]).run().ok();
+    assert_eq!(
+        (lanes(&ended, "closed"), lanes(&ended, "starting")),
+        (["T-1", "T-3", "T-2"].map(str::to_owned).to_vec(), vec!["T-2".to_owned()])
+    );
+    for ticket in ["T-1", "T-2", "T-3", "T-4"] {
+        assert_eq!((status_of(&repo, ticket), pi.calls(ticket)), ("closed".to_owned(), 1), "{ticket}");
+    }
+    assert_eq!(repo.log("main").iter().filter(|line| **line == "Close T-1").count(), 1);
+    assert_eq!(repo.status_porcelain(), Vec::<String>::new());
+}
+
+#[test]
+fn where_closing_fails_it_is_said_why_and_the_next_run_tries_again() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::with_files(&sandbox, "app", &[(".pi/prompts/tf.md", "Work on $1\n")]);
+    repo.ticket("T-1", "The only one");
+    repo.commit_all("Tickets");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let noted = repo.read(".tickets/T-1.md") + "A note.\n";
+    repo.write(".tickets/T-1.md", &noted);
+    for asked in [&[][..], &[], &["T-1"]] {
+        let ended = run(&repo, asked).run().ok();
+        assert!(
+            ended.stdout.contains("T-1: its ticket could not be closed and stays open: ")
+                && ended.stdout.contains(".tickets/T-1.md"),
+            "{ended}"
+        );
+        assert_eq!((repo.read(".tickets/T-1.md"), pi.calls("T-1")), (noted.clone(), 1));
+    }
+    repo.commit_all("A note");
+    assert_eq!(lanes(&run(&repo, &["T-1", "--json"]).run().ok(), "closed"), ["T-1"]);
+    assert_eq!((repo.read(".tickets/T-1.md"), pi.calls("T-1")), (noted.replace("open", "closed"), 1));
+}
+
+#[test]
 fn a_ticket_that_git_does_not_track_is_closed_in_its_file() {
     let sandbox = Sandbox::new();
     let repo = Repo::with_files(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::after_merge::AfterMerge;
 use super::event::{Dep, ItemRecord, Skip, Standing};
 use super::overlay::{Overlay, Shown};
 use crate::id::{RefName, TicketId};
@@ -77,6 +78,14 @@ impl Workshop<'_> {
         let blocked = backlog.blocked().into_iter().map(|blocked| blocked.ticket);
         let rest = blocked.filter(|ticket| !known.contains(ticket.id()));
         ordered.iter().copied().chain(rest).map(|ticket| ticket.id().clone()).collect()
+    }
+
+    /// Those of the tickets of this backlog that were never closed since their work was merged.
+    pub fn left_open(&self) -> Vec<TicketId> {
+        let is_left = |ticket: &TicketId| {
+            matches!(self.overlay.after_merge(ticket, None), Some(AfterMerge::LeftOpen { .. }))
+        };
+        self.open().into_iter().filter(is_left).collect()
     }
 
     /// How a ticket that another one needs stands.

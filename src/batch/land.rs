@@ -4,7 +4,12 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::after_merge::ticket_file;
+use super::overlay::merged_before;
 use super::workers::{Closed, Landed, Lander};
 use crate::dispatch::{Context, Environment};
 use crate::durable;
@@ -15,10 +20,14 @@ use crate::merge::{
     Verify, commit_file, merge,
 };
 use crate::process::identity::Machine;
+use crate::session::lane::MergedRecord;
+use crate::session::store::{LaneClaim, StoreError};
 use crate::ticket;
 
 /// A ticket that is larger is none.
 const MAX_TICKET: u64 = 1 << 20;
+/// How long another command that works on a lane is waited for.
+const LANE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Merges lanes into the bases that they started from.
 pub struct BaseLander {
@@ -76,6 +85,13 @@ impl Lander for BaseLander {
         };
         let place =
             Place { repo: &context.repo, store: &context.store, machine: &context.machine, root: &self.root };
+        let kept = Kept { about: format!("{lane}: "), notes: RefCell::default(), called_off };
+        if let Some((target, tip)) = merged_before(&context.repo, &context.store, lane) {
+            if self.closing == Closing::IfOpen {
+                kept.note("it had been merged before: only its ticket was left to be closed");
+            }
+            return self.merged(&place, lane, &target, &tip, kept);
+        }
         let request = MergeRequest {
             lane: lane.clone(),
             into: None,
@@ -84,7 +100,6 @@ impl Lander for BaseLander {
             changes: self.changes,
             title: title.map(str::to_owned),
         };
-        let kept = Kept { about: format!("{lane}: "), notes: RefCell::default(), called_off };
         match merge(&place, &request, &kept) {
             Ok(Merged { target, commit, .. }) => self.merged(&place, lane, &target, &commit, kept),
             Err(MergeError::Cancelled { .. }) => Landed::CalledOff,
@@ -114,7 +129,9 @@ impl BaseLander {
             Closing::IfOpen => close_ticket(place, lane, target, self.changes, &kept),
         };
         let (closed, moved) = closed.unwrap_or_else(|why| {
-            kept.note(&format!("its ticket could not be closed: {why}"));
+            kept.note(&format!(
+                "its ticket could not be closed and stays open: {why}; the next `ralph run` tries again"
+            ));
             (Closed::No, None)
         });
         let commit = moved.as_ref().unwrap_or(commit).to_string();
@@ -130,10 +147,10 @@ fn close_ticket(
     changes: IfChanged,
     progress: &dyn Progress,
 ) -> Result<(Closed, Option<CommitId>), String> {
-    let inside = Path::new(".tickets").join(format!("{}.md", lane.ticket()));
+    let inside = ticket_file(lane.ticket());
     let message = format!("Close {}", lane.ticket());
     let edit = FileEdit { lane, target, path: &inside, edit: &ticket::close, message: &message, changes };
-    match commit_file(place, &edit, progress).map_err(|error| error.to_string())? {
+    match commit_file(place, &edit, progress).map_err(|error| reason(&error, lane))? {
         Edited::Committed(commit) => Ok((Closed::Yes, Some(commit))),
         Edited::Unchanged => Ok((Closed::No, None)),
         Edited::NotTracked => {
@@ -144,9 +161,22 @@ fn close_ticket(
             let changed = read.and_then(|text| ticket::close(&text).filter(|closed| *closed != text));
             let Some(closed) = changed else { return Ok((Closed::No, None)) };
             rewrite(&file, &closed).map_err(|error| error.to_string())?;
+            if let Err(error) = record_closed(place, lane) {
+                progress.note(&format!("that its ticket was closed could not be recorded: {error}"));
+            }
             Ok((Closed::Yes, None))
         }
     }
+}
+
+/// Records that the ticket was closed: no commit will tell, should it be opened again.
+fn record_closed(place: &Place<'_>, lane: &Lane) -> Result<(), StoreError> {
+    let LaneClaim::Claimed(claim) = place.store.claim_lane(lane, LANE_PATIENCE)? else { return Ok(()) };
+    let Some(record) = place.store.lane(lane)? else { return Ok(()) };
+    let Some(merged) = record.merged() else { return Ok(()) };
+    let record = record.with_merged(&MergedRecord { closed_at: Some(Timestamp::now()), ..merged });
+    let record = record.map_err(|source| StoreError::Encode { what: "that a ticket was closed", source })?;
+    place.store.write_lane(&claim, &record)
 }
 
 /// Replaces a file of the user's by a whole one with the same mode.

@@ -7,6 +7,7 @@
 //!
 //! Sessions belong to their supervisors and not to the batch: a batch that is killed, or told to leave, ends none.
 
+pub mod after_merge;
 pub mod board;
 pub mod budget;
 pub mod event;

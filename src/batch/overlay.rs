@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::after_merge::{AfterMerge, after_merge, all_merged};
 use super::retry::Before;
-use crate::id::{Lane, RefName, SessionId, TicketId};
+use crate::git::{CommitId, Repo};
+use crate::id::{BranchName, Lane, RefName, SessionId, TicketId};
 use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::Outcome;
@@ -20,6 +22,7 @@ use crate::ticket::{Backlog, Status};
 pub struct Overlay {
     lanes: BTreeMap<TicketId, Vec<LaneRecord>>,
     shown: BTreeMap<Lane, Shown>,
+    after: BTreeMap<Lane, AfterMerge>,
 }
 
 /// What a lane shows of its ticket.
@@ -45,6 +48,26 @@ impl Overlay {
             overlay.lanes.entry(record.lane.ticket().clone()).or_default().push(record);
         }
         Ok(overlay)
+    }
+
+    /// Looks how the tickets stand whose work was merged and whose files say that there is work left.
+    #[must_use]
+    pub fn look_after_merges(mut self, repo: &Repo, backlog: &Backlog) -> Self {
+        let is_left = |record: &&LaneRecord| {
+            self.shown.get(&record.lane) == Some(&Shown::Merged)
+                && backlog.status(record.lane.ticket()).is_some_and(Status::is_active)
+        };
+        for record in self.lanes.values().flatten().filter(is_left) {
+            if let Some(merged) = record.merged() {
+                self.after.insert(record.lane.clone(), after_merge(repo, record, &merged));
+            }
+        }
+        self
+    }
+
+    /// How the ticket on that base stands, where its work was merged and its file says that there is work left.
+    pub fn after_merge(&self, ticket: &TicketId, base: Option<&RefName>) -> Option<&AfterMerge> {
+        self.after.get(&self.lane(ticket, base))
     }
 
     /// What the lane of the ticket on that base is called, or will be: the one that every command means by it. Where the
@@ -78,6 +101,17 @@ pub fn finished_since(store: &Store, lane: &Lane, since: Timestamp) -> Result<Op
     let is_new = manifest.ended_at.is_some_and(|ended| ended > since);
     let is_done = matches!(shown(store, &record)?, Some(Shown::Finished | Shown::Merged));
     Ok((is_new && is_done).then_some(id))
+}
+
+/// The branch that has all work of the lane, and its commit, where that was merged and no session was begun since. What
+/// cannot be told is not known to be merged.
+pub fn merged_before(repo: &Repo, store: &Store, lane: &Lane) -> Option<(BranchName, CommitId)> {
+    let record = store.lane(lane).ok()??;
+    let merged = record.merged()?;
+    match shown(store, &record).ok()? {
+        Some(Shown::Merged) => all_merged(repo, &record, &merged).ok()?,
+        Some(Shown::Finished | Shown::Live) | None => None,
+    }
 }
 
 fn shown(store: &Store, record: &LaneRecord) -> Result<Option<Shown>, StoreError> {

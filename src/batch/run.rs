@@ -210,7 +210,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Runs the batch from its beginning. The items `skips` are not worked on; those of `done` are finished on their
-    /// branches, and only to be merged.
+    /// branches, or merged, and only to be merged or closed.
     pub fn begin(
         mut self,
         begun: Event,

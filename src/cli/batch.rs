@@ -22,11 +22,12 @@ use super::render::{Form, Out};
 use super::surroundings::{Surroundings, TicketLookup, layer};
 use super::waiting::{Heard, listen};
 use crate::agent::redact::{REDACTED, redacted, redacted_line, redacted_script};
+use crate::batch::after_merge::AfterMerge;
 use crate::batch::board::Board;
 use crate::batch::event::{BatchId, EVENTS_VERSION, Entry, Event, Halt, ItemRecord, Skip};
 use crate::batch::items::Workshop;
 use crate::batch::journal::{Journal, JournalError, Known, unfinished};
-use crate::batch::land::BaseLander;
+use crate::batch::land::{BaseLander, Closing};
 use crate::batch::overlay::{Overlay, Shown};
 use crate::batch::page::ReportFile;
 use crate::batch::run::{BatchError, Engine, Finish, Parts, Setup, all_good};
@@ -166,7 +167,16 @@ struct Batch<'a> {
 struct Items {
     records: Vec<ItemRecord>,
     skips: Vec<(usize, Skip)>,
-    done: Vec<usize>,
+    done: Vec<(usize, Left)>,
+}
+
+/// What is left to do for an item on which no one has to work any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It was finished before, and is merged.
+    Merging,
+    /// It was merged before, and its ticket is closed.
+    Closing,
 }
 
 impl<'a> Batch<'a> {
@@ -214,9 +224,11 @@ impl<'a> Batch<'a> {
             items: records,
         };
         if self.wish.act == Act::Tell {
-            return summary::plan(&begun, &skips, self.setup.rules.handover, out);
+            return summary::plan(&begun, &skips, &done, self.setup.rules.handover, out);
         }
-        self.refuse_unless_ready(&begun, &skips)?;
+        let done: Vec<usize> = done.into_iter().map(|(at, _)| at).collect();
+        let idle: Vec<usize> = skips.iter().map(|(at, _)| *at).chain(done.iter().copied()).collect();
+        self.refuse_unless_ready(&begun, &idle)?;
         let journal = Journal::begin(self.here.store(), batch_id)?;
         self.drive(journal, &[], out, |engine| engine.begin(begun, skips, &done))
     }
@@ -301,32 +313,40 @@ impl<'a> Batch<'a> {
     }
 
     fn items(&self, out: &Out) -> CliResult<Items> {
-        let store = self.here.store();
-        let overlay = Overlay::read(store)?;
-        let backlog = match self.wish.lookup {
+        let mut overlay = Overlay::read(self.here.store())?;
+        let written = match self.wish.lookup {
             Lookup::Skip => None,
-            Lookup::InFolder => self.here.backlog(out)?.map(|backlog| overlay.over(backlog)),
+            Lookup::InFolder => self.here.backlog(out)?,
         };
+        if let Some(written) = &written {
+            overlay = overlay.look_after_merges(&self.here.context.repo, written);
+        }
+        let backlog = written.clone().map(|written| overlay.over(written));
         if backlog.is_none() && matches!(self.wish.tickets, Tickets::Ready | Tickets::Open) {
             return Err(no_tickets(self.here));
         }
-        let workshop = Workshop {
-            backlog: backlog.as_ref(),
-            overlay: &overlay,
-            component_prefix: &self.wish.pool.component_prefix,
+        let component_prefix = &self.wish.pool.component_prefix;
+        let workshop = Workshop { backlog: backlog.as_ref(), overlay: &overlay, component_prefix };
+        let closes = self.wish.landing.as_ref().is_some_and(|landing| landing.closing == Closing::IfOpen);
+        let left_open = match closes && self.wish.tickets == Tickets::Open {
+            true => Workshop { backlog: written.as_ref(), overlay: &overlay, component_prefix }.left_open(),
+            false => Vec::new(),
         };
+        let left_open = left_open.into_iter().map(|ticket| (ticket, None));
         let mut items = Items::default();
-        for (ticket, base) in self.wanted(&workshop)? {
+        for (ticket, base) in left_open.chain(self.wanted(&workshop)?) {
             let made = workshop.item(&ticket, base.as_ref());
             if items.records.iter().any(|known| known.lane == made.record.lane) {
                 out.note(&format!("{} is named twice: it is worked on once", made.record.lane));
                 continue;
             }
             let at = items.records.len();
-            items.skips.extend(made.skip.map(|why| (at, why)));
-            // What was finished before only has to be merged, where everything is.
-            if self.wish.landing.is_some() && overlay.of(&ticket, base.as_ref()) == Some(Shown::Finished) {
-                items.done.push(at);
+            let is_finished = overlay.of(&ticket, base.as_ref()) == Some(Shown::Finished);
+            match overlay.after_merge(&ticket, base.as_ref()) {
+                Some(AfterMerge::LeftOpen { .. }) if closes => items.done.push((at, Left::Closing)),
+                // What was finished before only has to be merged, where everything is.
+                _ if self.wish.landing.is_some() && is_finished => items.done.push((at, Left::Merging)),
+                _ => items.skips.extend(made.skip.map(|why| (at, why))),
             }
             items.records.push(made.record);
         }
@@ -365,11 +385,10 @@ impl<'a> Batch<'a> {
         Ok(tickets.into_iter().flat_map(each).collect())
     }
 
-    /// What would fail for every ticket alike fails once, before anything has begun.
-    fn refuse_unless_ready(&self, begun: &Event, skips: &[(usize, Skip)]) -> CliResult<()> {
+    /// What would fail for every ticket alike fails once, before anything has begun. No session is begun for those of `idle`.
+    fn refuse_unless_ready(&self, begun: &Event, idle: &[usize]) -> CliResult<()> {
         let Event::Begun { items, .. } = begun else { return Ok(()) };
-        let is_skipped = |at: usize| skips.iter().any(|(skipped, _)| *skipped == at);
-        let Some((_, item)) = items.iter().enumerate().find(|(at, _)| !is_skipped(*at)) else {
+        let Some((_, item)) = items.iter().enumerate().find(|(at, _)| !idle.contains(at)) else {
             return Ok(());
         };
         let place = Place {

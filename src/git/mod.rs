@@ -37,6 +37,7 @@ mod keep;
 mod listing;
 mod merge;
 mod parcel;
+mod past;
 mod printed;
 mod products;
 mod program;
@@ -85,6 +86,7 @@ pub use merge::{
     unpin_merge, unverified, watched, way,
 };
 pub use parcel::{BranchFate, Parcel, TrashId};
+pub use past::has_held;
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;
 pub use repo::{Repo, RepoLock};

@@ -216,6 +216,7 @@ impl Work<'_> {
                     commit: to.to_string(),
                     tip: plan.tip.to_string(),
                     at: Timestamp::now(),
+                    closed_at: None,
                 },
             };
             let log = format!("merge {}: {} {BY_RALPH}", plan.branch, self.request.strategy.word());

@@ -56,12 +56,15 @@ fn record(
     refuse_changes(place, &record, request.changes)?;
     let merged = MergedRecord {
         at: Timestamp::now(),
+        // What was closed before a session was begun again was opened again for it.
+        closed_at: None,
         ..known.unwrap_or_else(|| MergedRecord {
             into: target.clone(),
             before: now.to_string(),
             commit: now.to_string(),
             tip: tip.to_string(),
             at: Timestamp::now(),
+            closed_at: None,
         })
     };
     let record = record.with_merged(&merged);

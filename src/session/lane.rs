@@ -83,6 +83,9 @@ pub struct MergedRecord {
     pub tip: String,
     /// When.
     pub at: Timestamp,
+    /// When ralph closed the ticket in a file that git does not track: of any other, the commits tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
 }
 
 /// The key of a [`MergedRecord`] in a lane's record.

@@ -27,6 +27,7 @@ pub use folder::{Found, Listing, TicketFolder};
 pub use graph::Graph;
 pub use model::{Dep, Priority, Status, Ticket};
 pub use problem::{Cycle, Problem, Why};
+pub use read::status_of;
 pub use resolve::Resolution;
 pub use tree::{Draw, tree};
 

@@ -25,6 +25,12 @@ const SHOWN: usize = 40;
 /// Who has these mended will see the others.
 const MOST_PROBLEMS: usize = 50;
 
+/// How far the work is by the text of a ticket, where it says so in a word that `tk` knows.
+pub fn status_of(content: &[u8]) -> Option<Status> {
+    let layout = Layout::of(content);
+    Reader { fields: Fields::read(content, &layout) }.status()
+}
+
 /// Reads the content of the file `path`, which is named after `id`.
 ///
 /// That the front matter has another id is left to the caller, who knows whether that one is a ticket too.

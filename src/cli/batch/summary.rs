@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::Left;
 use super::words::{self, count, some, verdict};
 use crate::batch::board::{Board, Handover, Item, Phase, Verdict};
 use crate::batch::event::{Entry, Event, Halt, Skip};
@@ -15,9 +16,17 @@ use crate::cli::exit::Exit;
 use crate::cli::render::{Cell, Form, Out, Tone, one_line, table};
 
 /// Shows what would be done.
-pub fn plan(begun: &Event, skips: &[(usize, Skip)], handover: Handover, out: &Out) -> CliResult {
+pub fn plan(
+    begun: &Event,
+    skips: &[(usize, Skip)],
+    done: &[(usize, Left)],
+    handover: Handover,
+    out: &Out,
+) -> CliResult {
     let board = Board::of(&[Entry { at: Timestamp::now(), event: begun.clone() }]);
+    let left = |at: usize| done.iter().find(|(other, _)| *other == at).map(|(_, left)| *left);
     let mut given_up = hopeless(&board, handover);
+    given_up.retain(|(at, _)| left(*at).is_none());
     given_up.extend(skips.iter().cloned());
     let why = |at: usize| given_up.iter().find(|(other, _)| *other == at).map(|(_, why)| why);
     if out.form() == Form::Json {
@@ -25,7 +34,7 @@ pub fn plan(begun: &Event, skips: &[(usize, Skip)], handover: Handover, out: &Ou
             .items()
             .iter()
             .enumerate()
-            .map(|(at, item)| json!({ "item": item.record, "skip": why(at) }))
+            .map(|(at, item)| json!({ "item": item.record, "skip": why(at), "left": left(at).map(word) }))
             .collect();
         return out.json(&json!({
             "schema_version": 1, "status": "dry_run", "jobs": board.jobs(), "items": items,
@@ -40,9 +49,11 @@ pub fn plan(begun: &Event, skips: &[(usize, Skip)], handover: Handover, out: &Ou
             let record = &item.record;
             let needs: Vec<String> = record.deps.iter().map(|dep| dep.ticket_id.to_string()).collect();
             let components: Vec<String> = record.components.iter().cloned().collect();
-            let note = match why(at) {
-                Some(why) => Cell::toned(format!("skipped: {why}"), Tone::Doubtful),
-                None => Cell::plain(record.title.clone().unwrap_or_default()),
+            let note = match (why(at), left(at)) {
+                (Some(why), _) => Cell::toned(format!("skipped: {why}"), Tone::Doubtful),
+                (None, Some(Left::Merging)) => Cell::plain("was finished before: is only merged"),
+                (None, Some(Left::Closing)) => Cell::plain("was merged before: its ticket is only closed"),
+                (None, None) => Cell::plain(record.title.clone().unwrap_or_default()),
             };
             vec![
                 Cell::toned(record.lane.to_string(), Tone::Strong),
@@ -57,6 +68,13 @@ pub fn plan(begun: &Event, skips: &[(usize, Skip)], handover: Handover, out: &Ou
         out.line(&line)?;
     }
     Ok(Exit::Done)
+}
+
+fn word(left: Left) -> &'static str {
+    match left {
+        Left::Merging => "merging",
+        Left::Closing => "closing",
+    }
 }
 
 /// Shows what came of it.
