@@ -98,6 +98,19 @@ fn a_later_session_does_not_make_an_earlier_ones_changes_good() {
 }
 
 #[test]
+fn nor_do_the_changes_of_a_session_become_good_that_was_begun_after_a_merge() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+    pi.plays(COMMITS);
+    pi.plays_on("T-1", 2, "commit; git config core.sshCommand evil; fails 'for now'");
+    drop(repo.finish("T-1", &[]));
+    assert_eq!(repo.merge(&[]).ok().json()["status"], "merged");
+    drop(repo.finish("T-1", &[]));
+    drop(repo.finish("T-1", &[]));
+    repo.merge(&[]).refused(4, &["the setting core.sshcommand was added"]);
+}
+
+#[test]
 fn what_every_push_writes_is_no_change() {
     let sandbox = Sandbox::new();
     let play = "commit; git config branch.ralph/T-1.merge refs/heads/x; git config remote.origin.url x; \

@@ -214,8 +214,16 @@ impl Session<'_> {
     /// What a merge compares git's settings and hooks with. Work that is not merged yet keeps what was hashed when it
     /// was begun: a later session does not make an earlier one's changes good.
     fn kept_guard(&self) -> Option<Guard> {
-        let unmerged = self.plan.record.as_ref().filter(|record| record.merged().is_none());
-        let session = unmerged.and_then(|record| record.current_session)?;
+        let record = self.plan.record.as_ref()?;
+        let session = record.current_session?;
+        let is_merged = record.merged().is_some_and(|merged| match self.context.store.load(session) {
+            // What was begun after a merge is not merged by it.
+            Ok(Loaded::Manifest(manifest)) => manifest.created_at < merged.at,
+            Ok(Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing) | Err(_) => false,
+        });
+        if is_merged {
+            return None;
+        }
         LaunchSpec::read(&self.context.store.session_dir(session)).ok()??.guard
     }
 
