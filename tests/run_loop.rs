@@ -119,6 +119,123 @@ fn what_was_merged_before_and_left_open_is_closed_without_a_session() {
     assert_eq!(repo.status_porcelain(), Vec::<String>::new());
 }
 
+/// Opens the tickets again, in a commit.
+fn reopen(repo: &Repo<'_>, tickets: &[&str]) {
+    for ticket in tickets {
+        let file = format!(".tickets/{ticket}.md");
+        repo.write(&file, repo.read(&file).replace("status: closed", "status: open"));
+    }
+    repo.commit_all("Open them again");
+}
+
+#[test]
+fn what_was_opened_again_since_it_was_merged_is_worked_on_again() {
+    for strategy in ["merge", "squash", "rebase"] {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        repo.ticket_with("T-2", "Needs one", "deps: [T-1]\n");
+        repo.commit_all("Deps");
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays("commit work-$ticket-$attempt.txt; answer stop");
+        // This one closes its ticket itself.
+        let closes = "sed -i s/open/closed/ .tickets/T-4.md; git commit -qam done";
+        pi.plays_on("T-4", 1, &format!("commit; {closes}; answer stop"));
+        let args = ["T-1", "T-4", "--strategy", strategy, "--json"];
+        assert_eq!(lanes(&run(&repo, &args).run().ok(), "closed"), ["T-1"], "{strategy}");
+        repo.commit_file("later.txt", "later\n", "The base goes on");
+        reopen(&repo, &["T-1", "T-4"]);
+        let ready = repo.worktree(&["batch", "--ready", "--dry-run", "--json"]).run().ok().json();
+        let ready = ready["items"].as_array().unwrap().iter();
+        let ready: Vec<_> = ready.map(|item| text(&item["item"]["lane"]).to_owned()).collect();
+        assert_eq!(ready, ["T-1", "T-3", "T-4"], "{strategy}");
+        let ended = run(&repo, &["-j", "1", "--strategy", strategy, "--json"]).run().ok();
+        let merged = lanes(&ended, "merged");
+        // What needs it has waited for it.
+        let at = |lane: &str| merged.iter().position(|merged| merged == lane).unwrap();
+        assert!(at("T-1") < at("T-2"), "{merged:?}");
+        let tickets = ["T-1", "T-2", "T-3", "T-4"];
+        assert_eq!(tickets.map(|ticket| pi.calls(ticket)), [2, 1, 1, 2], "{strategy}");
+        assert_eq!(tickets.map(|ticket| status_of(&repo, ticket)), ["closed"; 4], "{strategy}");
+        assert!(repo.has("work-T-1-1.txt") && repo.has("work-T-1-2.txt") && repo.has("later.txt"));
+        assert_eq!(lanes(&run(&repo, &["--json"]).run().ok(), "starting"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn one_that_git_does_not_track_is_worked_on_again_too() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::with_files(
+        &sandbox,
+        "app",
+        &[(".pi/prompts/tf.md", "Work on $1\n"), (".gitignore", ".tickets\n")],
+    );
+    repo.ticket("T-1", "Not tracked");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays("commit work-$attempt.txt; answer stop");
+    drop(repo.worktree(&["batch", "T-1", "--merge"]).run().ok());
+    for calls in [1, 2] {
+        assert_eq!(lanes(&run(&repo, &["--json"]).run().ok(), "closed"), ["T-1"]);
+        assert_eq!(pi.calls("T-1"), calls);
+        repo.ticket("T-1", "Not tracked");
+    }
+}
+
+#[test]
+fn what_is_passed_over_for_its_lane_is_named_with_the_reason() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    for number in 5..=7 {
+        repo.ticket(&format!("T-{number}"), "One more");
+    }
+    repo.commit_all("Tickets");
+    repo.branch("next", "main");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    // Closed by run, and open in the checkout only.
+    drop(run(&repo, &["T-1"]).run().ok());
+    repo.ticket("T-1", "Ticket number 1");
+    for ticket in ["T-2", "T-3", "T-4", "T-5"] {
+        assert_eq!(repo.finished(&[ticket])["outcome"], "succeeded");
+    }
+    let before = repo.head();
+    drop(repo.worktree(&["merge", "T-2"]).run().ok());
+    repo.git(&["reset", "-q", "--keep", &before]);
+    drop(repo.worktree(&["merge", "T-3", "--into", "next"]).run().ok());
+    drop(repo.worktree(&["merge", "T-4"]).run().ok());
+    repo.tree_of(&sandbox, "T-4").commit_file("more.txt", "more\n", "More");
+    pi.plays_for("T-6", "here; wait_for_go; commit; answer stop");
+    repo.dispatch(&["T-6"]);
+    pi.wait_here("T-6");
+    drop(repo.worktree(&["batch", "T-7", "--merge"]).run().ok());
+    let reasons = [
+        "T-1: passed over: its work is in main, and it is closed there; to have it worked on again, open it in a \
+         commit on main",
+        "T-2: passed over: its work was merged into main, which does not have it any more; `ralph worktree merge` \
+         brings it in again",
+        "T-3: passed over: its work was merged into next, which is not in its base main; `ralph worktree merge` \
+         brings it in",
+        "T-4: passed over: its work was merged into main, and ralph/T-4 has more by now; `ralph worktree merge` \
+         brings that in",
+        "T-5: passed over: it is finished on its branch and not merged; `ralph worktree merge` brings it in",
+        "T-6: passed over: its session runs",
+        "T-7: passed over: its work is in main, and it was left open there; `ralph run` closes it",
+    ];
+    let told = repo.worktree(&["batch", "--ready"]).run().ok();
+    let plan = repo.worktree(&["batch", "--ready", "--dry-run"]).run().ok();
+    for reason in reasons {
+        assert!(told.stdout.contains(reason), "{reason}: {told}");
+        assert!(plan.stderr.contains(reason), "{reason}: {plan}");
+    }
+    let plan = run(&repo, &["--dry-run", "--json"]).run().ok().json();
+    let passed_over = plan["passed_over"].as_array().unwrap().iter();
+    let mut passed_over: Vec<_> = passed_over.map(|passed| passed["lanes"].clone()).collect();
+    passed_over.sort_by_key(Value::to_string);
+    // What is finished is merged by run, what was left open is closed, and a session that runs is told when it is met.
+    assert_eq!(passed_over, [json!(["T-1"]), json!(["T-2"]), json!(["T-3"]), json!(["T-4"])]);
+    pi.go("T-6");
+    assert_eq!(repo.worktree(&["wait", "T-6"]).run().code, Some(0));
+}
+
 #[test]
 fn where_closing_fails_it_is_said_why_and_the_next_run_tries_again() {
     let sandbox = Sandbox::new();
@@ -342,6 +459,21 @@ mod stacked {
         repo.ticket_with("T-4", "Needs the third", "deps: [T-3]\n");
         drop(batch(&repo, &["T-4"]).run().ok());
         assert_eq!(repo.try_git(&["merge-base", "--is-ancestor", "ralph/T-3", "ralph/T-4"]).code, Some(0));
+    }
+
+    #[test]
+    fn also_where_that_was_merged_before_and_was_opened_again() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        repo.ticket_with("T-2", "Needs one", "deps: [T-1]\n");
+        repo.commit_all("Deps");
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays("commit work-$ticket-$attempt.txt; answer stop");
+        pi.plays_for("T-2", "cat work-T-1-1.txt work-T-1-2.txt && commit; answer stop");
+        drop(run(&repo, &["T-1"]).run().ok());
+        reopen(&repo, &["T-1"]);
+        drop(batch(&repo, &["T-1", "T-2"]).run().ok());
+        assert_eq!([pi.calls("T-1"), pi.calls("T-2")], [2, 1]);
     }
 
     #[test]

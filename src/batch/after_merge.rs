@@ -4,6 +4,7 @@
 //! tells these apart are the commits of the branch that has the work: whether any of them, from the merge on, has the
 //! ticket closed.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::git::{CommitId, GitError, Named, Repo, contains, has_held, named, tip_of};
@@ -53,6 +54,37 @@ pub enum AfterMerge {
         /// Why.
         why: String,
     },
+}
+
+impl fmt::Display for AfterMerge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LeftOpen { on } => {
+                write!(f, "its work is in {on}, and it was left open there; `ralph run` closes it")
+            }
+            Self::Closed { on } => write!(
+                f,
+                "its work is in {on}, and it is closed there; to have it worked on again, open it in a commit on {on}"
+            ),
+            Self::Reopened { on } => write!(f, "its work is in {on}, and it was opened again there"),
+            Self::MovedOn { on, branch } => write!(
+                f,
+                "its work was merged into {on}, and {branch} has more by now; `ralph worktree merge` brings that in"
+            ),
+            Self::Elsewhere { into, base } => write!(
+                f,
+                "its work was merged into {into}, which is not in its base {base}; `ralph worktree merge` brings it in"
+            ),
+            Self::Undone { from } => write!(
+                f,
+                "its work was merged into {from}, which does not have it any more; `ralph worktree merge` brings it \
+                 in again"
+            ),
+            Self::Unknown { why } => {
+                write!(f, "its work was merged, and how it stands since cannot be told: {why}")
+            }
+        }
+    }
 }
 
 /// Where a ticket's file is, below the top of a checkout.

@@ -163,7 +163,7 @@ pub enum Event {
     },
     /// Something worth knowing that changes nothing.
     Warning {
-        /// The items that it is about.
+        /// The lanes that it is about; not all of them need be items.
         lanes: Vec<Lane>,
         /// What.
         text: String,

@@ -9,6 +9,7 @@ use crate::id::{RefName, TicketId};
 use crate::ticket::{self, Backlog, Status, Ticket};
 
 /// Where items are made from.
+#[derive(Clone, Copy)]
 pub struct Workshop<'a> {
     /// The tickets, as far as there are any.
     pub backlog: Option<&'a Backlog>,
@@ -64,9 +65,19 @@ impl Workshop<'_> {
     /// The tickets that can be worked on now, the most urgent first: open, nothing they need is, no session works on them
     /// or has finished them.
     pub fn ready(&self) -> Vec<TicketId> {
+        let untouched = |ticket: &TicketId| self.overlay.of(ticket, None).is_none();
+        self.ready_but_for_lanes().into_iter().filter(untouched).collect()
+    }
+
+    /// The same with those that sessions work on or have finished.
+    pub fn ready_but_for_lanes(&self) -> Vec<TicketId> {
         let ready = self.backlog.map(Backlog::ready).unwrap_or_default();
-        let untouched = |ticket: &&Ticket| self.overlay.of(ticket.id(), None).is_none();
-        ready.into_iter().filter(untouched).map(|ticket| ticket.id().clone()).collect()
+        ready.into_iter().map(|ticket| ticket.id().clone()).collect()
+    }
+
+    /// Whether the ticket's work is merged, and it was not opened again.
+    pub fn is_merged(&self, ticket: &TicketId) -> bool {
+        self.overlay.of(ticket, None) == Some(Shown::Merged)
     }
 
     /// The tickets that are not closed, each behind those that it needs.
@@ -86,6 +97,20 @@ impl Workshop<'_> {
             matches!(self.overlay.after_merge(ticket, None), Some(AfterMerge::LeftOpen { .. }))
         };
         self.open().into_iter().filter(is_left).collect()
+    }
+
+    /// Why the ticket is not among those that are worked on by themselves, as far as that is its lane's doing.
+    pub fn passed_over(&self, ticket: &TicketId) -> Option<String> {
+        Some(match self.overlay.of(ticket, None)? {
+            Shown::Merged => match self.overlay.after_merge(ticket, None) {
+                Some(after) => after.to_string(),
+                None => "its work is merged".to_owned(),
+            },
+            Shown::Finished => {
+                "it is finished on its branch and not merged; `ralph worktree merge` brings it in".to_owned()
+            }
+            Shown::Live => "its session runs".to_owned(),
+        })
     }
 
     /// How a ticket that another one needs stands.

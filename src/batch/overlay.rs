@@ -80,9 +80,13 @@ impl Overlay {
         }
     }
 
-    /// What is shown of the ticket on that base.
+    /// What is shown of the ticket on that base. One that was opened again since it was merged is as if it were new.
     pub fn of(&self, ticket: &TicketId, base: Option<&RefName>) -> Option<Shown> {
-        self.shown.get(&self.lane(ticket, base)).copied()
+        let lane = self.lane(ticket, base);
+        match self.after.get(&lane) {
+            Some(AfterMerge::Reopened { .. }) => None,
+            Some(_) | None => self.shown.get(&lane).copied(),
+        }
     }
 
     /// The backlog with what is merged taken as closed.

@@ -209,15 +209,17 @@ impl<'a> Engine<'a> {
         Ok((engine, sender))
     }
 
-    /// Runs the batch from its beginning. The items `skips` are not worked on; those of `done` are finished on their
+    /// Runs the batch from its beginning, with what there is to say at once. The items `skips` are not worked on; those of `done` are finished on their
     /// branches, or merged, and only to be merged or closed.
     pub fn begin(
         mut self,
         begun: Event,
+        notes: Vec<Event>,
         skips: Vec<(usize, Skip)>,
         done: &[usize],
     ) -> Result<(Finish, Board), BatchError> {
         self.record(vec![begun])?;
+        self.record(notes)?;
         self.skip(skips)?;
         for item in done {
             self.merge_what_is_there(*item)?;

@@ -101,7 +101,9 @@ impl Source for TicketSource<'_> {
             return Vec::new();
         }
         let Ok(overlay) = Overlay::read(self.store) else { return Vec::new() };
-        let backlog = overlay.over(folder.backlog().0);
+        let written = folder.backlog().0;
+        let overlay = overlay.look_after_merges(self.repo, &written);
+        let backlog = overlay.over(written);
         let workshop =
             Workshop { backlog: Some(&backlog), overlay: &overlay, component_prefix: &self.component_prefix };
         let open = new.iter().filter(|id| backlog.status(id).is_some_and(Status::is_active));
@@ -170,8 +172,10 @@ impl TicketSource<'_> {
                 other.record.ticket_id == dep.ticket_id
                     && matches!(other.phase, Phase::Over(Verdict::Merged { .. }))
             });
-            if let Some(lane) = lane.filter(|lane| !merged && lane.merged().is_none())
+            // One that was merged before and opened again has new work.
+            if let Some(lane) = lane.filter(|_| !merged)
                 && let Some(tip) = tip_of(self.repo, &lane.branch).map_err(unreadable)?
+                && lane.merged().is_none_or(|merged| merged.tip != tip.as_str())
             {
                 tips.push(tip);
             }

@@ -10,6 +10,7 @@ mod ticketflow;
 mod wish;
 mod words;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
@@ -37,7 +38,7 @@ use crate::batch::workers::{Lander, Message, Order};
 use crate::config::{Layer, Settings};
 use crate::dispatch::run::dry_run;
 use crate::dispatch::{Place, Request};
-use crate::id::{RefName, TicketId};
+use crate::id::{Lane, RefName, TicketId};
 use crate::merge::IfChanged;
 use crate::ticket::TicketFolder;
 use bases::refuse_bases;
@@ -168,6 +169,8 @@ struct Items {
     records: Vec<ItemRecord>,
     skips: Vec<(usize, Skip)>,
     done: Vec<(usize, Left)>,
+    /// Why which lanes are passed over.
+    passed_over: BTreeMap<String, Vec<Lane>>,
 }
 
 /// What is left to do for an item on which no one has to work any more.
@@ -177,6 +180,31 @@ pub(super) enum Left {
     Merging,
     /// It was merged before, and its ticket is closed.
     Closing,
+}
+
+impl Items {
+    /// Says why tickets are passed over that no one named, as far as that is their lanes' doing.
+    fn pass_over(
+        &mut self,
+        asked: &Tickets,
+        as_written: &Workshop<'_>,
+        workshop: &Workshop<'_>,
+        wanted: &[(TicketId, Option<RefName>)],
+    ) {
+        // What is not ready for another reason than its lane is not passed over for that.
+        let merged = || as_written.open().into_iter().filter(|ticket| workshop.is_merged(ticket));
+        let could_be = match asked {
+            Tickets::Named(_) => return,
+            Tickets::Open => merged().collect(),
+            Tickets::Ready => merged().chain(workshop.ready_but_for_lanes()).collect::<Vec<_>>(),
+        };
+        let wanted: BTreeSet<&TicketId> = wanted.iter().map(|(ticket, _)| ticket).collect();
+        for ticket in could_be.iter().filter(|ticket| !wanted.contains(ticket)) {
+            if let Some(why) = workshop.passed_over(ticket) {
+                self.passed_over.entry(why).or_default().push(workshop.overlay.lane(ticket, None));
+            }
+        }
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -207,7 +235,7 @@ impl<'a> Batch<'a> {
             return self.take_up(&known, out);
         }
         self.default_base = default_base(self.here, &self.settings)?;
-        let Items { records, skips, done } = self.items(out)?;
+        let Items { records, skips, done, passed_over } = self.items(out)?;
         refuse_bases(self.here, &self.wish, self.default_base.as_ref(), &records)?;
         if records.is_empty() {
             out.note("no ticket is to be worked on");
@@ -224,13 +252,16 @@ impl<'a> Batch<'a> {
             items: records,
         };
         if self.wish.act == Act::Tell {
-            return summary::plan(&begun, &skips, &done, self.setup.rules.handover, out);
+            let told = summary::Told { skips: &skips, done: &done, passed_over: &passed_over };
+            return summary::plan(&begun, told, self.setup.rules.handover, out);
         }
         let done: Vec<usize> = done.into_iter().map(|(at, _)| at).collect();
         let idle: Vec<usize> = skips.iter().map(|(at, _)| *at).chain(done.iter().copied()).collect();
         self.refuse_unless_ready(&begun, &idle)?;
+        let note = |(why, lanes)| Event::Warning { lanes, text: format!("passed over: {why}") };
+        let notes = passed_over.into_iter().map(note).collect();
         let journal = Journal::begin(self.here.store(), batch_id)?;
-        self.drive(journal, &[], out, |engine| engine.begin(begun, skips, &done))
+        self.drive(journal, &[], out, |engine| engine.begin(begun, notes, skips, &done))
     }
 
     fn take_up(mut self, known: &Known, out: &Out) -> CliResult {
@@ -328,13 +359,16 @@ impl<'a> Batch<'a> {
         let component_prefix = &self.wish.pool.component_prefix;
         let workshop = Workshop { backlog: backlog.as_ref(), overlay: &overlay, component_prefix };
         let closes = self.wish.landing.as_ref().is_some_and(|landing| landing.closing == Closing::IfOpen);
+        let as_written = Workshop { backlog: written.as_ref(), ..workshop };
         let left_open = match closes && self.wish.tickets == Tickets::Open {
-            true => Workshop { backlog: written.as_ref(), overlay: &overlay, component_prefix }.left_open(),
+            true => as_written.left_open(),
             false => Vec::new(),
         };
-        let left_open = left_open.into_iter().map(|ticket| (ticket, None));
+        let wanted = left_open.into_iter().map(|ticket| (ticket, None)).chain(self.wanted(&workshop)?);
         let mut items = Items::default();
-        for (ticket, base) in left_open.chain(self.wanted(&workshop)?) {
+        let wanted: Vec<_> = wanted.collect();
+        items.pass_over(&self.wish.tickets, &as_written, &workshop, &wanted);
+        for (ticket, base) in wanted {
             let made = workshop.item(&ticket, base.as_ref());
             if items.records.iter().any(|known| known.lane == made.record.lane) {
                 out.note(&format!("{} is named twice: it is worked on once", made.record.lane));

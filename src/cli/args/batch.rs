@@ -15,7 +15,7 @@ pub struct BatchArgs {
     /// The tickets, each worked on in a worktree of its own; parts of ids will do
     #[arg(value_name = "TICKET", required_unless_present_any = ["ready", "from", "resume"])]
     pub tickets: Vec<Lane>,
-    /// Every ticket that is open and whose deps are closed, the most urgent first
+    /// Every open ticket whose deps are closed and that no session works on or has finished, the most urgent first
     #[arg(long, conflicts_with_all = ["tickets", "from"])]
     pub ready: bool,
     /// The tickets that stand in this file, one a line; - for standard input

@@ -1,6 +1,6 @@
 //! A batch in a table: what would be done, and what came of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -14,15 +14,22 @@ use crate::batch::run::Finish;
 use crate::cli::error::CliResult;
 use crate::cli::exit::Exit;
 use crate::cli::render::{Cell, Form, Out, Tone, one_line, table};
+use crate::id::Lane;
+
+/// What is known of items and other lanes from the beginning.
+#[derive(Clone, Copy)]
+pub struct Told<'a> {
+    /// The items that are not worked on, and why.
+    pub skips: &'a [(usize, Skip)],
+    /// Those on which no one has to work any more.
+    pub done: &'a [(usize, Left)],
+    /// Why which lanes are passed over.
+    pub passed_over: &'a BTreeMap<String, Vec<Lane>>,
+}
 
 /// Shows what would be done.
-pub fn plan(
-    begun: &Event,
-    skips: &[(usize, Skip)],
-    done: &[(usize, Left)],
-    handover: Handover,
-    out: &Out,
-) -> CliResult {
+pub fn plan(begun: &Event, told: Told<'_>, handover: Handover, out: &Out) -> CliResult {
+    let Told { skips, done, passed_over } = told;
     let board = Board::of(&[Entry { at: Timestamp::now(), event: begun.clone() }]);
     let left = |at: usize| done.iter().find(|(other, _)| *other == at).map(|(_, left)| *left);
     let mut given_up = hopeless(&board, handover);
@@ -38,7 +45,15 @@ pub fn plan(
             .collect();
         return out.json(&json!({
             "schema_version": 1, "status": "dry_run", "jobs": board.jobs(), "items": items,
+            "passed_over": passed_over
+                .iter()
+                .map(|(reason, lanes)| json!({ "lanes": lanes, "reason": reason }))
+                .collect::<Vec<_>>(),
         }));
+    }
+    for (why, lanes) in passed_over {
+        let lanes: Vec<String> = lanes.iter().map(ToString::to_string).collect();
+        out.note(&format!("{}: passed over: {why}", lanes.join(", ")));
     }
     out.line(&format!("{}, at most {} at a time", count(board.items().len(), "ticket"), board.jobs()))?;
     let rows: Vec<Vec<Cell>> = board
