@@ -659,6 +659,30 @@ fn a_batch_whose_reader_has_gone_ends_as_it_would_have() {
 }
 
 #[test]
+fn what_ctrl_c_ends_in_the_middle_of_a_beginning_is_begun_by_a_resume() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let (here, go) = (sandbox.path("here"), sandbox.path("go"));
+    // A filter of the user's that waits: git writes the file of a new worktree by it.
+    repo.write(".git/info/attributes", "*.slow filter=slow\n");
+    repo.git(&["config", "filter.slow.clean", "cat"]);
+    repo.commit_file("a.slow", "slow\n", "Slow");
+    let waits = format!("touch {}; until [ -e {} ]; do sleep 0.02; done; cat", here.display(), go.display());
+    repo.git(&["config", "filter.slow.smudge", &waits]);
+    let mut terminal = batch(&repo, &["T-1"]).on_terminal();
+    wait::until("git to be in the middle of it", || here.exists().then_some(()));
+    terminal.type_text("\x03");
+    let ended = terminal.wait();
+    assert_eq!(ended.code, Some(130), "{ended}");
+    fs::write(&go, "").unwrap();
+    let resumed = batch(&repo, &["--resume", "--json"]).run().ok();
+    assert_eq!(lanes(&events(&resumed), "ended"), ["T-1"], "{resumed}");
+    assert_eq!(repo.log("main..ralph/T-1"), ["T-1: attempt 1"]);
+}
+
+#[test]
 fn on_a_terminal_each_running_session_is_one_line_that_is_drawn_again() {
     let sandbox = Sandbox::new();
     sandbox.set_env("TERM", "xterm-256color");

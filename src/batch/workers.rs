@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::{Dispatched, dispatch};
@@ -227,6 +228,19 @@ impl Workers {
     }
 }
 
+/// Whether the batch is being ended. Ctrl-C at a terminal ends a git of its own at the same moment, and that may be noticed
+/// first: a short while is waited.
+pub(super) fn is_halted(halted: &AtomicBool) -> bool {
+    let until = Instant::now() + Duration::from_secs(1);
+    while !halted.load(Ordering::SeqCst) {
+        if Instant::now() >= until {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
 struct Starter {
     queue: Arc<Mutex<Receiver<Job>>>,
     messages: Sender<Message>,
@@ -245,7 +259,14 @@ impl Starter {
             };
             let Ok(job) = job else { return };
             let (item, session) = (job.item, job.request.session);
-            let came_to = self.begin(&mut context, job);
+            let came_to = match self.begin(&mut context, job) {
+                CameTo::Failed(DispatchError::Git(error))
+                    if error.was_interrupted() && is_halted(&self.halted) =>
+                {
+                    CameTo::Withdrawn
+                }
+                came_to => came_to,
+            };
             let message = Message::Begun { item, session, came_to };
             if self.messages.send(message).is_err() {
                 return;

@@ -1,9 +1,12 @@
 //! What can go wrong with git: one variant a cause, and what each means for the exit status.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::CommitId;
 use crate::durable::FileError;
@@ -451,6 +454,13 @@ impl GitError {
     pub(super) fn program_failed(command: &str, status: ExitStatus, stderr: &[u8]) -> Self {
         let stderr = on_one_line(&String::from_utf8_lossy(stderr));
         Self::ProgramFailed { command: command.to_owned(), status, stderr }
+    }
+
+    /// Whether git was ended by what a terminal sends, or a system that shuts down, and did not fail by itself.
+    pub fn was_interrupted(&self) -> bool {
+        const SENT: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::HUP, Signal::TERM];
+        let Self::ProgramFailed { status, .. } = self else { return false };
+        status.signal().is_some_and(|signal| SENT.iter().any(|sent| sent.as_raw() == signal))
     }
 
     /// What this failure means for the exit status.

@@ -160,6 +160,7 @@ impl Stage<'_> {
             .args(args);
         match call.succeed() {
             Ok(_) => Ok(None),
+            Err(error) if error.was_interrupted() => Err(error),
             Err(GitError::ProgramFailed { status, stderr, .. }) => {
                 Ok(Some(if stderr.is_empty() { status.to_string() } else { stderr }))
             }
