@@ -13,6 +13,7 @@ use super::attributes::{Asked, attribute_files, read_attributes};
 use super::config::Settings;
 use super::conversions::{self, LineEnds};
 use super::listing::{Listing, list};
+use super::program::AtATime;
 use super::repo::{Backend, Repo};
 use super::system::SystemFiles;
 use super::why::WhyGitProgram;
@@ -34,9 +35,9 @@ pub enum Engine {
 /// What writes the files of a commit, with what it needs for that.
 pub(super) enum Route {
     Direct(Listing),
-    Shared(Listing, WhyGitProgram),
+    Shared(Listing, WhyGitProgram, AtATime),
     Libgit2,
-    GitProgram(WhyGitProgram),
+    GitProgram(WhyGitProgram, AtATime),
 }
 
 /// The parts of a filter's settings that name a command.
@@ -58,9 +59,9 @@ impl Repo {
     pub fn engine_for(&self, commit: &CommitId) -> Result<Engine, GitError> {
         Ok(match self.route_for(commit, None)? {
             Route::Direct(_) => Engine::Direct,
-            Route::Shared(_, why) => Engine::Shared(why),
+            Route::Shared(_, why, _) => Engine::Shared(why),
             Route::Libgit2 => Engine::Libgit2,
-            Route::GitProgram(why) => Engine::GitProgram(why),
+            Route::GitProgram(why, _) => Engine::GitProgram(why),
         })
     }
 
@@ -71,29 +72,22 @@ impl Repo {
         commit: &CommitId,
         worktree: Option<&Worktree>,
     ) -> Result<Route, GitError> {
-        let mut settings = self.settings()?;
-        if let Some(worktree) = worktree
-            && !settings.matching("includeif.*")?.is_empty()
-        {
-            settings = self.settings_in(&worktree.admin_dir, &worktree.path)?;
-        }
+        let settings =
+            self.settings_for(worktree.map(|tree| (tree.admin_dir.as_path(), tree.path.as_path())))?;
         let filters = configured_filters(&settings)?;
-        let why = match self.backend() {
-            Backend::Program(why) => Some(why.clone()),
-            Backend::Libgit2(_) if !self.refs_below("refs/replace/")?.is_empty() => {
-                Some(WhyGitProgram::ReplacedObjects)
-            }
-            Backend::Libgit2(repo) => match why_by_settings(&settings, self.git_dir())? {
-                None => why_by_other_settings(&settings, repo)?,
-                why => why,
-            },
-        };
+        let why = self.why_from_the_first_file(&settings)?;
+        let mut at_a_time = AtATime::One;
         let mut plain = None;
         // Why some of the files are git's to write.
         let mut in_part = None;
-        // The attributes matter for what a filter may run, even where the program is needed for another reason.
-        if why.is_none() || !filters.is_empty() {
+        // The attributes matter for what a filter may run, and for how many files git may write at a time, even where the
+        // program is needed for another reason.
+        let is_told = tells_attributes(why.as_ref(), &settings);
+        if is_told || !filters.is_empty() {
             let (asked, mut listing) = self.asked_by(commit, &settings)?;
+            if is_told && !asked.encoding {
+                at_a_time = AtATime::Several;
+            }
             for (name, used_by) in &asked.filters {
                 if let Some(commands) = filters.get(name) {
                     refuse_relative(name, commands, used_by)?;
@@ -127,13 +121,52 @@ impl Repo {
             plain = listing;
         }
         Ok(match (why, plain, in_part) {
-            (Some(why), _, _) | (None, None, Some(why)) => Route::GitProgram(why),
-            (None, Some(listing), Some(why)) if listing.is_shared() => Route::Shared(listing, why),
+            (Some(why), _, _) | (None, None, Some(why)) => Route::GitProgram(why, at_a_time),
+            (None, Some(listing), Some(why)) if listing.is_shared() => Route::Shared(listing, why, at_a_time),
             (None, Some(listing), _) => Route::Direct(listing),
             (None, None, None) => why_by_umask()
                 .or_else(|| self.why_by_attributes_of_the_machine())
-                .map_or(Route::Libgit2, Route::GitProgram),
+                .map_or(Route::Libgit2, |why| Route::GitProgram(why, at_a_time)),
         })
+    }
+
+    /// How many files of `commit` git may write at a time, in the worktree with this registration and folder.
+    pub(super) fn files_at_a_time(
+        &self,
+        commit: &CommitId,
+        (admin, top): (&Path, &Path),
+    ) -> Result<AtATime, GitError> {
+        let settings = self.settings_for(Some((admin, top)))?;
+        if !tells_attributes(self.why_from_the_first_file(&settings)?.as_ref(), &settings) {
+            return Ok(AtATime::One);
+        }
+        let (asked, _) = self.asked_by(commit, &settings)?;
+        Ok(if asked.encoding { AtATime::One } else { AtATime::Several })
+    }
+
+    /// The settings that count for a checkout, in the worktree with this registration and folder where there is one.
+    fn settings_for(&self, worktree: Option<(&Path, &Path)>) -> Result<Settings, GitError> {
+        let settings = self.settings()?;
+        match worktree {
+            Some((admin, top)) if !settings.matching("includeif.*")?.is_empty() => {
+                self.settings_in(admin, top)
+            }
+            _ => Ok(settings),
+        }
+    }
+
+    /// Why git has to write the files of whatever commit, where it has to.
+    fn why_from_the_first_file(&self, settings: &Settings) -> Result<Option<WhyGitProgram>, GitError> {
+        match self.backend() {
+            Backend::Program(why) => Ok(Some(why.clone())),
+            Backend::Libgit2(_) if !self.refs_below("refs/replace/")?.is_empty() => {
+                Ok(Some(WhyGitProgram::ReplacedObjects))
+            }
+            Backend::Libgit2(repo) => match why_by_settings(settings, self.git_dir())? {
+                None => why_by_other_settings(settings, repo),
+                why => Ok(why),
+            },
+        }
     }
 
     /// libgit2 always reads those that are where distributions have them.
@@ -231,14 +264,25 @@ pub(super) fn is_relative(command: &str) -> bool {
     program.contains('/') && !program.starts_with(['/', '~', '$'])
 }
 
+/// Whether the attributes that git goes by are those in the commit's own files, and cost nothing to look at: in a partial
+/// clone they would be fetched one by one.
+fn tells_attributes(why: Option<&WhyGitProgram>, settings: &Settings) -> bool {
+    let hides =
+        |why: &WhyGitProgram| matches!(why, WhyGitProgram::PartialClone | WhyGitProgram::ReplacedObjects);
+    !why.is_some_and(hides) && !are_attributes_elsewhere(settings)
+}
+
+fn are_attributes_elsewhere(settings: &Settings) -> bool {
+    settings.text("attr.tree").is_some_and(|tree| !tree.is_empty())
+}
+
 fn why_by_settings(settings: &Settings, git_dir: &Path) -> Result<Option<WhyGitProgram>, GitError> {
     let promisor = settings.matching("remote.*.promisor")?.iter().any(|(_, value)| value != "false");
     let worktree_config =
         settings.flag("extensions.worktreeConfig") && git_dir.join("config.worktree").exists();
-    let attributes_elsewhere = settings.text("attr.tree").is_some_and(|tree| !tree.is_empty());
     let reasons = [
         (promisor, WhyGitProgram::PartialClone),
-        (attributes_elsewhere, WhyGitProgram::AttributesOfATree),
+        (are_attributes_elsewhere(settings), WhyGitProgram::AttributesOfATree),
         (
             settings.flag("core.sparseCheckout") || settings.flag("index.sparse"),
             WhyGitProgram::SparseCheckout,

@@ -215,6 +215,18 @@ enum EndedBy {
     Itself,
 }
 
+/// How many files git writes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AtATime {
+    /// One, where a file may be kept in another encoding than it is checked out in: as soon as git has more than one
+    /// worker it forgets which one, and writes the file as it is kept.
+    One,
+    /// As many as there are cores.
+    Several,
+}
+
+const WORKERS: &str = "checkout.workers";
+
 /// One call of the program, being put together.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
@@ -285,7 +297,7 @@ impl<'a> Call<'a> {
         let mut settings = settings.map(|(k, v)| (k.into(), v.into())).to_vec();
         if access == Access::Write {
             // Of many files git writes several at a time, by as many processes as there are cores.
-            settings.push(("checkout.workers".into(), "0".into()));
+            settings.push((WORKERS.into(), "0".into()));
         }
         let patience = (access == Access::Read).then_some(READ_PATIENCE);
         Self {
@@ -322,6 +334,14 @@ impl<'a> Call<'a> {
     pub(super) fn setting(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.settings.push((key.into(), value.into()));
         self
+    }
+
+    /// Lets git write so many files at a time; several, where nothing is said.
+    pub(super) fn writing(self, at_a_time: AtATime) -> Self {
+        match at_a_time {
+            AtATime::One => self.setting(WORKERS, "1"),
+            AtATime::Several => self,
+        }
     }
 
     /// Gives the call this standard input.

@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::program::{Call, Place};
+use super::program::{AtATime, Call, Place};
 use super::repo::Repo;
 use super::{CommitId, GitError, Worktree};
 use crate::durable::{self, HeldLock, open_no_follow};
@@ -40,6 +40,7 @@ impl<'a> Transition<'a> {
         // Files that were touched and not changed would count as changed.
         self.call(held, self.from)?.args(["update-index", "-q", "--refresh"]).run()?;
         self.call(held, self.to)?
+            .writing(self.at_a_time(self.to)?)
             .args(["read-tree", "-m", "-u", "--no-recurse-submodules"])
             .args([self.from.as_str(), self.to.as_str()])
             .succeed()
@@ -53,7 +54,8 @@ impl<'a> Transition<'a> {
         let lock = self.worktree.admin_dir.join("index.lock");
         durable::remove(&lock)?;
         let reset = |commit: &CommitId| {
-            let call = self.call(held, commit)?.args(["read-tree", "--reset", "-u"]);
+            let call = self.call(held, commit)?.writing(self.at_a_time(commit)?);
+            let call = call.args(["read-tree", "--reset", "-u"]);
             call.args(["--no-recurse-submodules", commit.as_str()]).succeed().map(drop)
         };
         // Only files that the index names are taken away: those of the other commit.
@@ -210,6 +212,10 @@ impl<'a> Transition<'a> {
             },
         )?;
         Ok(changes)
+    }
+
+    fn at_a_time(&self, commit: &CommitId) -> Result<AtATime, GitError> {
+        self.repo.files_at_a_time(commit, (&self.worktree.admin_dir, &self.worktree.path))
     }
 
     fn place(&self) -> Place<'a> {

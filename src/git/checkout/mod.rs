@@ -20,7 +20,7 @@ pub use progress::{CheckoutProgress, CheckoutStage};
 
 use super::create::{Created, make_tree};
 use super::engine::Route;
-use super::program::{Call, Place};
+use super::program::{AtATime, Call, Place};
 use super::registry::{self, UNFINISHED_FILE};
 use super::repo::{Repo, open_libgit2};
 use super::worktree::back_link;
@@ -71,19 +71,19 @@ fn write(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) ->
             direct::write(repo, worktree, start, listing)?;
             Engine::Direct
         }
-        Route::Shared(listing, why) => {
+        Route::Shared(listing, why, at_a_time) => {
             direct::write(repo, worktree, start, listing)?;
             repo.progress().begin_by_git();
-            by_program(repo, worktree, start, held)?;
+            by_program(repo, worktree, start, at_a_time, held)?;
             Engine::Shared(why)
         }
         Route::Libgit2 => {
             by_libgit2(repo, worktree, start)?;
             Engine::Libgit2
         }
-        Route::GitProgram(why) => {
+        Route::GitProgram(why, at_a_time) => {
             repo.progress().begin_by_git();
-            by_program(repo, worktree, start, held)?;
+            by_program(repo, worktree, start, at_a_time, held)?;
             Engine::GitProgram(why)
         }
     })
@@ -106,9 +106,16 @@ fn by_libgit2(repo: &Repo, worktree: &Worktree, start: &CommitId) -> Result<(), 
 
 /// Exactly what `git worktree add` does once the worktree is registered. Of files that the index has the facts of, git
 /// writes none.
-fn by_program(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<(), GitError> {
+fn by_program(
+    repo: &Repo,
+    worktree: &Worktree,
+    start: &CommitId,
+    at_a_time: AtATime,
+    held: &HeldLock,
+) -> Result<(), GitError> {
     let place = Place::Tree { admin: &worktree.admin_dir, top: &worktree.path };
     Call::write(repo.program(), place)
+        .writing(at_a_time)
         .holding(held)
         .args(["reset", "--hard", "--quiet", "--no-recurse-submodules", start.as_str(), "--"])
         .succeed()?;

@@ -345,7 +345,7 @@ fn the_users_attributes_are_where_git_looks_for_them_and_nowhere_else() {
     let xdg = home.clone().with_env("XDG_CONFIG_HOME", fixture.path("xdg"));
     let files = |program| {
         let repo = Repo::open_with(&fixture.path("repo"), program).unwrap();
-        let Route::Shared(listing, _) = repo.route_for(&repo.head_base().unwrap().commit, None).unwrap()
+        let Route::Shared(listing, ..) = repo.route_for(&repo.head_base().unwrap().commit, None).unwrap()
         else {
             panic!("no file is git's")
         };
@@ -398,6 +398,22 @@ fn another_encoding_is_written_by_git() {
     fixture.write("repo/f.u16", b"\xff\xfeh\0i\0\n\0");
     fixture.commit_all("repo", "utf-16");
     assert_eq!(same_as_git(&fixture), Engine::Shared(WhyGitProgram::WorkingTreeEncoding));
+}
+
+#[test]
+fn another_encoding_is_written_as_git_writes_it_with_one_worker() {
+    for (key, value) in [("core.eol", "native"), ("core.splitIndex", "true"), ("core.symlinks", "false")] {
+        let fixture = Fixture::new();
+        for folder in ["d", "e"] {
+            let attributes = "*.txt working-tree-encoding=UTF-16LE\n";
+            fixture.write(&format!("repo/{folder}/.gitattributes"), attributes);
+            fixture.write(&format!("repo/{folder}/h.txt"), b"a\0b\0c\0\n\0");
+        }
+        fixture.write("repo/z", "z");
+        fixture.commit_all("repo", "encoded");
+        fixture.git("repo", &["config", key, value]);
+        same_as_git(&fixture);
+    }
 }
 
 #[test]

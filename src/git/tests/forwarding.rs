@@ -72,6 +72,23 @@ fn a_lane_without_work_of_its_own_follows_its_base() {
 }
 
 #[test]
+fn files_of_another_encoding_follow_as_git_writes_them_with_one_worker() {
+    let fixture = Fixture::new();
+    let site = fixture.site("t-1");
+    fixture.dispatch(&fixture.repo(), &site);
+    for folder in ["d", "e"] {
+        fixture.write(&format!("repo/{folder}/.gitattributes"), "*.txt working-tree-encoding=UTF-16LE\n");
+        fixture.write(&format!("repo/{folder}/h.txt"), b"a\0b\0c\0\n\0");
+    }
+    fixture.commit_all("repo", "two");
+    assert_eq!(forward(&fixture, &site), Forwarded::Moved { by: 1 });
+    for folder in ["d", "e"] {
+        assert_eq!(std::fs::read(site.path.join(folder).join("h.txt")).unwrap(), b"a\0b\0c\0\n\0");
+    }
+    assert_eq!(fixture.git(TREE, &["status", "--porcelain"]), "");
+}
+
+#[test]
 fn a_copied_ticket_and_the_manifests_view_are_no_work() {
     let (fixture, site) = behind_by_two();
     fixture.write(&format!("{TREE}/ticket.md"), "x");
