@@ -1,12 +1,10 @@
-//! Which engine writes a commit's files as git itself would: ralph where no program has to be run for them, libgit2
-//! where names are odd or the file system is, else the `git` program. Files that need a filter or another encoding are
-//! git's to write, and the others ralph's.
+//! Which engine writes a commit's files as git itself would: ralph, or the `git` program where names are odd or the file
+//! system is, or where git keeps more than files and an index. Files that need a filter or another encoding are git's to
+//! write, and the others ralph's.
 //!
-//! The answer rests on settings and on the attributes that the commit brings along. It errs towards the program: where
-//! the files make no plan, an attribute that libgit2 cannot honour counts wherever it stands.
+//! The answer rests on settings and on the attributes that the commit brings along. It errs towards the program.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::attributes::{Asked, attribute_files, read_attributes};
@@ -15,7 +13,6 @@ use super::conversions::{self, LineEnds};
 use super::listing::{Listing, list};
 use super::program::AtATime;
 use super::repo::{Backend, Repo};
-use super::system::SystemFiles;
 use super::why::WhyGitProgram;
 use super::{CommitId, GitError, Worktree};
 
@@ -26,8 +23,6 @@ pub enum Engine {
     Direct,
     /// ralph, but for files that the `git` program has to write, and why.
     Shared(WhyGitProgram),
-    /// libgit2, in this process.
-    Libgit2,
     /// The `git` program, and why.
     GitProgram(WhyGitProgram),
 }
@@ -36,31 +31,17 @@ pub enum Engine {
 pub(super) enum Route {
     Direct(Listing),
     Shared(Listing, WhyGitProgram, AtATime),
-    Libgit2,
     GitProgram(WhyGitProgram, AtATime),
 }
 
 /// The parts of a filter's settings that name a command.
 const FILTER_COMMANDS: [&str; 3] = ["clean", "smudge", "process"];
-/// What a checkout goes by, beside filters and attributes.
-const CHECKOUT_SETTINGS: [&str; 9] = [
-    "core.autocrlf",
-    "core.eol",
-    "core.safecrlf",
-    "core.symlinks",
-    "core.filemode",
-    "core.ignorecase",
-    "core.protecthfs",
-    "core.protectntfs",
-    "core.attributesfile",
-];
 impl Repo {
     /// What has to write the files of `commit`. Refuses filters that would run a program out of the worktree.
     pub fn engine_for(&self, commit: &CommitId) -> Result<Engine, GitError> {
         Ok(match self.route_for(commit, None)? {
             Route::Direct(_) => Engine::Direct,
             Route::Shared(_, why, _) => Engine::Shared(why),
-            Route::Libgit2 => Engine::Libgit2,
             Route::GitProgram(why, _) => Engine::GitProgram(why),
         })
     }
@@ -78,6 +59,7 @@ impl Repo {
         let why = self.why_from_the_first_file(&settings)?;
         let mut at_a_time = AtATime::One;
         let mut plain = None;
+        let mut odd = WhyGitProgram::OddNames;
         // Why some of the files are git's to write.
         let mut in_part = None;
         // The attributes matter for what a filter may run, and for how many files git may write at a time, even where the
@@ -101,9 +83,11 @@ impl Repo {
                 in_part.get_or_insert(WhyGitProgram::LinkedAttributes);
             }
             let ends = LineEnds::of(&settings);
-            if why.is_some() || is_odd_file_system(&settings) || ends.is_none() {
+            let odd_settings = is_odd_file_system(&settings) || ends.is_none();
+            if why.is_some() || odd_settings {
                 listing = None;
             }
+            odd = if odd_settings { WhyGitProgram::OddFileSystem } else { WhyGitProgram::OddNames };
             if let (Some(listing), Some(ends)) = (&mut listing, ends)
                 && (asked.rewrites || ends.rewrite() || in_part.is_some())
             {
@@ -124,9 +108,7 @@ impl Repo {
             (Some(why), _, _) | (None, None, Some(why)) => Route::GitProgram(why, at_a_time),
             (None, Some(listing), Some(why)) if listing.is_shared() => Route::Shared(listing, why, at_a_time),
             (None, Some(listing), _) => Route::Direct(listing),
-            (None, None, None) => why_by_umask()
-                .or_else(|| self.why_by_attributes_of_the_machine())
-                .map_or(Route::Libgit2, |why| Route::GitProgram(why, at_a_time)),
+            (None, None, None) => Route::GitProgram(odd, at_a_time),
         })
     }
 
@@ -162,18 +144,8 @@ impl Repo {
             Backend::Libgit2(_) if !self.refs_below("refs/replace/")?.is_empty() => {
                 Ok(Some(WhyGitProgram::ReplacedObjects))
             }
-            Backend::Libgit2(repo) => match why_by_settings(settings, self.git_dir())? {
-                None => why_by_other_settings(settings, repo),
-                why => Ok(why),
-            },
+            Backend::Libgit2(_) => why_by_settings(settings, self.git_dir()),
         }
-    }
-
-    /// libgit2 always reads those that are where distributions have them.
-    fn why_by_attributes_of_the_machine(&self) -> Option<WhyGitProgram> {
-        let differ = self.program().system().attributes != SystemFiles::default().attributes
-            || self.program().variable("GIT_ATTR_NOSYSTEM").is_some();
-        differ.then_some(WhyGitProgram::OtherSettings)
     }
 
     /// Why git itself has to register a new worktree, where it has to.
@@ -293,31 +265,10 @@ fn why_by_settings(settings: &Settings, git_dir: &Path) -> Result<Option<WhyGitP
     Ok(reasons.into_iter().find_map(|(applies, why)| applies.then_some(why)))
 }
 
-/// Whether libgit2 would write files by other settings than git.
-fn why_by_other_settings(
-    settings: &Settings,
-    repo: &git2::Repository,
-) -> Result<Option<WhyGitProgram>, GitError> {
-    if matches!(settings, Settings::Read(_)) {
-        return Ok(None);
-    }
-    let libgit2s = Settings::of(repo)?;
-    let differs = |key: &str| settings.text(key) != libgit2s.text(key);
-    Ok(CHECKOUT_SETTINGS.iter().any(|key| differs(key)).then_some(WhyGitProgram::OtherSettings))
-}
-
 /// Whether settings say that the file system cannot keep what a commit may hold.
 fn is_odd_file_system(settings: &Settings) -> bool {
     let no_links = settings.text("core.symlinks").is_some_and(|value| {
         matches!(value.to_ascii_lowercase().as_str(), "false" | "no" | "off" | "0" | "")
     });
     no_links || settings.flag("core.ignorecase")
-}
-
-/// libgit2 makes files 0644 and 0755 at most; git leaves it to the umask alone.
-fn why_by_umask() -> Option<WhyGitProgram> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
-    let umask = u32::from_str_radix(line.trim(), 8).ok()?;
-    (umask & 0o022 != 0o022).then_some(WhyGitProgram::Umask)
 }

@@ -109,11 +109,18 @@ impl GitError {
     }
 }
 
-/// What to do where git says that a file of its own is damaged: an agent may have written there.
+/// What to do where git says that a file of its own is damaged, or a commit no good: an agent may have written there.
 fn remedy_of_damage(said: &str) -> Option<&'static str> {
+    const INDEX: &str = "move that index away; `git reset` in the worktree makes it anew and touches no file";
     let causes = [
-        ("index file", "move that index away; `git reset` in the worktree makes it anew and touches no file"),
+        ("index file smaller", INDEX),
+        ("index file corrupt", INDEX),
+        ("bad index file", INDEX),
         ("bad config", "mend that file of settings, and try again"),
+        (
+            "invalid path '",
+            "git puts no such name into a worktree: start from a commit without it, with `--base`",
+        ),
         (
             "not a git repository: '",
             "if its HEAD was damaged, write `ref: refs/heads/<its branch>` into the file HEAD there",
@@ -149,6 +156,7 @@ mod tests {
         let cases = [
             ("fatal: .git/worktrees/t-1/index: index file smaller than expected", "git reset"),
             ("fatal: .git/index: index file corrupt", "git reset"),
+            ("error: invalid path '.git'", "--base"),
             ("fatal: bad config line 3 in file .git/config", "settings"),
             ("fatal: not a git repository: '.git/worktrees/t-1'", "HEAD"),
         ];

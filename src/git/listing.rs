@@ -2,7 +2,7 @@
 //! of the index.
 //!
 //! A commit is its author's: names that could lead into a git directory, trees out of order, too deep or too large
-//! make no plan, and are left to the engines that know how to refuse them.
+//! make no plan, and are left to git, which knows how to refuse them.
 
 use std::ops::Range;
 
@@ -129,7 +129,7 @@ struct Open<'r> {
 }
 
 /// Lays out what `commit` holds, and notes what its attributes ask for on the way. `None` where something in it is for
-/// other engines to judge; the attributes are complete all the same.
+/// git to judge; the attributes are complete all the same.
 pub(super) fn list(
     repo: &git2::Repository,
     commit: &CommitId,

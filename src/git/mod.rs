@@ -2,7 +2,7 @@
 //! worktree holds.
 //!
 //! Two engines stand behind one face. libgit2 reads and writes references, and it never runs a program that a
-//! repository configured. What it cannot do right (filters, sparse checkouts, partial clones, see [`Engine`]) and
+//! repository configured. What neither it nor ralph can do right (filters, sparse checkouts, odd names, see [`Engine`]) and
 //! what git itself does best (looking at a worktree) goes through the `git` program, with hooks off, the
 //! environment cleaned and every answer bounded. No other room knows either of them.
 //!

@@ -1,4 +1,4 @@
-//! Why the `git` program is needed, where libgit2 alone would do it wrong.
+//! Why the `git` program is needed, where ralph and libgit2 alone would do it wrong.
 
 use std::fmt;
 
@@ -25,10 +25,12 @@ pub enum WhyGitProgram {
     ReplacedObjects,
     /// The attributes are those of a tree that settings name.
     AttributesOfATree,
-    /// git finds settings for its checkout where libgit2 does not look.
+    /// git finds in other files than libgit2 that the user trusts the repository.
     OtherSettings,
-    /// Files are to be writable for a group or for all, which libgit2 never makes them.
-    Umask,
+    /// Settings say that the file system cannot keep what a commit may hold.
+    OddFileSystem,
+    /// A name that some file system takes for one of git's own, two files of one name, a tree without an order or an end.
+    OddNames,
 }
 
 impl fmt::Display for WhyGitProgram {
@@ -45,7 +47,10 @@ impl fmt::Display for WhyGitProgram {
             Self::ReplacedObjects => f.write_str("some of its objects are replaced (`git replace`)"),
             Self::AttributesOfATree => f.write_str("`attr.tree` names the tree that attributes come from"),
             Self::OtherSettings => f.write_str("the environment names other configuration files"),
-            Self::Umask => f.write_str("the umask lets others than the owner write"),
+            Self::OddFileSystem => f.write_str(
+                "its settings say that the file system knows no links (`core.symlinks`) or no case (`core.ignoreCase`)",
+            ),
+            Self::OddNames => f.write_str("it has names or folders that git has to judge"),
         }
     }
 }

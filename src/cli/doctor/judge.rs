@@ -257,9 +257,6 @@ fn inside_repository(repository: &Repository) -> Vec<Finding> {
             "checkout",
             format!("by ralph, several files at a time, and in part by the git program: {why}"),
         ),
-        Ok(Engine::Libgit2) => {
-            Finding::ok("checkout", "by libgit2, because of odd names in it, or of the file system")
-        }
         Ok(Engine::GitProgram(why)) => Finding::ok("checkout", format!("by the git program: {why}")),
     });
     let folders = [folder("store", store), folder("worktrees", worktrees)];

@@ -14,15 +14,13 @@ mod progress;
 mod put;
 mod together;
 
-use git2::build::CheckoutBuilder;
-
 pub use progress::{CheckoutProgress, CheckoutStage};
 
 use super::create::{Created, make_tree};
 use super::engine::Route;
 use super::program::{AtATime, Call, Place};
 use super::registry::{self, UNFINISHED_FILE};
-use super::repo::{Repo, open_libgit2};
+use super::repo::Repo;
 use super::worktree::back_link;
 use super::{CommitId, Engine, GitError, Worktree};
 use crate::durable::{self, HeldLock};
@@ -77,31 +75,12 @@ fn write(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) ->
             by_program(repo, worktree, start, at_a_time, held)?;
             Engine::Shared(why)
         }
-        Route::Libgit2 => {
-            by_libgit2(repo, worktree, start)?;
-            Engine::Libgit2
-        }
         Route::GitProgram(why, at_a_time) => {
             repo.progress().begin_by_git();
             by_program(repo, worktree, start, at_a_time, held)?;
             Engine::GitProgram(why)
         }
     })
-}
-
-fn by_libgit2(repo: &Repo, worktree: &Worktree, start: &CommitId) -> Result<(), GitError> {
-    let failed = |e| GitError::libgit2("write the files of", worktree.path.display(), e);
-    let progress = repo.progress();
-    let repo = open_libgit2(&worktree.admin_dir)?;
-    let commit = repo.find_commit(start.oid()?).map_err(failed)?;
-    let mut how = CheckoutBuilder::new();
-    how.force().progress(|path, written, of| {
-        if path.is_none() {
-            progress.begin(of);
-        }
-        progress.is_at(written);
-    });
-    repo.checkout_tree(commit.as_object(), Some(&mut how)).map_err(failed)
 }
 
 /// Exactly what `git worktree add` does once the worktree is registered. Of files that the index has the facts of, git

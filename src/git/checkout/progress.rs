@@ -61,10 +61,6 @@ impl CheckoutProgress {
         self.0.written.fetch_add(files, Ordering::Relaxed);
     }
 
-    pub(super) fn is_at(&self, files: usize) {
-        self.0.written.store(files, Ordering::Relaxed);
-    }
-
     pub(in crate::git) fn end(&self) {
         self.0.stage.store(IDLE, Ordering::Release);
     }

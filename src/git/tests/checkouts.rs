@@ -14,19 +14,6 @@ use crate::git::{
     write_files,
 };
 
-#[test]
-fn where_libgit2_would_read_other_attributes_of_the_machine_git_writes_in_its_place() {
-    let fixture = Fixture::new();
-    fixture.git("repo", &["config", "core.ignorecase", "true"]);
-    let engine = |program: GitProgram| {
-        let repo = Repo::open_with(&fixture.path("repo"), program).unwrap();
-        repo.engine_for(&repo.head_base().unwrap().commit).unwrap()
-    };
-    assert_eq!(engine(program()), Engine::Libgit2);
-    let without = program().with_env("GIT_ATTR_NOSYSTEM", "1");
-    assert_eq!(engine(without), Engine::GitProgram(WhyGitProgram::OtherSettings));
-}
-
 /// A lane's worktree that has no files yet.
 fn registered(repo: &Repo, site: &Site) -> Created {
     create(repo, &repo.lock(PATIENCE).unwrap(), site, &repo.head_base().unwrap(), "ralph test").unwrap()
@@ -505,5 +492,38 @@ fn files_for_a_group_are_written_as_git_does() {
     assert_eq!(same_as_git(&Fixture::new()), Engine::Direct);
     let odd = Fixture::new();
     odd.git("repo", &["config", "core.ignoreCase", "true"]);
-    assert_eq!(same_as_git(&odd), Engine::GitProgram(WhyGitProgram::Umask));
+    assert_eq!(same_as_git(&odd), Engine::GitProgram(WhyGitProgram::OddFileSystem));
+}
+
+#[test]
+fn a_file_system_that_knows_no_case_or_no_links_is_gits_to_write_to() {
+    for (key, value) in [("core.ignoreCase", "true"), ("core.symlinks", "false"), ("core.symlinks", "")] {
+        let fixture = Fixture::new();
+        for name in ["Makefile", "makefile", "a/B", "a/b"] {
+            fixture.write(&format!("repo/{name}"), name);
+        }
+        symlink("README.md", fixture.path("repo/link")).unwrap();
+        fixture.commit_all("repo", "odd");
+        fixture.git("repo", &["config", key, value]);
+        assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::OddFileSystem), "{key}={value}");
+    }
+}
+
+#[test]
+fn odd_names_and_deep_folders_are_gits_to_write() {
+    let deep = "d/".repeat(70) + "f";
+    for name in [".git.md", ".git~", "a:.git.txt", "back\\.git.txt", &deep] {
+        let fixture = Fixture::new();
+        fixture.write("repo/.gitattributes", "* text=auto eol=crlf\n*.id ident\n");
+        fixture.write("repo/-first.txt", "one\ntwo\n");
+        fixture.write("repo/k.id", "$Id$ and $Id$\n");
+        fixture.write("repo/nul.id", "$Id$ \0\n");
+        fixture.write(&format!("repo/{name}"), "one\n");
+        fixture.commit_all("repo", "odd");
+        assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::OddNames), "{name}");
+    }
+    let fixture = Fixture::new();
+    symlink("README.md", fixture.path("repo/.gitignore")).unwrap();
+    fixture.commit_all("repo", "a link");
+    assert_eq!(same_as_git(&fixture), Engine::GitProgram(WhyGitProgram::OddNames));
 }

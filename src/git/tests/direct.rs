@@ -8,7 +8,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::fixture::{Fixture, PATIENCE, dispatch_on, lane_lock, listing, present};
-use crate::git::{Base, Engine, Files, create, finish, write_files};
+use crate::git::{Base, Engine, Files, WhyGitProgram, create, finish, undo, write_files};
 
 /// A repository with a few files of every kind, committed.
 fn of_every_kind() -> Fixture {
@@ -225,14 +225,47 @@ fn no_link_leads_a_file_out_of_the_worktree() {
 }
 
 #[test]
-fn two_folders_of_one_name_are_left_to_others() {
+fn two_folders_of_one_name_are_left_to_git() {
     let fixture = Fixture::new();
     let blob = fixture.git("repo", &["rev-parse", "HEAD:README.md"]);
     let [one, two] = ["x", "y"].map(|name| made_tree(&fixture, &format!("100644 blob {blob}\t{name}\0")));
     let commit = raw_commit(&fixture, &[("40000", "a", &one), ("40000", "a", &two)]);
-    assert_eq!(fixture.repo().engine_for(&commit.parse().unwrap()).unwrap(), Engine::Libgit2);
+    let gits = Engine::GitProgram(WhyGitProgram::OddNames);
+    assert_eq!(fixture.repo().engine_for(&commit.parse().unwrap()).unwrap(), gits);
     let plain = raw_commit(&fixture, &[("40000", "a", &one), ("40000", "b", &two)]);
     assert_eq!(fixture.repo().engine_for(&plain.parse().unwrap()).unwrap(), Engine::Direct);
+}
+
+#[test]
+fn a_commit_that_git_itself_refuses_is_refused_in_its_words() {
+    let fixture = Fixture::new();
+    let blob = fixture.git("repo", &["rev-parse", "HEAD:README.md"]);
+    let inner = made_tree(&fixture, &format!("100644 blob {blob}\tevil\0"));
+    let entries = [
+        ("100644", ".git", blob.as_str()),
+        ("100644", "git~1", blob.as_str()),
+        ("40000", ".GIT", inner.as_str()),
+        ("40000", "..", inner.as_str()),
+        ("120000", ".gitmodules", blob.as_str()),
+    ];
+    for entry in entries {
+        let commit = raw_commit(&fixture, &[entry]);
+        let args = ["worktree", "add", "-q", "--detach", "../theirs", &commit];
+        let theirs = fixture.command("repo", &args).output().unwrap();
+        assert_eq!(theirs.status.code(), Some(128), "{entry:?}");
+        let repo = fixture.repo();
+        let base = Base { name: "evil".to_owned(), commit: commit.parse().unwrap(), upstream_ahead: None };
+        let site = fixture.site("t-1");
+        let guard = repo.lock(PATIENCE).unwrap();
+        let created = create(&repo, &guard, &site, &base, "ralph test").unwrap();
+        drop(guard);
+        let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
+        assert!(error.to_string().contains("invalid path"), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--base")), "{error}");
+        undo(&repo, &repo.lock(PATIENCE).unwrap(), created).unwrap();
+        assert!(!site.path.exists() && !fixture.path("repo/.git/worktrees/t-1").exists());
+        assert_eq!(fixture.git("repo", &["for-each-ref", "refs/heads/ralph"]), "");
+    }
 }
 
 /// A commit of a tree with these entries, whatever they are.

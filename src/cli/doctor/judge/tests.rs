@@ -37,7 +37,7 @@ fn repository() -> Repository {
         path: "/x".into(),
         bare: false,
         base: Ok(("main".to_owned(), "0123456789".to_owned())),
-        engine: Some(Ok(Engine::Libgit2)),
+        engine: Some(Ok(Engine::Direct)),
         store: folder_on(EXT4, Use::Sound),
         worktrees: folder_on(EXT4, Use::Sound),
     }
@@ -221,7 +221,7 @@ fn what_checks_files_out_is_said_with_its_reason() {
         let findings = inside_repository(&Repository { engine: Some(engine), ..repository() });
         findings.into_iter().find(|finding| finding.check == "checkout").unwrap()
     };
-    assert_eq!(judged(Ok(Engine::Libgit2)).status, Status::Ok);
+    assert_eq!(judged(Ok(Engine::Direct)).status, Status::Ok);
     let lfs = judged(Ok(Engine::GitProgram(WhyGitProgram::Filter("lfs".to_owned()))));
     assert_eq!(lfs.status, Status::Ok);
     assert!(lfs.detail.contains("git program") && lfs.detail.contains("\"lfs\""), "{lfs:?}");
