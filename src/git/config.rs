@@ -28,6 +28,17 @@ pub(super) enum Settings {
     Listed(Vec<(String, String)>, Vec<(&'static str, PathBuf)>),
 }
 
+/// What settings say of a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Switch {
+    /// Nothing.
+    Unsaid,
+    On,
+    Off,
+    /// Something that git takes for no switch.
+    Unclear,
+}
+
 impl Settings {
     /// The files of one repository only: `config`, and `config.worktree` of the git directory where that counts.
     pub(super) fn own(common: &Path, git_dir: &Path) -> Result<Self, GitError> {
@@ -82,9 +93,25 @@ impl Settings {
 
     /// A switch; one that is missing, or cannot be read as a switch, is off.
     pub(super) fn flag(&self, key: &str) -> bool {
-        match self {
-            Self::Read(config) => config.get_bool(key).unwrap_or(false),
-            Self::Listed(..) => self.text(key).is_some_and(|text| Config::parse_bool(text).unwrap_or(false)),
+        self.switch(key) == Switch::On
+    }
+
+    /// What is said of a switch. A key without a value is on, as [`Self::text`] would not tell.
+    pub(super) fn switch(&self, key: &str) -> Switch {
+        let said = match self {
+            Self::Read(config) => match config.get_bool(key) {
+                Err(e) if e.code() == ErrorCode::NotFound => return Switch::Unsaid,
+                said => said,
+            },
+            Self::Listed(..) => match self.text(key) {
+                None => return Switch::Unsaid,
+                Some(text) => Config::parse_bool(text),
+            },
+        };
+        match said {
+            Ok(true) => Switch::On,
+            Ok(false) => Switch::Off,
+            Err(_) => Switch::Unclear,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::attributes::{Asked, ENCODING, Finished, Macros, Read, Rules, State};
 use super::checkout::convert::{Conversion, Ends, Keywords};
-use super::config::Settings;
+use super::config::{Settings, Switch};
 use super::listing::{Kind, Listing, Writer};
 
 /// The attributes that say so, in the order in which they are looked up.
@@ -30,14 +30,12 @@ enum Auto {
 impl LineEnds {
     /// `None`: git itself would not take the settings.
     pub(super) fn of(settings: &Settings) -> Option<Self> {
-        let auto = match settings.text("core.autocrlf") {
-            None => Auto::Off,
-            Some(value) if value.eq_ignore_ascii_case("input") => Auto::Input,
-            Some(value) => match git2::Config::parse_bool(value) {
-                Ok(true) => Auto::On,
-                Ok(false) => Auto::Off,
-                Err(_) => return None,
-            },
+        const AUTO: &str = "core.autocrlf";
+        let auto = match settings.switch(AUTO) {
+            Switch::On => Auto::On,
+            Switch::Off | Switch::Unsaid => Auto::Off,
+            Switch::Unclear if settings.text(AUTO)?.eq_ignore_ascii_case("input") => Auto::Input,
+            Switch::Unclear => return None,
         };
         let eol = settings.text("core.eol").is_some_and(|value| value.eq_ignore_ascii_case("crlf"));
         let crlf = match auto {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::attributes::{Asked, attribute_files, read_attributes};
-use super::config::Settings;
+use super::config::{Settings, Switch};
 use super::conversions::{self, LineEnds};
 use super::listing::{Listing, list};
 use super::program::AtATime;
@@ -36,6 +36,10 @@ pub(super) enum Route {
 
 /// The parts of a filter's settings that name a command.
 const FILTER_COMMANDS: [&str; 3] = ["clean", "smudge", "process"];
+/// What git takes for a switch before it writes any file, beside `core.autocrlf`, which may be `input` too.
+const SWITCHES: [&str; 5] =
+    ["core.symlinks", "core.ignorecase", "core.filemode", "core.protecthfs", "core.protectntfs"];
+
 impl Repo {
     /// What has to write the files of `commit`. Refuses filters that would run a program out of the worktree.
     pub fn engine_for(&self, commit: &CommitId) -> Result<Engine, GitError> {
@@ -83,11 +87,11 @@ impl Repo {
                 in_part.get_or_insert(WhyGitProgram::LinkedAttributes);
             }
             let ends = LineEnds::of(&settings);
-            let odd_settings = is_odd_file_system(&settings) || ends.is_none();
-            if why.is_some() || odd_settings {
+            let by_settings = why_by_odd_settings(&settings, ends);
+            if why.is_some() || by_settings.is_some() {
                 listing = None;
             }
-            odd = if odd_settings { WhyGitProgram::OddFileSystem } else { WhyGitProgram::OddNames };
+            odd = by_settings.unwrap_or(WhyGitProgram::OddNames);
             if let (Some(listing), Some(ends)) = (&mut listing, ends)
                 && (asked.rewrites || ends.rewrite() || in_part.is_some())
             {
@@ -265,10 +269,14 @@ fn why_by_settings(settings: &Settings, git_dir: &Path) -> Result<Option<WhyGitP
     Ok(reasons.into_iter().find_map(|(applies, why)| applies.then_some(why)))
 }
 
-/// Whether settings say that the file system cannot keep what a commit may hold.
-fn is_odd_file_system(settings: &Settings) -> bool {
-    let no_links = settings.text("core.symlinks").is_some_and(|value| {
-        matches!(value.to_ascii_lowercase().as_str(), "false" | "no" | "off" | "0" | "")
-    });
-    no_links || settings.flag("core.ignorecase")
+/// Whether settings say that the file system cannot keep what a commit may hold, or something that git itself takes for
+/// no setting: it refuses then, and says so.
+fn why_by_odd_settings(settings: &Settings, ends: Option<LineEnds>) -> Option<WhyGitProgram> {
+    let is_unclear = |key: &&str| settings.switch(key) == Switch::Unclear;
+    let unclear = ends.is_none().then_some("core.autocrlf").or_else(|| SWITCHES.into_iter().find(is_unclear));
+    if let Some(key) = unclear {
+        return Some(WhyGitProgram::UnclearSetting(key.to_owned()));
+    }
+    let is_odd = settings.switch("core.symlinks") == Switch::Off || settings.flag("core.ignorecase");
+    is_odd.then_some(WhyGitProgram::OddFileSystem)
 }

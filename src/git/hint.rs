@@ -118,6 +118,10 @@ fn remedy_of_damage(said: &str) -> Option<&'static str> {
         ("bad index file", INDEX),
         ("bad config", "mend that file of settings, and try again"),
         (
+            "bad boolean config value",
+            "mend that setting: `git config --show-origin --get-all` tells where it is",
+        ),
+        (
             "invalid path '",
             "git puts no such name into a worktree: start from a commit without it, with `--base`",
         ),

@@ -29,6 +29,8 @@ pub enum WhyGitProgram {
     OtherSettings,
     /// Settings say that the file system cannot keep what a commit may hold.
     OddFileSystem,
+    /// This setting is a switch, and has a value that git does not take for one.
+    UnclearSetting(String),
     /// A name that some file system takes for one of git's own, two files of one name, a tree without an order or an end.
     OddNames,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for WhyGitProgram {
             Self::OddFileSystem => f.write_str(
                 "its settings say that the file system knows no links (`core.symlinks`) or no case (`core.ignoreCase`)",
             ),
+            Self::UnclearSetting(key) => write!(f, "`{key}` has a value that git does not take"),
             Self::OddNames => f.write_str("it has names or folders that git has to judge"),
         }
     }

@@ -109,6 +109,41 @@ fn line_ends_by_configuration() {
 }
 
 #[test]
+fn a_switch_without_a_value_is_on_as_it_is_for_git() {
+    for (lines, engine) in [
+        ("autocrlf", Engine::Direct),
+        ("symlinks", Engine::Direct),
+        ("ignorecase", Engine::GitProgram(WhyGitProgram::OddFileSystem)),
+        ("autocrlf = 2k", Engine::Direct),
+        ("autocrlf =", Engine::Direct),
+    ] {
+        let fixture = Fixture::new();
+        let config = fs::read_to_string(fixture.path("repo/.git/config")).unwrap();
+        fixture.write("repo/.git/config", format!("{config}[core]\n\t{lines}\n"));
+        assert_eq!(same_as_git(&fixture), engine, "{lines}");
+        let written = fs::read_to_string(fixture.path("repo.ralph/t-1/README.md")).unwrap();
+        let is_on = lines.starts_with("autocrlf") && !lines.ends_with('=');
+        assert_eq!(written.ends_with("\r\n"), is_on, "{lines}");
+    }
+}
+
+#[test]
+fn a_setting_that_git_does_not_take_is_refused_in_its_words() {
+    for key in ["core.autocrlf", "core.symlinks", "core.ignorecase"] {
+        let fixture = Fixture::new();
+        let repo = fixture.repo();
+        let created = registered(&repo, &fixture.site("t-1"));
+        fixture.git("repo", &["config", key, "maybe"]);
+        let repo = fixture.repo();
+        let engine = repo.engine_for(&created.start).unwrap();
+        assert_eq!(engine, Engine::GitProgram(WhyGitProgram::UnclearSetting(key.to_owned())));
+        let error = write_files(&repo, &created, &lane_lock(&fixture.site("t-1"))).unwrap_err();
+        assert!(error.to_string().contains("bad boolean config value 'maybe'"), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("setting")), "{error}");
+    }
+}
+
+#[test]
 fn a_submodule_is_an_empty_folder_as_with_git() {
     let fixture = Fixture::new();
     fixture.git(".", &["clone", "-q", "repo", "inner"]);
