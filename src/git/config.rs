@@ -4,7 +4,8 @@
 //! all; and all levels together, as git would see them from a git directory. That view costs no program where libgit2
 //! has the repository open and looks where git looks; else git itself is asked. libgit2 does not know
 //! `GIT_CONFIG_GLOBAL` and its like, nor where a git of another prefix looks, and could be told of them only by
-//! process-wide state that is unsafe to set, or by reading all the variables that lead to another repository too.
+//! process-wide state that is unsafe to set, or by reading all the variables that lead to another repository too. Nor does it follow every include
+//! that git follows, nor know what `~name` means: where the files that it read hold one of those, git is asked as well.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +17,9 @@ use super::GitError;
 use super::printed::SettingList;
 use super::program::Call;
 
+/// The conditions of includes that libgit2 knows and git judges in another way where they begin with `~/` or `./`.
+const BY_FOLDER: [&str; 2] = ["gitdir:", "gitdir/i:"];
+const BY_BRANCH: &str = "onbranch:";
 const ATTRIBUTES_FILE: &str = "core.attributesfile";
 const HOOKS_PATH: &str = "core.hookspath";
 
@@ -61,6 +65,29 @@ impl Settings {
         };
         let read = Self::Read(local);
         Ok((!read.flag("extensions.worktreeConfig")).then_some(read))
+    }
+
+    /// Whether git may find more in the files that libgit2 read than libgit2 has: includes under conditions that it does
+    /// not know or judges in another way, and paths that it cannot make out. `home` is the user's folder.
+    pub(super) fn may_hide(&self, home: Option<&Path>) -> Result<bool, GitError> {
+        let mut includes = self.matching("include.path")?;
+        includes.extend(self.matching("includeif.*")?);
+        includes.retain(|(key, _)| key.starts_with("include"));
+        // git looks where the folder really is.
+        let home_is_real = || home.is_some_and(|home| home.canonicalize().is_ok_and(|real| real == home));
+        for (key, value) in includes {
+            let condition = key.strip_prefix("includeif.").unwrap_or_default();
+            let folder = BY_FOLDER.iter().find_map(|known| condition.strip_prefix(known));
+            let is_known = match folder {
+                Some(folder) => !folder.starts_with("./") && (!folder.starts_with("~/") || home_is_real()),
+                None => condition.is_empty() || condition.starts_with(BY_BRANCH),
+            };
+            if !is_known || is_gits_to_expand(&value) {
+                return Ok(true);
+            }
+        }
+        let paths = [ATTRIBUTES_FILE, HOOKS_PATH];
+        Ok(paths.iter().any(|key| self.text(key).is_some_and(|path| is_gits_to_expand(&path))))
     }
 
     /// What an open repository goes by, conditional includes included.
@@ -173,6 +200,12 @@ impl Settings {
             .map_err(|e| GitError::libgit2("read the settings", glob, e))?;
         Ok(found)
     }
+}
+
+/// Whether git alone knows what a path means: `~name`, or what it was built with.
+fn is_gits_to_expand(path: &str) -> bool {
+    let of_a_user = path.strip_prefix('~').is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    of_a_user || path.starts_with("%(") || path.starts_with(":(")
 }
 
 /// Whether a key has no middle part, whose case would count.

@@ -153,6 +153,11 @@ impl GitProgram {
         self.config_files
     }
 
+    /// The same program, which alone knows what the settings are.
+    pub(super) fn with_config_files(self, config_files: ConfigFiles) -> Self {
+        Self { config_files, ..self }
+    }
+
     pub(super) fn ident(&self) -> Ident {
         self.ident
     }

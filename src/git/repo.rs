@@ -69,6 +69,15 @@ impl Repo {
             Some(read) => read,
             None => Settings::own(&common, &common)?,
         };
+        let program = match &opened {
+            Ok(repo) if program.config_files() == ConfigFiles::Usual => {
+                let home = program.variable("HOME").map(Path::new);
+                let hides = Settings::of(repo)?.may_hide(home)?;
+                let config_files = if hides { ConfigFiles::Elsewhere } else { ConfigFiles::Usual };
+                program.with_config_files(config_files)
+            }
+            _ => program,
+        };
         let bare = own.flag("core.bare");
         let main = if bare { None } else { main_tree(&own, &common, &git_dir, current.as_deref()) };
         for path in [Some(&common), current.as_ref(), main.as_ref()].into_iter().flatten() {

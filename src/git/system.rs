@@ -26,7 +26,8 @@ pub(super) enum ConfigFiles {
     /// Where libgit2 looks for them too.
     #[default]
     Usual,
-    /// Where the environment says, or where this git was built to look: git alone follows.
+    /// Where the environment says, where this git was built to look, or where an include leads that libgit2 does not
+    /// follow: git alone does.
     Elsewhere,
 }
 

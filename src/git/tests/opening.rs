@@ -2,11 +2,78 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use super::fixture::{Fixture, PATIENCE, program};
-use crate::git::{ErrorClass, GitError, Repo, Unsupported};
+use crate::git::config::Settings;
+use crate::git::conversions::LineEnds;
+use crate::git::{ErrorClass, GitError, GitProgram, Repo, Unsupported};
+
+/// A program whose user is at home there.
+fn at_home(home: &Path) -> GitProgram {
+    program().with_env("HOME", home)
+}
+
+#[test]
+fn includes_that_libgit2_does_not_follow_are_followed_as_git_follows_them() {
+    let user = Command::new("id").arg("-un").output().unwrap().stdout;
+    let user = String::from_utf8(user).unwrap().trim().to_owned();
+    let fixture = Fixture::new();
+    std::fs::create_dir(fixture.path("repo/p")).unwrap();
+    std::os::unix::fs::symlink(&fixture.root, fixture.path("home")).unwrap();
+    let home = fixture.path("home");
+    fixture.write("repo/.git/more", "[core]\n\tautocrlf\n\thooksPath = /hooks\n[commit]\n\tgpgSign = true\n");
+    let plain = std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap();
+    let remote = "[remote \"origin\"]\n\turl = https://example.com/a\n";
+    let path = format!("path = {}\n", fixture.path("repo/.git/more").display());
+    let mut followed = Vec::new();
+    for lines in [
+        format!("{remote}[includeIf \"hasconfig:remote.*.url:https://example.com/**\"]\n{path}"),
+        format!("{remote}[includeIf \"hasconfig:remote.*.url:https://example.org/**\"]\n{path}"),
+        format!("[includeIf \"gitdir:~/repo/\"]\n{path}"),
+        format!("[includeIf \"gitdir:~/other/\"]\n{path}"),
+        format!("[includeIf \"gitdir:./\"]\n{path}"),
+        format!("[include]\n{path}"),
+        format!("[core]\n\tattributesFile = ~{user}/none\n"),
+        format!("[core]\n\thooksPath = ~{user}/none\n"),
+    ] {
+        fixture.write("repo/.git/config", format!("{plain}{lines}"));
+        let repo = Repo::open_with(&fixture.path("repo"), at_home(&home)).unwrap();
+        let settings = repo.settings().unwrap();
+        let said = |kind: &str, key: &str| {
+            let args = ["config", kind, "--get", key];
+            let out = fixture.command("repo", &args).env("HOME", &home).output().unwrap().stdout;
+            let text = String::from_utf8(out).unwrap().trim_end().to_owned();
+            (!text.is_empty()).then_some(text)
+        };
+        let is_on = |key| said("--type=bool", key).is_some_and(|text| text == "true");
+        assert_eq!(settings.flag("commit.gpgSign"), is_on("commit.gpgSign"), "{lines}");
+        assert_eq!(LineEnds::of(&settings).unwrap().rewrite(), is_on("core.autocrlf"), "{lines}");
+        let said = |key| said("--type=path", key).map(PathBuf::from);
+        assert_eq!(settings.attributes_file(), said("core.attributesFile"), "{lines}");
+        assert_eq!(settings.hooks_path(), said("core.hooksPath"), "{lines}");
+        followed.push(settings.flag("commit.gpgSign"));
+    }
+    assert_eq!(followed, [true, false, true, false, false, true, false, false]);
+}
+
+#[test]
+fn git_is_asked_for_settings_only_where_libgit2_may_hide_some() {
+    let fixture = Fixture::new();
+    let asks = |home: &Path| {
+        let repo = Repo::open_with(&fixture.path("repo"), at_home(home)).unwrap();
+        matches!(repo.settings().unwrap(), Settings::Listed(..))
+    };
+    fixture.git("repo", &["config", "include.path", "~/none"]);
+    fixture.git("repo", &["config", "includeIf.onbranch:x.path", "none"]);
+    fixture.git("repo", &["config", "includeIf.gitdir:~/work/.path", "none"]);
+    fixture.git("repo", &["config", "core.hooksPath", "~/hooks"]);
+    assert!(!asks(&fixture.root));
+    std::os::unix::fs::symlink(&fixture.root, fixture.path("home")).unwrap();
+    assert!(asks(&fixture.path("home")));
+}
 
 #[test]
 fn the_same_repository_is_found_from_every_place_in_it() {
