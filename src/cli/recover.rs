@@ -7,6 +7,7 @@ use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, outcome_word, table};
 use super::surroundings::Surroundings;
+use crate::dispatch::REPO_PATIENCE;
 use crate::id::{Lane, SessionId};
 use crate::recover::{RecoverError, Recovered, Scope, Settled, recover};
 
@@ -14,6 +15,7 @@ use crate::recover::{RecoverError, Recovered, Scope, Settled, recover};
 pub fn run(global: &Global, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
     let recovered = recover(here.recovery(), Scope::Everything)?;
+    here.context.repo.settle_references(REPO_PATIENCE)?;
     // What was settled is shown even where a removal or a merge could not be.
     let root = here.worktree_root(out)?;
     let removals = here.settle_removals(&root, out).and_then(|()| here.settle_merges(&root, out));

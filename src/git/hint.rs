@@ -102,11 +102,23 @@ impl GitError {
             Self::File(error) => return error.hint().map(str::to_owned),
             Self::Io { source, .. } => return durable::remedy(source.kind()).map(str::to_owned),
             Self::Libgit2 { message: said, .. } | Self::ProgramFailed { stderr: said, .. } => {
-                return durable::remedy_of(said).or_else(|| remedy_of_damage(said)).map(str::to_owned);
+                let lock = lock_in_the_way(said).map(|lock| {
+                    format!("if no git is running in this repository, remove its lock: `rm {}`", quoted(lock))
+                });
+                let remedy = || durable::remedy_of(said).or_else(|| remedy_of_damage(said)).map(str::to_owned);
+                return lock.or_else(remedy);
             }
             _ => return None,
         })
     }
+}
+
+/// The lock that git or libgit2 found there and did not make: whoever made it is at work, or was killed.
+fn lock_in_the_way(said: &str) -> Option<&Path> {
+    let by_git = said.split_once("Unable to create '").filter(|_| said.contains("File exists"));
+    let (_, rest) = by_git.or_else(|| said.split_once("failed to lock file '"))?;
+    let (lock, _) = rest.split_once(".lock'")?;
+    rest.get(..lock.len() + ".lock".len()).map(Path::new)
 }
 
 /// What to do where git says that a file of its own is damaged, or a commit no good: an agent may have written there.
@@ -153,7 +165,9 @@ fn quoted(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::remedy_of_damage;
+    use std::path::Path;
+
+    use super::{lock_in_the_way, remedy_of_damage};
 
     #[test]
     fn who_reads_that_a_file_of_gits_is_damaged_is_told_what_to_do() {
@@ -168,5 +182,18 @@ mod tests {
             assert!(remedy_of_damage(said).is_some_and(|remedy| remedy.contains(expected)), "{said}");
         }
         assert_eq!(remedy_of_damage("fatal: something else"), None);
+    }
+
+    #[test]
+    fn a_lock_that_is_in_the_way_is_named() {
+        for said in [
+            "failed to lock file '/a b/refs/heads/x.lock' for writing: ",
+            "fatal: cannot lock ref 'refs/heads/x': Unable to create '/a b/refs/heads/x.lock': File exists.; Another",
+        ] {
+            assert_eq!(lock_in_the_way(said), Some(Path::new("/a b/refs/heads/x.lock")), "{said}");
+        }
+        for said in ["Unable to create '/a/x.lock': Permission denied", "something else"] {
+            assert_eq!(lock_in_the_way(said), None, "{said}");
+        }
     }
 }

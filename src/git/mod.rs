@@ -42,6 +42,7 @@ mod printed;
 mod products;
 mod program;
 mod reach;
+mod reflock;
 mod refs;
 mod registry;
 mod repo;

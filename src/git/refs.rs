@@ -9,7 +9,7 @@ use git2::ErrorCode;
 
 use super::program::{Call, Place};
 use super::repo::{Backend, Repo};
-use super::{CommitId, GitError};
+use super::{CommitId, GitError, reflock};
 use crate::failpoint;
 
 /// How far two commits are apart.
@@ -159,11 +159,16 @@ impl Repo {
     pub(super) fn create_ref(&self, full: &str, commit: &CommitId, log: &str) -> Result<(), GitError> {
         failpoint::hit("ref.write");
         let made = match self.backend() {
-            Backend::Libgit2(repo) => match repo.reference(full, commit.oid()?, false, log) {
-                Ok(_) => Ok(()),
-                Err(e) if e.code() == ErrorCode::Exists => Err(GitError::RefMoved { name: full.to_owned() }),
-                Err(e) => Err(GitError::libgit2("create the reference", full, e)),
-            },
+            Backend::Libgit2(repo) => {
+                let _noted = reflock::note(&self.store_dir(), full, Some(commit))?;
+                match repo.reference(full, commit.oid()?, false, log) {
+                    Ok(_) => Ok(()),
+                    Err(e) if e.code() == ErrorCode::Exists => {
+                        Err(GitError::RefMoved { name: full.to_owned() })
+                    }
+                    Err(e) => Err(GitError::libgit2("create the reference", full, e)),
+                }
+            }
             Backend::Program(_) => self.update_ref(&["-m", log, full, commit.as_str(), ZERO]),
         };
         failpoint::hit("ref.written");
@@ -174,10 +179,12 @@ impl Repo {
     pub(super) fn set_ref(&self, full: &str, commit: &CommitId, log: &str) -> Result<(), GitError> {
         failpoint::hit("ref.write");
         let set = match self.backend() {
-            Backend::Libgit2(repo) => repo
-                .reference(full, commit.oid()?, true, log)
-                .map(|_| ())
-                .map_err(|e| GitError::libgit2("write the reference", full, e)),
+            Backend::Libgit2(repo) => {
+                let _noted = reflock::note(&self.store_dir(), full, Some(commit))?;
+                repo.reference(full, commit.oid()?, true, log)
+                    .map(|_| ())
+                    .map_err(|e| GitError::libgit2("write the reference", full, e))
+            }
             Backend::Program(_) => self.update_ref(&["-m", log, full, commit.as_str()]),
         };
         failpoint::hit("ref.written");
@@ -196,6 +203,7 @@ impl Repo {
                 if reference.target().map(CommitId::from).as_ref() != Some(expected) {
                     return Err(moved());
                 }
+                let _noted = reflock::note(&self.store_dir(), full, None)?;
                 // libgit2 compares once more, under the reference's own lock.
                 reference.delete().map_err(|e| GitError::libgit2("delete the reference", full, e))
             }

@@ -17,7 +17,7 @@ use super::program::{Call, GitProgram, Place};
 use super::registry::read_pointer;
 use super::system::ConfigFiles;
 use super::why::WhyGitProgram;
-use super::{GitError, Unsupported};
+use super::{GitError, Unsupported, reflock};
 use crate::durable::{self, HeldLock};
 
 /// The extensions that libgit2 opens a repository with (git2 0.21, libgit2 1.9).
@@ -136,9 +136,22 @@ impl Repo {
         durable::create_private_dir(&store)?;
         let path = store.join("repo.lock");
         match HeldLock::take_within(&path, patience)? {
-            Some(held) => Ok(RepoLock { _held: held }),
+            Some(held) => {
+                // Best effort: what cannot be taken away is told by who finds it in the way.
+                drop(reflock::settle(&store, &self.common));
+                Ok(RepoLock { _held: held })
+            }
             None => Err(GitError::LockBusy { path, waited: patience }),
         }
+    }
+
+    /// Takes away what a process left that was killed while it wrote a reference. Waits for the repository's lock, at most
+    /// as long as `patience`, where there may be something.
+    pub fn settle_references(&self, patience: Duration) -> Result<(), GitError> {
+        if reflock::is_noted(&self.store_dir()) {
+            drop(self.lock(patience)?);
+        }
+        Ok(())
     }
 
     pub(super) fn backend(&self) -> &Backend {

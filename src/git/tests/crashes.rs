@@ -1,13 +1,62 @@
 //! A creation that is killed at any point is completed by the next one.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use super::fixture::{Fixture, PATIENCE, lane_lock, present, program};
 use crate::git::{Files, Located, Repo, create, finish, locate, write_files};
 
 const INSIDE: &str = "RALPH_TEST_CRASH";
 const NAME: &str = "git::tests::crashes::a_creation_that_was_killed_anywhere_is_completed_by_the_next";
+
+/// What is left of a reference's lock by who was killed while making the branch `ralph/t-1` at HEAD.
+fn left_locked(fixture: &Fixture, content: &str) -> PathBuf {
+    let head = fixture.git("repo", &["rev-parse", "HEAD"]);
+    fixture.write("repo/.git/ralph/writing-ref", format!("refs/heads/ralph/t-1\n{head}\n"));
+    fixture.write("repo/.git/refs/heads/ralph/t-1.lock", content);
+    fixture.path("repo/.git/refs/heads/ralph/t-1.lock")
+}
+
+#[test]
+fn a_lock_that_a_killed_writer_of_a_branch_left_is_taken_away_and_no_other() {
+    let whole = |fixture: &Fixture| fixture.git("repo", &["rev-parse", "HEAD"]) + "\n";
+    for part in [0, 7, 41] {
+        let fixture = Fixture::new();
+        let lock = left_locked(&fixture, &whole(&fixture)[..part]);
+        fixture.dispatch(&fixture.repo(), &fixture.site("t-1"));
+        assert!(!lock.exists() && !fixture.path("repo/.git/ralph/writing-ref").exists());
+        fixture.git("repo.ralph/t-1", &["commit", "-q", "--allow-empty", "-m", "work"]);
+    }
+    // Someone else's: of another content, of another branch, made before or much later.
+    for case in ["content", "branch", "before", "later", "unnoted"] {
+        let fixture = Fixture::new();
+        let lock = left_locked(&fixture, &whole(&fixture));
+        let note = fixture.path("repo/.git/ralph/writing-ref");
+        let moved = |by: i64| {
+            let now = fs::metadata(&note).unwrap().modified().unwrap();
+            let by_seconds = Duration::from_secs(by.unsigned_abs());
+            let date = if by < 0 { now - by_seconds } else { now + by_seconds };
+            fs::File::options().write(true).open(&lock).unwrap().set_modified(date).unwrap();
+        };
+        match case {
+            "content" => fs::write(&lock, "ref: refs/heads/main\n").unwrap(),
+            "branch" => fs::write(&note, "refs/heads/ralph/../t-1\n").unwrap(),
+            "before" => moved(-1),
+            "later" => moved(60),
+            _ => fs::remove_file(&note).unwrap(),
+        }
+        let repo = fixture.repo();
+        let guard = repo.lock(PATIENCE).unwrap();
+        let base = repo.head_base().unwrap();
+        let error = create(&repo, &guard, &fixture.site("t-1"), &base, "ralph test").unwrap_err();
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains(&format!("rm {}", lock.display())), "{case}: {error}: {hint}");
+        assert!(lock.exists() && !note.exists(), "{case}");
+    }
+}
 
 #[test]
 fn a_creation_that_was_killed_anywhere_is_completed_by_the_next() {
