@@ -58,6 +58,18 @@ mod that_do_not_end {
     }
 
     #[test]
+    fn row_50_more_processes_than_the_supervisor_may_have_files_are_swept_all() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("n=0; while [ $n -lt 100 ]; do setsid sleep 1000 & n=$((n + 1)); done; commit; answer");
+        let few = ["-c", "ulimit -n 64; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ralph")];
+        let words = ["worktree", "dispatch", "T-1", "--wait", "--json"];
+        let manifest = sandbox.run("sh", &[&few[..], &words].concat()).in_dir(repo.path()).run().ok().json();
+        sandbox.assert_nothing_runs();
+        assert_outcome(&manifest, "succeeded", "100 processes that the agent left running were ended");
+    }
+
+    #[test]
     fn row_51_a_daemon_with_an_empty_environment_is_swept() {
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));

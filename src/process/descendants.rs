@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::Duration;
 
-use super::identity::{self, Identity, Stat};
+use super::identity::{self, Identity, Stat, is_gone};
 
 /// `RALPH_SESSION_ID=<id>`, as it stands in the environment of everything that a session starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,13 @@ pub fn living(kin: &Kin) -> io::Result<Vec<Identity>> {
         Kin::OfSupervisor { supervisor, mark } => {
             let processes = identity::all()?;
             let below = below(*supervisor, &processes);
-            let is_kin = |s: &&Stat| below.contains(&s.identity.pid) || bears(mark, s.identity.pid);
-            processes.iter().filter(is_kin).filter(|s| !s.is_zombie).map(|s| s.identity).collect()
+            let mut found = Vec::new();
+            for Stat { identity, .. } in processes.iter().filter(|process| !process.is_zombie) {
+                if below.contains(&identity.pid) || bears(mark, identity.pid)? {
+                    found.push(*identity);
+                }
+            }
+            found
         }
         Kin::Marked { mark, since_ticks } => {
             let is_kin = |process: &Stat| process.identity.start_ticks >= *since_ticks;
@@ -97,7 +102,7 @@ fn settled<T: PartialEq>(
         for process in
             identity::all()?.iter().filter(|process| !process.is_zombie && !is_the_kernels(process))
         {
-            let Some(environment) = environment(process.identity.pid) else { continue };
+            let Some(environment) = environment(process.identity.pid)? else { continue };
             is_clear &= !environment.is_empty();
             if let Some(one) = find(process, &environment).filter(|one| !found.contains(one)) {
                 found.push(one);
@@ -135,16 +140,23 @@ fn below(root: i32, processes: &[Stat]) -> HashSet<i32> {
 }
 
 /// Whether a process of ours bears the mark.
-fn bears(mark: &Mark, pid: i32) -> bool {
-    environment(pid).is_some_and(|environment| mark.is_in(&environment))
+fn bears(mark: &Mark, pid: i32) -> io::Result<bool> {
+    Ok(environment(pid)?.is_some_and(|environment| mark.is_in(&environment)))
 }
 
 /// The environment of a process of ours. Another user's cannot be read and is not asked for.
-fn environment(pid: i32) -> Option<Vec<u8>> {
+fn environment(pid: i32) -> io::Result<Option<Vec<u8>>> {
     let own = rustix::process::geteuid().as_raw();
     let folder = format!("/proc/{pid}");
-    let is_ours = fs::metadata(&folder).is_ok_and(|meta| meta.uid() == own);
-    is_ours.then(|| fs::read(format!("{folder}/environ")).ok()).flatten()
+    if !fs::metadata(&folder).is_ok_and(|meta| meta.uid() == own) {
+        return Ok(None);
+    }
+    match fs::read(format!("{folder}/environ")) {
+        Ok(environment) => Ok(Some(environment)),
+        // One of ours may keep it to itself all the same.
+        Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

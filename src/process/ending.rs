@@ -1,7 +1,8 @@
 //! Ending everything that a session has running, politely and then by force, until nothing is left.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -9,7 +10,7 @@ use rustix::process::Signal;
 
 use super::descendants::{Kin, living};
 use super::identity::Identity;
-use super::signal::Handle;
+use super::signal::{Delivery, Handle};
 
 /// What it took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub enum Pace {
 /// Ends the session's processes: each is asked once, those that are left after `grace` are killed, and so is whatever
 /// they start meanwhile. `between` is called before every look: it reaps, so that a subreaper's dead children are not
 /// mistaken for living ones, and says whether there is still time.
+///
+/// A process is held by a descriptor only while it is signalled: there may be more of them than descriptors.
 pub fn sweep(
     kin: &Kin,
     grace: Duration,
@@ -61,14 +64,29 @@ pub fn sweep(
 ) -> Result<Swept, SweepError> {
     let begun = Instant::now();
     let mut by_force_since = None;
-    let mut asked: HashMap<Identity, Handle> = HashMap::new();
-    let mut killed: HashMap<Identity, Handle> = HashMap::new();
+    let mut asked: HashSet<Identity> = HashSet::new();
+    let mut killed: HashSet<Identity> = HashSet::new();
     // One that may not be signalled must not shield the others.
     let mut refused: HashMap<Identity, Errno> = HashMap::new();
+    // One that could not be signalled for want of something is tried again.
+    let mut hindered = None;
     let mut pause = Duration::from_millis(1);
     loop {
         let pace = between().map_err(SweepError::Look)?;
-        let alive = living(kin).map_err(SweepError::Look)?;
+        if pace == Pace::AtOnce || begun.elapsed() >= grace {
+            by_force_since.get_or_insert_with(Instant::now);
+        }
+        let by_force = by_force_since.is_some();
+        let is_over = by_force_since.is_some_and(|since| since.elapsed() >= KILL_PATIENCE);
+        let alive = match living(kin) {
+            Ok(alive) => alive,
+            // Not seen is not gone.
+            Err(error) if !is_over && Errno::from_io_error(&error).is_some_and(is_want) => {
+                thread::sleep(pause);
+                continue;
+            }
+            Err(error) => return Err(SweepError::Look(error)),
+        };
         if alive.is_empty() {
             return Ok(Swept { asked: asked.len(), killed: killed.len() });
         }
@@ -77,27 +95,33 @@ pub fn sweep(
         {
             return Err(SweepError::Signal { pid: identity.pid, source: (*errno).into() });
         }
-        if pace == Pace::AtOnce || begun.elapsed() >= grace {
-            by_force_since.get_or_insert_with(Instant::now);
+        if is_over {
+            let pids = alive.iter().map(|identity| identity.pid).collect();
+            return Err(hindered.unwrap_or(SweepError::Unkillable(pids)));
         }
-        let by_force = by_force_since.is_some();
-        if by_force_since.is_some_and(|since| since.elapsed() >= KILL_PATIENCE) {
-            return Err(SweepError::Unkillable(alive.iter().map(|identity| identity.pid).collect()));
-        }
+        hindered = None;
         for identity in alive {
             let (how, done) = if by_force { (How::Killing, &mut killed) } else { (How::Asking, &mut asked) };
-            if done.contains_key(&identity) || refused.contains_key(&identity) {
+            if done.contains(&identity) || refused.contains_key(&identity) {
                 continue;
             }
             match signal(identity, how) {
-                Ok(None) => {}
-                Ok(Some(handle)) => drop(done.insert(identity, handle)),
+                Ok(Delivery::Gone) => {}
+                Ok(Delivery::Delivered) => drop(done.insert(identity)),
+                Err(errno) if is_want(errno) => {
+                    hindered = Some(SweepError::Signal { pid: identity.pid, source: errno.into() });
+                }
                 Err(errno) => drop(refused.insert(identity, errno)),
             }
         }
-        std::thread::sleep(pause);
+        thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
+}
+
+/// Whether the system says by this that it lacks something at this moment, such as a descriptor.
+fn is_want(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
 }
 
 /// How a process is ended.
@@ -107,14 +131,13 @@ enum How {
     Killing,
 }
 
-/// Signals one process; `None` where it is gone by now.
-fn signal(identity: Identity, how: How) -> Result<Option<Handle>, Errno> {
-    let Some(handle) = Handle::open(identity)? else { return Ok(None) };
+/// Signals one process.
+fn signal(identity: Identity, how: How) -> Result<Delivery, Errno> {
+    let Some(handle) = Handle::open(identity)? else { return Ok(Delivery::Gone) };
     match how {
         How::Asking => handle.ask_to_end(),
         How::Killing => handle.send(Signal::KILL),
-    }?;
-    Ok(Some(handle))
+    }
 }
 
 #[cfg(test)]

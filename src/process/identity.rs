@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 /// A process, told apart from a later one with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -50,21 +52,40 @@ impl Machine {
     }
 }
 
-/// A process's stat; `None` where there is no such process.
+/// A process's stat; `None` where there is no such process, or it could not be looked at.
 pub fn stat(pid: i32) -> Option<Stat> {
-    let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
-    parse_stat(&text).filter(|stat| stat.identity.pid == pid)
+    look(pid).ok().flatten()
 }
 
-/// Every process of this pid namespace. One that ends while we look is simply not there.
+/// A process's stat; `None` where there is no such process. One that could not be looked at, for want of a descriptor
+/// for instance, is an error: it may well be there.
+pub fn look(pid: i32) -> io::Result<Option<Stat>> {
+    match fs::read(Path::new("/proc").join(pid.to_string()).join("stat")) {
+        Ok(text) => Ok(parse_stat(&text).filter(|stat| stat.identity.pid == pid)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Every process of this pid namespace that we may look at. One that ends while we look is simply not there.
 pub fn all() -> io::Result<Vec<Stat>> {
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let pid = name.to_str().and_then(|n| n.parse::<i32>().ok());
-        processes.extend(pid.and_then(stat));
+        let Some(pid) = name.to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        match look(pid) {
+            Ok(stat) => processes.extend(stat),
+            // Another user's, where those are hidden (`hidepid`).
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(processes)
+}
+
+/// Whether a file of `/proc` says by this that its process is not there any more: before it was opened, or since.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || Errno::from_io_error(error) == Some(Errno::SRCH)
 }
 
 /// The words that a process was started with; `None` where it is gone, or keeps them to itself.
@@ -107,6 +128,10 @@ pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     use super::*;
 
     #[test]
@@ -122,6 +147,27 @@ mod tests {
         for text in [&b""[..], b"1", b"1 (x", b"1 (x)", b"1 (x) S", b") 1 (", b"x (y) S 1 1 1", &[0xff; 40]] {
             assert_eq!(parse_stat(text), None, "{text:?}");
         }
+    }
+
+    const ALONE: &str = "RALPH_TEST_WITHOUT_DESCRIPTORS";
+
+    #[test]
+    fn who_cannot_be_looked_at_is_not_taken_for_gone() {
+        // In a process of its own: other tests need descriptors.
+        if std::env::var_os(ALONE).is_some() {
+            let me = this_process().unwrap();
+            let limit = Rlimit { current: Some(0), maximum: getrlimit(Resource::Nofile).maximum };
+            setrlimit(Resource::Nofile, limit).unwrap();
+            let errno = Errno::from_io_error(&look(me.pid).unwrap_err());
+            assert_eq!(errno, Some(Errno::MFILE));
+            assert!(all().is_err());
+            return;
+        }
+        let name = "process::identity::tests::who_cannot_be_looked_at_is_not_taken_for_gone";
+        let this = std::env::current_exe().unwrap();
+        let child = Command::new(this).args(["--exact", name]).env(ALONE, "1").output().unwrap();
+        let told = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && told.contains("1 passed"), "{child:?}");
     }
 
     #[test]

@@ -34,7 +34,9 @@ impl Handle {
             Err(Errno::SRCH) => return Ok(None),
             Err(errno) => return Err(errno),
         };
-        let same = identity::stat(identity.pid).is_some_and(|stat| stat.identity == identity);
+        let found =
+            identity::look(identity.pid).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+        let same = found.is_some_and(|stat| stat.identity == identity);
         Ok(same.then_some(Self { identity, pidfd }))
     }
 

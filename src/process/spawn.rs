@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::identity::{Identity, stat};
+use super::identity::look;
 use super::signal::Handle;
 use crate::failpoint;
 
@@ -63,8 +63,7 @@ pub fn spawn(program: Program) -> io::Result<Handle> {
 
 /// Not waited for yet, so the pid is this child's until we do.
 fn hold(pid: i32) -> io::Result<Handle> {
-    let start_ticks = stat(pid).map(|stat| stat.identity.start_ticks);
-    let identity = Identity { pid, start_ticks: start_ticks.ok_or_else(|| gone(pid))? };
+    let identity = look(pid)?.ok_or_else(|| gone(pid))?.identity;
     Handle::open(identity)?.ok_or_else(|| gone(pid))
 }
 
