@@ -4,10 +4,13 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::helpers::agents::{COMMITS, DOES_NOTHING};
+use crate::helpers::compiler::add_compiled;
 use crate::helpers::process::Process;
+use crate::helpers::session::is_locked;
 use crate::helpers::{Repo, Sandbox, ScriptedPi, Session, rows, wait};
 
 /// Runs the play to its end; nothing of it may be left.
@@ -127,6 +130,65 @@ mod that_do_not_end {
         assert_outcome(&manifest, "timed_out", "ended at its timeout");
         assert_eq!(manifest["exit"]["ended_by"], "timeout");
         assert_eq!(manifest["work"]["commits"], 1, "{manifest:#}");
+    }
+}
+
+mod that_leave_what_is_hard_to_see {
+    use super::*;
+
+    /// Holds a lock for as long as anything of it lives: in a session of its own, its first thread ended.
+    const HEADLESS: &str = r#"
+        #include <fcntl.h>
+        #include <pthread.h>
+        #include <sys/file.h>
+        #include <unistd.h>
+
+        static void *stay(void *unused) {
+            (void)unused;
+            for (;;) pause();
+        }
+
+        int main(int argc, char **argv) {
+            pthread_t thread;
+            // A test that fails leaves it behind, and no one sees it.
+            alarm(300);
+            setsid();
+            if (argc < 2 || flock(open(argv[1], O_RDWR | O_CREAT, 0600), LOCK_EX)) return 1;
+            if (pthread_create(&thread, NULL, stay, NULL)) return 1;
+            pthread_exit(NULL);
+        }
+    "#;
+
+    /// Starts it, and goes on once it is a zombie to see.
+    const LEAVE_HEADLESS: &str = "headless \"$stage/lock\" </dev/null >/dev/null 2>&1 & \
+        until grep -q 'State:.Z' \"/proc/$!/status\"; do :; done";
+
+    #[test]
+    fn row_51_a_process_whose_first_thread_has_ended_is_swept() {
+        let sandbox = Sandbox::new();
+        if !add_compiled(&sandbox, 51, "headless", HEADLESS) {
+            return;
+        }
+        let (_, manifest) = played(&sandbox, &format!("{LEAVE_HEADLESS}; commit; answer"), &[]);
+        assert!(!is_locked(&sandbox.path("stages/pi/lock")), "it lives");
+        assert_outcome(&manifest, "succeeded", "1 process that the agent left running was ended");
+    }
+
+    #[test]
+    fn row_51_a_recovery_sweeps_a_process_whose_first_thread_has_ended() {
+        let sandbox = Sandbox::new();
+        if !add_compiled(&sandbox, 51, "headless", HEADLESS) {
+            return;
+        }
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(&format!("{LEAVE_HEADLESS}; here; forever"));
+        let session = Session::dispatch(&repo, "T-1", &[]);
+        pi.wait_here("T-1");
+        assert!(is_locked(&sandbox.path("stages/pi/lock")));
+        session.supervisor().signal(Signal::KILL);
+        wait::until("the lock to be let go", || (!session.is_held()).then_some(()));
+        assert_eq!(repo.recover().len(), 1);
+        assert!(!is_locked(&sandbox.path("stages/pi/lock")), "it lives");
     }
 }
 

@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use super::identity::{self, Identity, Stat, is_gone};
+use super::identity::{self, Identity, Life, Stat, is_gone};
 
 /// `RALPH_SESSION_ID=<id>`, as it stands in the environment of everything that a session starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +55,9 @@ pub fn living(kin: &Kin) -> io::Result<Vec<Identity>> {
             let processes = identity::all()?;
             let below = below(*supervisor, &processes);
             let mut found = Vec::new();
-            for Stat { identity, .. } in processes.iter().filter(|process| !process.is_zombie) {
-                if below.contains(&identity.pid) || bears(mark, identity.pid)? {
-                    found.push(*identity);
+            for process in processes.iter().filter(|process| process.life != Life::Ended) {
+                if below.contains(&process.identity.pid) || bears(mark, process)? {
+                    found.push(process.identity);
                 }
             }
             found
@@ -99,10 +100,9 @@ fn settled<T: PartialEq>(
     for look in 0..LOOKS {
         let known = found.len();
         let mut is_clear = true;
-        for process in
-            identity::all()?.iter().filter(|process| !process.is_zombie && !is_the_kernels(process))
-        {
-            let Some(environment) = environment(process.identity.pid)? else { continue };
+        let has_one = |process: &&Stat| process.life != Life::Ended && !is_the_kernels(process);
+        for process in identity::all()?.iter().filter(has_one) {
+            let Some(environment) = environment(process)? else { continue };
             is_clear &= !environment.is_empty();
             if let Some(one) = find(process, &environment).filter(|one| !found.contains(one)) {
                 found.push(one);
@@ -140,20 +140,36 @@ fn below(root: i32, processes: &[Stat]) -> HashSet<i32> {
 }
 
 /// Whether a process of ours bears the mark.
-fn bears(mark: &Mark, pid: i32) -> io::Result<bool> {
-    Ok(environment(pid)?.is_some_and(|environment| mark.is_in(&environment)))
+fn bears(mark: &Mark, process: &Stat) -> io::Result<bool> {
+    Ok(environment(process)?.is_some_and(|environment| mark.is_in(&environment)))
 }
 
 /// The environment of a process of ours. Another user's cannot be read and is not asked for.
-fn environment(pid: i32) -> io::Result<Option<Vec<u8>>> {
+fn environment(process: &Stat) -> io::Result<Option<Vec<u8>>> {
     let own = rustix::process::geteuid().as_raw();
-    let folder = format!("/proc/{pid}");
+    let folder = PathBuf::from(format!("/proc/{}", process.identity.pid));
     if !fs::metadata(&folder).is_ok_and(|meta| meta.uid() == own) {
         return Ok(None);
     }
-    match fs::read(format!("{folder}/environ")) {
-        Ok(environment) => Ok(Some(environment)),
-        // One of ours may keep it to itself all the same.
+    if process.life != Life::Headless {
+        return shown(fs::read(folder.join("environ")));
+    }
+    for thread in shown(fs::read_dir(folder.join("task")))?.into_iter().flatten() {
+        let Some(thread) = shown(thread)? else { continue };
+        match shown(fs::read(thread.path().join("environ")))? {
+            // That of the thread that has ended.
+            Some(nothing) if nothing.is_empty() => {}
+            None => {}
+            some => return Ok(some),
+        }
+    }
+    Ok(None)
+}
+
+/// What `/proc` shows of a process; `None` where that is gone, or one of ours keeps it to itself all the same.
+fn shown<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(shown) => Ok(Some(shown)),
         Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
         Err(error) => Err(error),
     }
@@ -181,7 +197,7 @@ mod tests {
             identity: Identity { pid, start_ticks: 1 },
             parent,
             group: pid,
-            is_zombie: false,
+            life: Life::Whole,
         };
         let processes = [stat(2, 1), stat(3, 2), stat(4, 3), stat(5, 1)];
         assert_eq!(below(2, &processes), HashSet::from([3, 4]));

@@ -3,20 +3,24 @@
 use std::path::Path;
 
 use super::descendants::Mark;
-use super::identity::{parse_stat, words};
+use super::identity::{Life, parse_stat, words};
 use super::memory::{parse_meminfo, unwritten};
 
 /// The files of `/proc`.
 pub(crate) fn proc(data: &[u8]) {
     if let Some(stat) = parse_stat(data) {
         let (pid, name) = (stat.identity.pid, String::from_utf8_lossy(data).replace(char::is_control, " "));
-        let state = if stat.is_zombie { 'Z' } else { 'S' };
+        let (state, threads) = match stat.life {
+            Life::Whole => ('S', 1),
+            Life::Headless => ('Z', 2),
+            Life::Ended => ('Z', 1),
+        };
         // Whatever the name is, it does not shift the fields.
         let line = format!(
-            "{pid} ({name}) {state} {} {}{} {}",
+            "{pid} ({name}) {state} {} {}{} {threads} 0 {}",
             stat.parent,
             stat.group,
-            " 0".repeat(16),
+            " 0".repeat(14),
             stat.identity.start_ticks
         );
         assert_eq!(parse_stat(line.as_bytes()), Some(stat), "{line:?}");

@@ -38,8 +38,20 @@ pub struct Stat {
     pub parent: i32,
     /// Its process group.
     pub group: i32,
-    /// Whether it has ended and only waits for its parent to notice.
-    pub is_zombie: bool,
+    /// How much of it lives.
+    pub life: Life,
+}
+
+/// How much of a process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// All of it, as far as `/proc` says.
+    Whole,
+    /// Its first thread has ended and others go on: a zombie by its state, and all that there is to be seen of it is
+    /// its threads'.
+    Headless,
+    /// Nothing: it only waits for its parent to notice.
+    Ended,
 }
 
 impl Machine {
@@ -104,9 +116,9 @@ pub fn this_process() -> Option<Identity> {
     stat(rustix::process::getpid().as_raw_nonzero().get()).map(|stat| stat.identity)
 }
 
-/// Whether this very process is still there; a zombie is not.
+/// Whether this very process is still there; a zombie without threads is not.
 pub fn is_alive(identity: Identity) -> bool {
-    stat(identity.pid).is_some_and(|stat| stat.identity == identity && !stat.is_zombie)
+    stat(identity.pid).is_some_and(|stat| stat.identity == identity && stat.life != Life::Ended)
 }
 
 /// Reads a stat line. The name in it may hold anything, spaces and brackets too: it ends at the last `)`.
@@ -118,11 +130,17 @@ pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     // proc_pid_stat(5) counts from 1 with the pid; the fields behind the name start at 3.
     let field = |number: usize| fields.get(number - 3).copied();
+    let threads: i64 = field(20)?.parse().ok()?;
     Some(Stat {
         identity: Identity { pid, start_ticks: field(22)?.parse().ok()? },
         parent: field(4)?.parse().ok()?,
         group: field(5)?.parse().ok()?,
-        is_zombie: matches!(field(3)?, "Z" | "X"),
+        life: match field(3)? {
+            // The first one counts as long as there are others.
+            "Z" | "X" if threads > 1 => Life::Headless,
+            "Z" | "X" => Life::Ended,
+            _ => Life::Whole,
+        },
     })
 }
 
@@ -139,7 +157,18 @@ mod tests {
         let line = b"42 (a b) c) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
         let stat = parse_stat(line).unwrap();
         assert_eq!(stat.identity, Identity { pid: 42, start_ticks: 98765 });
-        assert_eq!((stat.parent, stat.group, stat.is_zombie), (7, 42, false));
+        assert_eq!((stat.parent, stat.group, stat.life), (7, 42, Life::Whole));
+    }
+
+    #[test]
+    fn a_zombie_with_threads_has_not_ended() {
+        let life = |state, threads| {
+            let line = format!("42 (x) {state} 7 42 42 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 98765 0 0");
+            parse_stat(line.as_bytes()).unwrap().life
+        };
+        assert_eq!([life("Z", 1), life("Z", 0), life("X", 1)], [Life::Ended; 3]);
+        assert_eq!([life("Z", 2), life("Z", 5)], [Life::Headless; 2]);
+        assert_eq!([life("S", 1), life("T", 5), life("D", 0)], [Life::Whole; 3]);
     }
 
     #[test]

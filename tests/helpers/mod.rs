@@ -3,6 +3,7 @@
 
 pub mod agents;
 pub mod command;
+pub mod compiler;
 pub mod lanes;
 pub mod model_server;
 pub mod process;
