@@ -174,6 +174,55 @@ mod that_leave_what_is_hard_to_see {
         assert_outcome(&manifest, "succeeded", "1 process that the agent left running was ended");
     }
 
+    /// Never the same process for longer than a look at all processes takes, and all of them hold a lock.
+    const HOPPER: &str = r#"
+        #include <fcntl.h>
+        #include <sys/file.h>
+        #include <time.h>
+        #include <unistd.h>
+
+        int main(int argc, char **argv) {
+            // A test that fails leaves it behind, and no one sees it.
+            time_t end = time(NULL) + 300;
+            setsid();
+            if (argc < 3 || flock(open(argv[1], O_RDWR | O_CREAT, 0600), LOCK_EX)) return 1;
+            close(open(argv[2], O_RDWR | O_CREAT, 0600));
+            while (fork() == 0 && time(NULL) < end) usleep(500);
+            return 0;
+        }
+    "#;
+
+    const LEAVE_HOPPER: &str = "hopper \"$stage/lock\" \"$stage/hops\" </dev/null >/dev/null 2>&1 & \
+        until [ -e \"$stage/hops\" ]; do :; done";
+
+    #[test]
+    fn row_51_a_process_that_keeps_handing_on_to_a_new_one_is_swept() {
+        let sandbox = Sandbox::new();
+        if !add_compiled(&sandbox, 51, "hopper", HOPPER) {
+            return;
+        }
+        let play = format!("{LEAVE_HOPPER}; commit; answer");
+        let (_, manifest) = played(&sandbox, &play, &["--grace=100ms"]);
+        assert!(!is_locked(&sandbox.path("stages/pi/lock")), "it lives");
+        assert_outcome(&manifest, "succeeded", "left running w");
+    }
+
+    #[test]
+    fn row_51_stop_ends_a_process_that_keeps_handing_on_to_a_new_one() {
+        let sandbox = Sandbox::new();
+        if !add_compiled(&sandbox, 51, "hopper", HOPPER) {
+            return;
+        }
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(&format!("{LEAVE_HOPPER}; here; forever"));
+        Session::dispatch(&repo, "T-1", &["--grace=100ms"]);
+        pi.wait_here("T-1");
+        assert!(is_locked(&sandbox.path("stages/pi/lock")));
+        let stopped = repo.ralph(&["worktree", "stop", "T-1", "--json"]).run().ok().json();
+        assert!(!is_locked(&sandbox.path("stages/pi/lock")), "it lives");
+        assert_outcome(&stopped, "stopped", "ended on request");
+    }
+
     #[test]
     fn row_51_a_recovery_sweeps_a_process_whose_first_thread_has_ended() {
         let sandbox = Sandbox::new();

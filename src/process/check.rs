@@ -17,8 +17,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::descendants::{Kin, Mark};
-use super::ending::{Pace, SweepError, sweep};
+use super::ending::{Pace, SweepError, Swept, sweep};
 use super::identity::this_process;
+use super::wait::Remaining;
 
 /// A command line for the shell.
 #[derive(Debug)]
@@ -82,7 +83,12 @@ pub fn run(
 
 /// Ends what bears the mark, of a run whose process began at `since_ticks` and that no one waits for any more.
 pub fn end_marked(mark: Mark, since_ticks: u64) -> Result<(), SweepError> {
-    sweep(&Kin::Marked { mark, since_ticks }, GRACE, || Ok(Pace::InTime)).map(drop)
+    sweep_marked(mark, since_ticks).map(drop)
+}
+
+fn sweep_marked(mark: Mark, since_ticks: u64) -> Result<Swept, SweepError> {
+    // Children that this process has are not what is swept.
+    sweep(&Kin::Marked { mark, since_ticks }, GRACE, || Ok((Pace::InTime, Remaining::None)))
 }
 
 /// `None`: it has ended by itself.
@@ -112,7 +118,7 @@ fn wait(
 /// Not waited for yet, so its pid and group are its own.
 fn end_rest(child: &Child, mark: &Mark) -> Result<(), SweepError> {
     let since_ticks = this_process().map_or(0, |me| me.start_ticks);
-    let swept = sweep(&Kin::Marked { mark: mark.clone(), since_ticks }, GRACE, || Ok(Pace::InTime));
+    let swept = sweep_marked(mark.clone(), since_ticks);
     let pid = pid_of(child).map_err(SweepError::Look)?;
     match kill_process_group(pid, Signal::KILL) {
         // No one of it is left.

@@ -75,6 +75,35 @@ pub fn living(kin: &Kin) -> io::Result<Vec<Identity>> {
     Ok(found)
 }
 
+/// Our own children, also those that became ours when their parent ended. This takes a fraction of the time of a look at
+/// all processes.
+pub fn own_children() -> io::Result<Vec<Stat>> {
+    let mut found = Vec::new();
+    for pid in own_child_pids()? {
+        found.extend(identity::look(pid)?);
+    }
+    Ok(found)
+}
+
+fn own_child_pids() -> io::Result<Vec<i32>> {
+    let mut pids = Vec::new();
+    for thread in fs::read_dir("/proc/self/task")? {
+        let file = thread?.path().join("children");
+        match fs::read_to_string(&file) {
+            Ok(text) => pids.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok())),
+            // Not every kernel lists them.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let me = rustix::process::getpid().as_raw_nonzero().get();
+                let is_ours = |process: &Stat| process.parent == me;
+                let ours = identity::all()?.into_iter().filter(is_ours);
+                return Ok(ours.map(|process| process.identity.pid).collect());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(pids)
+}
+
 /// The values that the variable `name` has in the environments of our own processes that are alive now.
 pub fn values_of_mark(name: &str) -> io::Result<HashSet<Vec<u8>>> {
     let begin = format!("{name}=").into_bytes();

@@ -1,6 +1,6 @@
 //! Ending everything that a session has running, politely and then by force, until nothing is left.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::descendants::{Kin, living};
-use super::identity::Identity;
+use super::descendants::{Kin, living, own_children};
+use super::identity::{Identity, Life};
 use super::signal::{Delivery, Handle};
+use super::wait::Remaining;
 
 /// What it took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub enum SweepError {
         /// The system's answer.
         source: io::Error,
     },
-    /// Killed, and still there: it hangs in the kernel.
+    /// Killed, and still there: they hang in the kernel, or start others faster than those can be killed.
     #[error("processes {0:?} are still there after having been killed")]
     Unkillable(Vec<i32>),
 }
@@ -53,14 +54,17 @@ pub enum Pace {
 }
 
 /// Ends the session's processes: each is asked once, those that are left after `grace` are killed, and so is whatever
-/// they start meanwhile. `between` is called before every look: it reaps, so that a subreaper's dead children are not
-/// mistaken for living ones, and says whether there is still time.
+/// they start meanwhile. `between` is called after every look: it reaps, and says whether there is still time, and
+/// whether this process has children left that are the session's.
+///
+/// A look shows nothing of a process that lives only until it has started the next. So nothing seen is an end only where
+/// there are no children either; and whoever has just become a child of ours is killed without a look at all others.
 ///
 /// A process is held by a descriptor only while it is signalled: there may be more of them than descriptors.
 pub fn sweep(
     kin: &Kin,
     grace: Duration,
-    mut between: impl FnMut() -> io::Result<Pace>,
+    mut between: impl FnMut() -> io::Result<(Pace, Remaining)>,
 ) -> Result<Swept, SweepError> {
     let begun = Instant::now();
     let mut by_force_since = None;
@@ -72,13 +76,14 @@ pub fn sweep(
     let mut hindered = None;
     let mut pause = Duration::from_millis(1);
     loop {
-        let pace = between().map_err(SweepError::Look)?;
+        let seen = living(kin);
+        let (pace, children) = between().map_err(SweepError::Look)?;
         if pace == Pace::AtOnce || begun.elapsed() >= grace {
             by_force_since.get_or_insert_with(Instant::now);
         }
         let by_force = by_force_since.is_some();
         let is_over = by_force_since.is_some_and(|since| since.elapsed() >= KILL_PATIENCE);
-        let alive = match living(kin) {
+        let alive = match seen {
             Ok(alive) => alive,
             // Not seen is not gone.
             Err(error) if !is_over && Errno::from_io_error(&error).is_some_and(is_want) => {
@@ -87,20 +92,28 @@ pub fn sweep(
             }
             Err(error) => return Err(SweepError::Look(error)),
         };
-        if alive.is_empty() {
+        if alive.is_empty() && children == Remaining::None {
             return Ok(Swept { asked: asked.len(), killed: killed.len() });
         }
         if let Some((identity, errno)) = refused.iter().next()
+            && !alive.is_empty()
             && alive.iter().all(|identity| refused.contains_key(identity))
         {
             return Err(SweepError::Signal { pid: identity.pid, source: (*errno).into() });
         }
+        // Read as late as can be: who is among them has next to no time to have gone on.
+        let urgent = match kin {
+            Kin::OfSupervisor { .. } if by_force => own_children().unwrap_or_default(),
+            Kin::OfSupervisor { .. } | Kin::Marked { .. } => Vec::new(),
+        };
         if is_over {
-            let pids = alive.iter().map(|identity| identity.pid).collect();
-            return Err(hindered.unwrap_or(SweepError::Unkillable(pids)));
+            let children = urgent.iter().map(|child| child.identity.pid);
+            let pids: BTreeSet<i32> = alive.iter().map(|identity| identity.pid).chain(children).collect();
+            return Err(hindered.unwrap_or(SweepError::Unkillable(pids.into_iter().collect())));
         }
         hindered = None;
-        for identity in alive {
+        let urgent = urgent.iter().filter(|child| child.life != Life::Ended).map(|child| child.identity);
+        for identity in urgent.chain(alive) {
             let (how, done) = if by_force { (How::Killing, &mut killed) } else { (How::Asking, &mut asked) };
             if done.contains(&identity) || refused.contains_key(&identity) {
                 continue;
@@ -163,7 +176,7 @@ mod tests {
         let swept = sweep(&kin, Duration::from_secs(60), || {
             looks += 1;
             deaf.try_wait()?;
-            Ok(if looks == 1 { Pace::InTime } else { Pace::AtOnce })
+            Ok((if looks == 1 { Pace::InTime } else { Pace::AtOnce }, Remaining::None))
         });
         assert!(swept.unwrap().killed >= 1);
         // Sixty seconds are three thousand looks.

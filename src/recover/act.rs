@@ -18,6 +18,7 @@ use crate::launch::{Origin, Probe, local};
 use crate::process::descendants::{Kin, Mark, living};
 use crate::process::ending::{Pace, SweepError, sweep};
 use crate::process::identity::Machine;
+use crate::process::wait::Remaining;
 use crate::session::launch::LaunchSpec;
 use crate::session::manifest::{Manifest, Outcome};
 use crate::session::outcome::{End, Evidence, WorkFound};
@@ -337,7 +338,8 @@ fn finish(
             // Best effort: on a full disk what is left running is ended all the same.
             drop(durable::mark(&mark));
         }
-        match sweep(&kin(writer.manifest()), grace, || Ok(Pace::InTime)) {
+        // What it left running are no children of ours.
+        match sweep(&kin(writer.manifest()), grace, || Ok((Pace::InTime, Remaining::None))) {
             Ok(swept) if swept.asked + swept.killed == 0 => {}
             Ok(swept) => {
                 signalled = Signalled::Yes;

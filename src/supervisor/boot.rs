@@ -161,7 +161,7 @@ fn end_unrecorded(agent: &Handle, spec: &LaunchSpec) -> Result<(), SweepError> {
     let supervisor = rustix::process::getpid().as_raw_nonzero().get();
     let mark = Mark::new(MARK_VARIABLE, &spec.session_id.to_string());
     let kin = Kin::OfSupervisor { supervisor, mark };
-    sweep(&kin, Duration::ZERO, || reap().map(|_| Pace::AtOnce)).map(|_| ())
+    sweep(&kin, Duration::ZERO, || reap().map(|(_, remaining)| (Pace::AtOnce, remaining))).map(|_| ())
 }
 
 fn not_started(program: &str, error: &io::Error) -> String {

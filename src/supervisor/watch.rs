@@ -289,8 +289,8 @@ impl<'a> Watch<'a> {
         let grace = if self.is_at_once()? { Duration::ZERO } else { self.grace.min(LEFTOVER_GRACE) };
         let kin = self.kin.clone();
         let between = || {
-            reap()?;
-            Ok(if self.is_at_once()? { Pace::AtOnce } else { Pace::InTime })
+            let (_, remaining) = reap()?;
+            Ok((if self.is_at_once()? { Pace::AtOnce } else { Pace::InTime }, remaining))
         };
         match sweep(&kin, grace, between) {
             Ok(swept) if swept.asked + swept.killed == 0 => Ok(signalled),
