@@ -133,6 +133,45 @@ mod that_do_not_end {
     }
 }
 
+mod that_are_traced {
+    use super::*;
+
+    /// Asks to be traced by its parent, then runs what it was told to, or waits.
+    const TRACED: &str = r#"
+        #include <sys/ptrace.h>
+        #include <unistd.h>
+
+        int main(int argc, char **argv) {
+            alarm(300);
+            if (ptrace(PTRACE_TRACEME, 0, 0, 0)) return 1;
+            if (argc > 1) execvp(argv[1], argv + 1);
+            for (;;) pause();
+        }
+    "#;
+
+    #[test]
+    fn row_60_a_stop_of_an_agent_that_asked_to_be_traced_is_not_its_end() {
+        let sandbox = Sandbox::new();
+        if !add_compiled(&sandbox, 60, "traced", TRACED) {
+            return;
+        }
+        let (_, manifest) = played(&sandbox, "commit; exec traced sh -c 'exit 3'", &[]);
+        assert_outcome(&manifest, "failed", "the agent exited with status 3");
+        assert_eq!(manifest["exit"]["code"], 3);
+    }
+
+    #[test]
+    fn row_60_a_signal_for_an_agent_that_asked_to_be_traced_arrives() {
+        let sandbox = Sandbox::new();
+        if !add_compiled(&sandbox, 60, "traced", TRACED) {
+            return;
+        }
+        let (_, manifest) = played(&sandbox, "commit; exec traced", &["--timeout=1s", "--grace=10m"]);
+        assert_outcome(&manifest, "timed_out", "ended at its timeout");
+        assert_eq!((&manifest["exit"]["signal"], &manifest["exit"]["forced"]), (&15.into(), &false.into()));
+    }
+}
+
 mod that_leave_what_is_hard_to_see {
     use super::*;
 

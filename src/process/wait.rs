@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, WaitStatus};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGTERM};
+use rustix::process::{Pid, WaitOptions, WaitStatus};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGTERM, SIGTRAP};
 
 /// The signals that a supervisor listens to, as readable descriptors.
 #[derive(Debug)]
@@ -85,18 +85,32 @@ impl Listener {
     }
 }
 
-/// Collects the children that have ended, orphans that came to us included.
+/// Collects the children that have ended, orphans that came to us included. One that only stopped because it asked to be
+/// traced by its parent goes on untraced: nothing has ended, and we are not the one that it waits for.
 pub fn reap() -> io::Result<(Vec<Reaped>, Remaining)> {
     let mut reaped = Vec::new();
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) => reaped.push(Reaped { pid: pid.as_raw_nonzero().get(), status }),
+            Ok(Some((pid, status))) => match status.stopping_signal() {
+                Some(signal) => let_go_on(pid, signal),
+                None => reaped.push(Reaped { pid: pid.as_raw_nonzero().get(), status }),
+            },
             Ok(None) => return Ok((reaped, Remaining::Some)),
             Err(Errno::CHILD) => return Ok((reaped, Remaining::None)),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Lets a child go on that was stopped on its way to a signal, as if it were not traced. The stop after an exec has no
+/// meaning but for who traces.
+#[expect(unsafe_code, reason = "letting go of a traced process has no safe form")]
+fn let_go_on(pid: Pid, signal: i32) {
+    let passed_on = libc::c_long::from(if signal == SIGTRAP { 0 } else { signal });
+    // SAFETY: with this request the kernel takes the last two arguments as numbers; no memory is read or written.
+    // One that was killed meanwhile is not there to be let go of.
+    let _ = unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw_nonzero().get(), 0usize, passed_on) };
 }
 
 /// Whether children are left after a reaping.
