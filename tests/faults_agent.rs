@@ -172,6 +172,46 @@ mod that_are_traced {
     }
 }
 
+mod that_are_traced_by_what_they_leave {
+    use super::*;
+
+    /// Exits with 7, and is traced by a child of its own that does not listen to SIGTERM.
+    const TRACED_BY_ITS_CHILD: &str = r#"
+        #include <signal.h>
+        #include <sys/prctl.h>
+        #include <sys/ptrace.h>
+        #include <unistd.h>
+
+        int main(void) {
+            int traced[2];
+            char word;
+            if (pipe(traced)) return 1;
+            // Where only a parent may trace, unless it was said who else.
+            prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+            if (fork()) {
+                close(traced[1]);
+                return read(traced[0], &word, 1) == 1 ? 7 : 1;
+            }
+            alarm(300);
+            signal(SIGTERM, SIG_IGN);
+            if (ptrace(PTRACE_SEIZE, getppid(), 0, 0) || write(traced[1], "", 1) != 1) return 1;
+            for (;;) pause();
+        }
+    "#;
+
+    #[test]
+    fn row_60_the_status_of_an_agent_is_on_record_however_late_who_traces_it_lets_go() {
+        let sandbox = Sandbox::new();
+        if !add_compiled(&sandbox, 60, "traced-by-its-child", TRACED_BY_ITS_CHILD) {
+            return;
+        }
+        let play = "commit; exec traced-by-its-child";
+        let (_, manifest) = played(&sandbox, play, &["--timeout=2s", "--grace=200ms"]);
+        assert_outcome(&manifest, "timed_out", "left running was ended");
+        assert_eq!((&manifest["exit"]["code"], &manifest["exit"]["forced"]), (&7.into(), &false.into()));
+    }
+}
+
 mod that_leave_what_is_hard_to_see {
     use super::*;
 

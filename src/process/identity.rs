@@ -116,9 +116,10 @@ pub fn this_process() -> Option<Identity> {
     stat(rustix::process::getpid().as_raw_nonzero().get()).map(|stat| stat.identity)
 }
 
-/// Whether this very process is still there; a zombie without threads is not.
+/// Whether this very process is still there, or may be, for all that can be told; a zombie without threads is not.
 pub fn is_alive(identity: Identity) -> bool {
-    stat(identity.pid).is_some_and(|stat| stat.identity == identity && stat.life != Life::Ended)
+    let is_there = |stat: Stat| stat.identity == identity && stat.life != Life::Ended;
+    look(identity.pid).map_or(true, |found| found.is_some_and(is_there))
 }
 
 /// Reads a stat line. The name in it may hold anything, spaces and brackets too: it ends at the last `)`.

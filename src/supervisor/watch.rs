@@ -13,6 +13,7 @@ use super::cap::{self, CappedFile};
 use super::idle::{IdleWatch, Signs, Verdict};
 use crate::process::descendants::{Kin, Mark};
 use crate::process::ending::{Pace, SweepError, sweep};
+use crate::process::identity::is_alive;
 use crate::process::memory::shed_code;
 use crate::process::signal::{Delivery, Handle};
 use crate::process::wait::{Listener, Remaining, Wake, reap};
@@ -253,7 +254,7 @@ impl<'a> Watch<'a> {
     fn end_agent(&mut self) -> Result<bool, WatchError> {
         self.noting(Handle::ask_to_end);
         let deadline = Instant::now() + self.grace;
-        while !self.is_at_once()? && self.status.is_none() {
+        while !self.is_at_once()? && !self.has_ended() {
             if self.listener.next(Some(deadline))? == Wake::Deadline {
                 break;
             }
@@ -261,16 +262,21 @@ impl<'a> Watch<'a> {
         }
         // Its end may have been announced together with the second request: nothing would wake us up again.
         self.reap()?;
-        if self.status.is_some() {
+        if self.has_ended() {
             return Ok(false);
         }
         self.noting(|agent| agent.send(Signal::KILL));
         // One that hangs in the kernel, or may not be signalled, must not keep its children from being ended.
         let deadline = Instant::now() + KILL_PATIENCE;
-        while self.status.is_none() && self.listener.next(Some(deadline))? != Wake::Deadline {
+        while !self.has_ended() && self.listener.next(Some(deadline))? != Wake::Deadline {
             self.reap()?;
         }
         Ok(true)
+    }
+
+    /// Whether the agent has ended, which we may not have been told yet: who traces it is told first.
+    fn has_ended(&self) -> bool {
+        self.status.is_some() || !is_alive(self.agent.identity())
     }
 
     fn noting(&mut self, signal: impl FnOnce(&Handle) -> Result<Delivery, Errno>) {
@@ -289,8 +295,9 @@ impl<'a> Watch<'a> {
         let grace = if self.is_at_once()? { Duration::ZERO } else { self.grace.min(LEFTOVER_GRACE) };
         let kin = self.kin.clone();
         let between = || {
-            let (_, remaining) = reap()?;
-            Ok((if self.is_at_once()? { Pace::AtOnce } else { Pace::InTime }, remaining))
+            // One that traced the agent kept its end from us until now.
+            self.reap()?;
+            Ok((if self.is_at_once()? { Pace::AtOnce } else { Pace::InTime }, self.remaining))
         };
         match sweep(&kin, grace, between) {
             Ok(swept) if swept.asked + swept.killed == 0 => Ok(signalled),
