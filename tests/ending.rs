@@ -363,6 +363,75 @@ mod supervisors_told_to_end {
     }
 }
 
+mod whatever_signals_ralph_was_started_with {
+    use std::path::Path;
+    use std::thread;
+
+    use nix::sys::signal::{SigSet, Signal as Number};
+
+    use super::*;
+    use crate::helpers::Finished;
+    use crate::helpers::command::Invocation;
+
+    /// Runs a program that has signals blocked which it, or its children, wait for.
+    fn run_deaf(invocation: Invocation<'_>) -> Finished {
+        // A mask is a thread's own, and who is started by it has it too.
+        let deaf = || {
+            let signals = [Number::SIGCHLD, Number::SIGTERM, Number::SIGHUP, Number::SIGINT, Number::SIGUSR1];
+            signals.into_iter().collect::<SigSet>().thread_block().unwrap();
+            invocation.run()
+        };
+        thread::scope(|scope| scope.spawn(deaf).join().unwrap())
+    }
+
+    /// Blocks, ignores and catches nothing, as far as its agent says.
+    #[track_caller]
+    fn assert_as_usual(manifest: &Value) {
+        let stdout = manifest["output"]["stdout"].as_str().unwrap();
+        let said = fs::read_to_string(Path::new(stdout)).unwrap();
+        for line in ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"] {
+            assert!(said.contains(line), "no {line:?} in {said}");
+        }
+    }
+
+    const SAYS_ITS_SIGNALS: &str = "grep Sig /proc/$$/status; commit; answer";
+
+    #[test]
+    fn the_agents_end_is_heard_where_signals_were_blocked() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(SAYS_ITS_SIGNALS);
+        let manifest = run_deaf(repo.ralph(&["worktree", "dispatch", "T-1", "--wait", "--json"])).ok().json();
+        assert_ended(&manifest, "succeeded", "agent", false);
+        assert_as_usual(&manifest);
+    }
+
+    #[test]
+    fn a_stop_is_heard_where_signals_were_blocked() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(WITH_SURVIVORS);
+        drop(run_deaf(repo.ralph(&["worktree", "dispatch", "T-1"])).ok());
+        let all = survivors(&pi, "T-1");
+        drop(repo.ralph(&["worktree", "stop", "T-1"]).run().ok());
+        assert_gone(&all);
+        assert_ended(&Session::only(&repo).ended(), "stopped", "stop", false);
+    }
+
+    #[test]
+    fn children_are_waited_for_where_signals_were_ignored() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(SAYS_ITS_SIGNALS);
+        let ignore = "trap '' CHLD TERM INT QUIT HUP USR1; exec \"$0\" \"$@\"";
+        let words =
+            ["-c", ignore, env!("CARGO_BIN_EXE_ralph"), "worktree", "dispatch", "T-1", "--wait", "--json"];
+        let manifest = sandbox.run("sh", &words).in_dir(repo.path()).run().ok().json();
+        assert_ended(&manifest, "succeeded", "agent", false);
+        assert_as_usual(&manifest);
+    }
+}
+
 mod staying_with_a_session {
     use super::*;
 

@@ -43,6 +43,7 @@ use anyhow::Context;
 use clap::Parser;
 
 use crate::launch::local::SUPERVISE;
+use crate::process::disposition::hear_everything;
 use args::{Cli, Command, WorktreeCommand};
 use error::{CliError, CliResult};
 use exit::Exit;
@@ -50,6 +51,7 @@ use render::Out;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    hear_everything();
     let arguments: Vec<_> = std::env::args_os().collect();
     match arguments.get(1).map(|word| word.as_os_str()) {
         // Before anything is parsed or opened: a supervisor stays small.

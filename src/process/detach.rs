@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{getpid, set_child_subreaper, setsid};
 
+use super::disposition::ignore_nothing;
+
 /// What a supervisor was handed: its standard input and output, which are now `/dev/null`.
 #[derive(Debug)]
 pub struct Handed {
@@ -17,7 +19,8 @@ pub struct Handed {
 }
 
 /// Turns this process into one that nobody waits for: takes what it was handed out of reach of its children, closes
-/// every other descriptor that it inherited, and leaves its terminal and session. Called once, before anything else
+/// every other descriptor that it inherited, leaves its terminal and session, and ignores no signal that it was started to
+/// ignore. Called once, before anything else
 /// is opened.
 pub fn detach() -> io::Result<Handed> {
     close_inherited()?;
@@ -28,6 +31,7 @@ pub fn detach() -> io::Result<Handed> {
     rustix::stdio::dup2_stdout(&null)?;
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
+    ignore_nothing();
     // A worktree, or the folder that the command was given in, must not be kept busy by us.
     std::env::set_current_dir("/")?;
     Ok(Handed { lock: File::from(lock), readiness })

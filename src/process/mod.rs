@@ -6,6 +6,7 @@
 pub mod check;
 pub mod descendants;
 pub mod detach;
+pub mod disposition;
 pub mod ending;
 pub mod filesystem;
 #[cfg(feature = "fuzzing")]
