@@ -34,6 +34,17 @@ fn assert_gone(processes: &[Process]) {
     assert!(alive.is_empty(), "still alive: {alive:#?}");
 }
 
+/// Waits until the process catches the signals.
+fn wait_until_caught(pid: i32, signals: &[Signal]) {
+    wait::until("the program to listen to signals", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+        let mask = signals.iter().fold(0, |mask, signal| mask | 1 << (signal.as_raw() - 1));
+        (caught & mask == mask).then_some(())
+    });
+}
+
 /// A dispatcher that stays, and whose session runs.
 fn staying(repo: &Repo<'_>, pi: &ScriptedPi, args: &[&str]) -> (Running, Session) {
     let mut words = vec!["worktree", "dispatch", "T-1", "--wait", "--json"];
@@ -419,6 +430,29 @@ mod whatever_signals_ralph_was_started_with {
     }
 
     #[test]
+    fn a_batch_and_a_wait_by_nohup_outlive_the_terminal() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("here; wait_for_go; commit; answer");
+        let nohup = |words: &[&str]| {
+            let words = [&[env!("CARGO_BIN_EXE_ralph"), "worktree"], words].concat();
+            sandbox.run("nohup", &words).in_dir(repo.path()).spawn()
+        };
+        let batch = nohup(&["batch", "T-1"]);
+        pi.wait_here("T-1");
+        let waiter = nohup(&["wait", "T-1"]);
+        for running in [&batch, &waiter] {
+            wait_until_caught(running.pid(), &[Signal::INT, Signal::TERM]);
+            running.signal(Signal::HUP);
+        }
+        pi.go("T-1");
+        for running in [batch, waiter] {
+            drop(running.wait().ok());
+        }
+        assert_eq!(Session::only(&repo).ended()["outcome"], "succeeded");
+    }
+
+    #[test]
     fn children_are_waited_for_where_signals_were_ignored() {
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
@@ -492,7 +526,7 @@ mod staying_with_a_session {
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
         pi.plays("here; wait_for_go; commit; answer");
         let (dispatcher, session) = staying(&repo, &pi, &[]);
-        wait_until_it_listens(dispatcher.pid());
+        wait_until_caught(dispatcher.pid(), &[Signal::HUP, Signal::TERM]);
         dispatcher.signal(Signal::HUP);
         assert_ne!(dispatcher.wait().code, Some(0));
         assert!(session.is_held() && session.agent().is_alive());
@@ -506,21 +540,10 @@ mod staying_with_a_session {
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
         pi.plays(NEVER_ENDS);
         let (dispatcher, session) = staying(&repo, &pi, &[]);
-        wait_until_it_listens(dispatcher.pid());
+        wait_until_caught(dispatcher.pid(), &[Signal::HUP, Signal::TERM]);
         dispatcher.signal(Signal::TERM);
         assert_eq!(dispatcher.wait().expect_code(130).json(), session.ended());
         assert_ended(&session.ended(), "stopped", "stop", false);
-    }
-
-    /// Waits until the process catches SIGHUP and SIGTERM.
-    fn wait_until_it_listens(pid: i32) {
-        wait::until("the dispatcher to listen to signals", || {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
-            let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
-            let mask = [Signal::HUP, Signal::TERM].iter().fold(0, |mask, s| mask | 1 << (s.as_raw() - 1));
-            (caught & mask == mask).then_some(())
-        });
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::exit::Exit;
 use super::surroundings::{Meant, Surroundings};
 use crate::durable::LockState;
 use crate::id::{Lane, SessionId};
+use crate::process::disposition::is_ignored;
 use crate::recover;
 use crate::session::manifest::Manifest;
 use crate::session::store::{Loaded, Store};
@@ -38,9 +39,11 @@ pub enum Heard {
     Hangup,
 }
 
-/// From now on, signals are told to `told`, until it says that no one listens any more.
+/// From now on, signals are told to `told`, until it says that no one listens any more. Who was started to outlive the
+/// terminal (`nohup`) goes on hearing nothing of its end.
 pub fn listen(mut told: impl FnMut(Heard) -> bool + Send + 'static) -> CliResult<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+    let hangup = Some(SIGHUP).filter(|signal| !is_ignored(*signal));
+    let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))
         .map_err(|e| CliError::new(Exit::CannotDo, format!("could not listen for signals: {e}")))?;
     thread::spawn(move || {
         for signal in signals.forever() {
