@@ -57,6 +57,13 @@ impl FileError {
         }
     }
 
+    /// Whether something else than a file stands there: a folder, a named pipe, a link.
+    pub fn is_of_another_kind(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::Other | io::ErrorKind::IsADirectory)
+            || matches!(Errno::from_io_error(source), Some(Errno::LOOP | Errno::NXIO))
+    }
+
     /// Whether there was no room.
     pub fn is_full(&self) -> bool {
         matches!(self.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
@@ -128,7 +135,13 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
 
 /// Makes an empty file at `path` unless there is one: for where that alone says something, and there is no room for more.
 pub fn mark(path: &Path) -> Result<(), FileError> {
-    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let made = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(AS_A_FILE)
+        .open(path);
     made.map(drop).map_err(|e| FileError::io("create", path, e))?;
     failpoint::hit("durable.marked");
     Ok(())
@@ -331,6 +344,9 @@ fn refuse_other_kinds(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
+/// Opens nothing through a link, and waits for no one at the other end of a named pipe.
+const AS_A_FILE: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+
 /// Room on the disk that was set aside while there was some, so that one last record can be written when there is
 /// none.
 #[derive(Debug)]
@@ -382,7 +398,8 @@ impl Reserve {
     /// Overwrites the reserved blocks and only then cuts the rest off, so that no block is ever asked for.
     fn write_in_place(&self, content: &[u8]) -> Result<(), FileError> {
         let failed = |e| FileError::io("write", &self.path, e);
-        let mut file = OpenOptions::new().write(true).open(&self.path).map_err(failed)?;
+        let open = OpenOptions::new().write(true).custom_flags(AS_A_FILE).open(&self.path);
+        let mut file = open.and_then(refuse_other_kinds).map_err(failed)?;
         file.write_all(content).map_err(failed)?;
         file.set_len(content.len() as u64).map_err(failed)?;
         file.sync_all().map_err(failed)
@@ -448,7 +465,7 @@ impl HeldLock {
 
 /// Looks whether the lock at `path` is held, without ever standing in the way of who wants to hold it for long.
 pub fn probe_lock(path: &Path) -> Result<LockState, FileError> {
-    let file = match File::open(path) {
+    let file = match open_no_follow(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(LockState::Free),
         Err(e) => return Err(FileError::io("open", path, e)),
@@ -462,7 +479,7 @@ pub fn probe_lock(path: &Path) -> Result<LockState, FileError> {
 
 /// Waits until no one holds the lock at `path` exclusively. Costs nothing while it waits.
 pub fn wait_until_free(path: &Path) -> Result<(), FileError> {
-    match File::open(path) {
+    match open_no_follow(path) {
         Ok(file) => file.lock_shared().map_err(|e| FileError::io("wait for the lock", path, e)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(FileError::io("open", path, e)),
@@ -470,15 +487,15 @@ pub fn wait_until_free(path: &Path) -> Result<(), FileError> {
 }
 
 fn open_lock(path: &Path) -> Result<File, FileError> {
-    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .custom_flags(flags)
+        .custom_flags(AS_A_FILE)
         .open(path)
+        .and_then(refuse_other_kinds)
         .map_err(|e| FileError::io("open the lock", path, e))
 }
 
@@ -534,6 +551,27 @@ mod tests {
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(read(&link, 10).is_err());
         assert!(read(&dir.path().join("none"), 10).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_named_pipe_or_a_folder_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, folder, link) =
+            (dir.path().join("pipe"), dir.path().join("folder"), dir.path().join("link"));
+        rustix::fs::mkfifoat(CWD, &pipe, Mode::from_raw_mode(0o600)).unwrap();
+        fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        for path in [&pipe, &folder, &link] {
+            let refused = [
+                probe_lock(path).unwrap_err(),
+                wait_until_free(path).unwrap_err(),
+                HeldLock::try_take(path).unwrap_err(),
+                read(path, 10).unwrap_err(),
+                mark(path).unwrap_err(),
+                Reserve::existing(path.clone()).write_in_place(b"1").unwrap_err(),
+            ];
+            assert!(refused.iter().all(FileError::is_of_another_kind), "{refused:?}");
+        }
     }
 
     #[test]

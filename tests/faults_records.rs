@@ -358,6 +358,37 @@ mod nonsense {
     }
 
     #[test]
+    fn every_command_copes_with_whatever_became_of_a_sessions_lock() {
+        assert_every_command_copes(|_, session| session.dir.join("lock"));
+    }
+
+    #[test]
+    fn a_session_that_lives_and_whose_lock_became_something_else_is_in_no_ones_way_and_can_be_stopped() {
+        for kind in ["a FIFO", "a folder", "a link to itself"] {
+            let sandbox = Sandbox::new();
+            let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+            pi.plays_for("T-1", "commit; here; forever");
+            pi.plays_for("T-2", COMMITS);
+            let session = Session::dispatch(&repo, "T-1", &[]);
+            let agent = pi.wait_here("T-1");
+            put(kind, &session.dir.join("lock"), b"", &sandbox.write("victim", "{}"));
+            let listed = repo.ralph(&["worktree", "list", "--json"]).run().ok().json();
+            assert_eq!(listed[0]["state"], "running", "{kind}: {listed:#}");
+            let recovered = repo.recover();
+            assert_eq!(recovered[0]["action"], "left", "{kind}: {recovered:#?}");
+            let why = recovered[0]["reason"].as_str().unwrap();
+            assert!(why.contains("whether it still runs cannot be told"), "{kind}: {why}");
+            assert_eq!(repo.finish("T-2", &[])["outcome"], "succeeded", "{kind}");
+            assert!(agent.is_alive(), "{kind}");
+            let again = repo.ralph(&["worktree", "dispatch", "T-1", "--json"]).run();
+            assert_eq!(again.expect_code(4).error()["kind"], "busy", "{kind}");
+            let stopped = repo.ralph(&["worktree", "stop", "T-1", "--json"]).run().ok().json();
+            assert_eq!(stopped["outcome"], "stopped", "{kind}: {stopped:#}");
+            assert!(!agent.is_alive(), "{kind}");
+        }
+    }
+
+    #[test]
     fn every_command_copes_with_whatever_became_of_a_lanes_record() {
         assert_every_command_copes(|repo, _| {
             let lanes = repo.store().join("lanes");

@@ -218,7 +218,10 @@ fn settle(
     // A quick look first: whoever lives is not worth a lock.
     let (probe, known) = observe(store, here, session)?;
     if let Decision::Leave(why) = decide(probe, &known) {
-        return Ok(left(why));
+        return Ok(match store.no_lock(session) {
+            Some(error) => Settled::Left(format!("whether it still runs cannot be told: {error}")),
+            None => left(why),
+        });
     }
     let claim = match store.claim_lane(lane, Duration::ZERO)? {
         LaneClaim::Claimed(claim) => claim,

@@ -4,8 +4,8 @@
 //! written only through a [`super::writer::SessionWriter`], which holds the session's lock; a lane's record only by
 //! who holds the [`LaneLock`]. Looking takes no lock and changes nothing. No environment value is ever kept here.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -20,6 +20,8 @@ use crate::failpoint;
 use crate::id::{Lane, SessionId, Slug, TicketId};
 
 const MAX_SMALL_FILE: u64 = 1 << 20;
+/// How often it is looked whether a session has ended that has no lock to wait for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A session's manifest, in its folder.
 const MANIFEST: &str = "manifest.json";
 
@@ -337,9 +339,21 @@ impl Store {
         }
     }
 
-    /// Whether someone holds the session's lock: its supervisor, or who is preparing or settling it.
+    /// Whether someone holds the session's lock: its supervisor, or who is preparing or settling it. Where something else
+    /// stands in its place, who holds it cannot be told: someone may, for as long as no end is on record.
     pub fn probe(&self, id: SessionId) -> Result<LockState, StoreError> {
-        Ok(durable::probe_lock(&self.session_dir(id).lock())?)
+        match durable::probe_lock(&self.session_dir(id).lock()) {
+            Err(error) if error.is_of_another_kind() => Ok(match self.load(id)? {
+                Loaded::Manifest(manifest) if manifest.is_ended() => LockState::Free,
+                _ => LockState::Held,
+            }),
+            other => Ok(other?),
+        }
+    }
+
+    /// What stands in the place of the session's lock, where that is no lock.
+    pub fn no_lock(&self, id: SessionId) -> Option<FileError> {
+        durable::probe_lock(&self.session_dir(id).lock()).err().filter(FileError::is_of_another_kind)
     }
 
     /// Whether someone holds the session, and its manifest: in this order, so that what is read of a session that no
@@ -350,9 +364,17 @@ impl Store {
         Ok((lock, self.load(id)?))
     }
 
-    /// Waits until no one holds the session's lock.
+    /// Waits until no one holds the session's lock; where that is none, until its end is on record.
     pub fn wait_until_free(&self, id: SessionId) -> Result<(), StoreError> {
-        Ok(durable::wait_until_free(&self.session_dir(id).lock())?)
+        match durable::wait_until_free(&self.session_dir(id).lock()) {
+            Err(error) if error.is_of_another_kind() => {
+                while self.probe(id)? == LockState::Held {
+                    thread::sleep(LOOK_AGAIN);
+                }
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Leaves the wish that a session end. A second one means: at once.
@@ -475,10 +497,7 @@ pub fn load_manifest(path: &Path) -> Result<Loaded, StoreError> {
             return Ok(Loaded::Damaged { path: path.to_owned(), why: error.to_string() });
         }
         // Something else in its place is damage; what the system cannot read at this moment is not.
-        Err(FileError::Io { source, .. })
-            if source.kind() == io::ErrorKind::Other
-                || source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) =>
-        {
+        Err(error) if error.is_of_another_kind() => {
             return Ok(Loaded::Damaged { path: path.to_owned(), why: "it is not a regular file".to_owned() });
         }
         Err(error) => return Err(error.into()),
