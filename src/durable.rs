@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
@@ -123,7 +124,7 @@ fn gone(path: &Path, removed: io::Result<()>) -> Result<(), FileError> {
     }
 }
 
-/// Replaces `path` with `content`, durably, mode 0600.
+/// Replaces `path` with `content`, durably, mode 0600. A folder in its place, which no file can replace, is kept aside.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let temporary = Temporary::beside(path, content)?;
     let result = rename_synced(&temporary.path, path);
@@ -245,9 +246,22 @@ pub fn remove_abandoned(temporary: &Path) -> io::Result<bool> {
 
 fn rename_synced(from: &Path, to: &Path) -> Result<(), FileError> {
     failpoint::hit("durable.rename");
-    fs::rename(from, to).map_err(|e| FileError::io("replace", to, e))?;
+    let renamed = match fs::rename(from, to) {
+        Err(e) if e.kind() == io::ErrorKind::IsADirectory => {
+            put_aside(to).and_then(|()| fs::rename(from, to))
+        }
+        other => other,
+    };
+    renamed.map_err(|e| FileError::io("replace", to, e))?;
     failpoint::hit("durable.sync");
     sync_dir(parent(to))
+}
+
+/// Gives what is in the place of a record a name that no record has.
+fn put_aside(path: &Path) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".corrupt-{}", Timestamp::now().as_millisecond()));
+    fs::rename(path, path.with_file_name(name))
 }
 
 fn temporary_beside(path: &Path) -> PathBuf {
@@ -513,6 +527,18 @@ mod tests {
         assert_eq!(read(&path, 10).unwrap().unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_file_is_kept_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        fs::create_dir_all(path.join("inner")).unwrap();
+        write(&path, b"one").unwrap();
+        assert_eq!(read(&path, 10).unwrap().unwrap(), b"one");
+        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let aside: Vec<PathBuf> = names.filter(|other| *other != path).collect();
+        assert!(matches!(&aside[..], [folder] if folder.join("inner").is_dir()), "{aside:?}");
     }
 
     #[test]

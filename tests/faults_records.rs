@@ -389,6 +389,52 @@ mod nonsense {
     }
 
     #[test]
+    fn an_agent_that_put_a_folder_in_the_place_of_its_manifest_has_its_end_recorded() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays(
+            "manifest=$(git rev-parse --git-common-dir)/ralph/sessions/$RALPH_SESSION_ID/manifest.json
+            rm \"$manifest\"; mkdir -p \"$manifest/inner\"; exit 3",
+        );
+        let manifest = repo.finish("T-1", &[]);
+        assert_eq!((&manifest["outcome"], &manifest["exit"]["code"]), (&json!("failed"), &json!(3)));
+        let aside = Session::only(&repo).quarantined();
+        assert!(matches!(&aside[..], [folder] if folder.join("inner").is_dir()), "{aside:?}");
+    }
+
+    #[test]
+    fn a_session_with_a_folder_in_the_place_of_its_stop_request_is_stopped() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("here; forever");
+        let session = Session::dispatch(&repo, "T-1", &[]);
+        pi.wait_here("T-1");
+        fs::create_dir_all(session.dir.join("stop.json/inner")).unwrap();
+        let stopped = repo.ralph(&["worktree", "stop", "T-1", "--json"]).run().ok().json();
+        assert_eq!((&stopped["outcome"], &stopped["exit"]["ended_by"]), (&json!("stopped"), &json!("stop")));
+    }
+
+    #[test]
+    fn a_session_whose_stop_request_cannot_be_written_is_told_all_the_same() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("here; forever");
+        let session = Session::dispatch(&repo, "T-1", &[]);
+        pi.wait_here("T-1");
+        let without_files = "trap '' XFSZ; ulimit -f 0; exec \"$0\" worktree stop T-1 --json";
+        let words = ["-c", without_files, env!("CARGO_BIN_EXE_ralph")];
+        let told = sandbox.run("sh", &words).in_dir(repo.path()).run();
+        let error = told.expect_code(6).error();
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("was told to end, but the request could not be put on record"), "{message}");
+        let stopped = session.ended();
+        assert_eq!(
+            (&stopped["outcome"], &stopped["exit"]["ended_by"]),
+            (&json!("stopped"), &json!("shutdown"))
+        );
+    }
+
+    #[test]
     fn every_command_copes_with_whatever_became_of_a_lanes_record() {
         assert_every_command_copes(|repo, _| {
             let lanes = repo.store().join("lanes");

@@ -179,7 +179,7 @@ impl From<StopError> for CliError {
         let message = error.to_string();
         match error {
             StopError::Elsewhere { .. } => Self::new(Exit::Refused, message).hint("stop it there"),
-            StopError::Untold { .. } => Self::new(Exit::CannotDo, message),
+            StopError::Untold { .. } | StopError::Unrecorded { .. } => Self::new(Exit::CannotDo, message),
             StopError::Unseen { .. } => {
                 Self::new(Exit::CannotDo, message).hint("was it begun in a container? stop it there")
             }

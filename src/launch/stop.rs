@@ -53,13 +53,21 @@ pub enum StopError {
         /// The session.
         session: SessionId,
     },
+    /// It was told, and does not know why.
+    #[error("session {session} was told to end, but the request could not be put on record: {source}")]
+    Unrecorded {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        source: StoreError,
+    },
     /// The store could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Leaves the wish that the session end and tells its supervisor; a second time means at once. A supervisor that is
-/// only starting finds the wish by itself.
+/// only starting finds the wish by itself. One that runs is told even where the wish could not be left.
 pub fn request_stop(store: &Store, here: &Machine, id: SessionId, wish: Wish) -> Result<(), StopError> {
     if let Loaded::Manifest(manifest) = store.load(id)?
         && origin(&manifest.process, here) == Origin::Elsewhere
@@ -74,20 +82,21 @@ pub fn request_stop(store: &Store, here: &Machine, id: SessionId, wish: Wish) ->
         urgency: wish.urgency,
         reason: wish.reason,
     };
-    store.request_stop(id, &request)?;
+    let left = store.request_stop(id, &request);
     // After the wish: whoever records that its agent runs looks for one.
     let record = match store.load(id)? {
         Loaded::Manifest(manifest)
             if matches!(manifest.state, State::Preparing | State::Launching | State::Ended) =>
         {
-            return Ok(());
+            return Ok(left?);
         }
         Loaded::Manifest(manifest) => Some(manifest.process),
         Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => None,
     };
     match cancel(id, record.as_ref(), here).map_err(|source| StopError::Untold { session: id, source })? {
         Delivery::Gone if !lets_go(store, id)? => Err(StopError::Unseen { session: id }),
-        Delivery::Gone | Delivery::Delivered => Ok(()),
+        Delivery::Gone => Ok(left?),
+        Delivery::Delivered => left.map_err(|source| StopError::Unrecorded { session: id, source }),
     }
 }
 
