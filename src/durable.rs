@@ -93,6 +93,7 @@ pub fn remedy(kind: io::ErrorKind) -> Option<&'static str> {
 pub fn remedy_of(said: &str) -> Option<&'static str> {
     let causes = [
         ("No space left on device", io::ErrorKind::StorageFull),
+        ("Out of diskspace", io::ErrorKind::StorageFull),
         ("Disk quota exceeded", io::ErrorKind::QuotaExceeded),
         ("Read-only file system", io::ErrorKind::ReadOnlyFilesystem),
     ];

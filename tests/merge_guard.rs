@@ -202,6 +202,19 @@ fn row_76_a_hook_that_refuses_moves_nothing_and_says_why() {
 }
 
 #[test]
+fn row_76_a_hook_that_leaves_nothing_of_the_message_lets_no_commit_be_made() {
+    let sandbox = Sandbox::new();
+    let repo = scene(
+        &sandbox,
+        |repo| drop(repo.hook("commit-msg", "case $PWD in */.merges/*) : >\"$1\";; esac")),
+        COMMITS,
+    );
+    let refs = repo.refs();
+    repo.merge(&[]).refused(4, &["the hook commit-msg refused the commit for T-1", "nothing of the message"]);
+    assert_eq!(repo.refs(), refs);
+}
+
+#[test]
 fn row_76_hooks_come_from_the_main_checkout_and_never_from_the_branch() {
     let sandbox = Sandbox::new();
     let play = "printf 'touch %s/evil\\n' \"$TMPDIR\" >>githooks/commit-msg; git commit -qam trap; answer";

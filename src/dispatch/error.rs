@@ -128,7 +128,7 @@ impl DispatchError {
 }
 
 /// What the system says of a disk without room, or of a user who may not fill it further.
-const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+const FULL: [&str; 3] = ["No space left on device", "Out of diskspace", "Disk quota exceeded"];
 
 fn names(lanes: &[LaneRecord]) -> String {
     lanes.iter().map(unambiguous_name).collect::<Vec<_>>().join(", ")

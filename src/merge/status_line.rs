@@ -18,6 +18,12 @@ pub(super) fn reconcile(path: &Path, versions: Versions<'_>) -> Option<String> {
     let Some(old) = versions.old else {
         return has_every_line(versions.mine, versions.new).then(|| versions.new.to_owned());
     };
+    // git may write the file with other line ends than it keeps (`core.autocrlf`).
+    if versions.mine.contains("\r\n") && !old.contains('\r') && !versions.new.contains('\r') {
+        let mine = versions.mine.replace("\r\n", "\n");
+        let then = reconcile(path, Versions { old: Some(old), mine: &mine, new: versions.new })?;
+        return Some(then.replace('\n', "\r\n"));
+    }
     let (old, mine, new) = (split(old)?, split(versions.mine)?, split(versions.new)?);
     if (old.before, old.after) != (mine.before, mine.after) {
         return None;
@@ -91,6 +97,12 @@ mod tests {
             (ticket("closed", "a note\n"), ticket("closed", ""), None),
             (ticket("in_progress", "").replace("deps: []", "deps: [T-2]"), ticket("closed", ""), None),
             (ticket("in_progress", ""), "no ticket any more\n".to_owned(), None),
+            (
+                ticket("in_progress", "").replace('\n', "\r\n"),
+                ticket("open", "more\n"),
+                Some(ticket("in_progress", "more\n").replace('\n', "\r\n")),
+            ),
+            (ticket("in_progress", "mine\n").replace('\n', "\r\n"), ticket("open", "more\n"), None),
             (String::new(), ticket("closed", ""), None),
         ];
         for (mine, new, expected) in cases {

@@ -139,7 +139,12 @@ pub fn run_hooks(
         }
     }
     let text = fs::read_to_string(&file).map_err(|e| GitError::io("read", &file, e))?;
-    Ok(Hooked::Passed { tree, message: text.trim().to_owned() })
+    let text = text.trim();
+    if text.is_empty() {
+        // git makes no commit of that.
+        return Ok(Hooked::Refused { hook: message, said: "it left nothing of the message".to_owned() });
+    }
+    Ok(Hooked::Passed { tree, message: text.to_owned() })
 }
 
 struct Stage<'a> {
