@@ -548,6 +548,23 @@ fn an_edit_is_given_back_in_a_file_that_git_writes_with_other_line_ends() {
 }
 
 #[test]
+fn many_files_of_another_encoding_come_into_the_checkout_as_git_writes_one() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    let work = "for d in d e; do mkdir $d; echo '*.txt working-tree-encoding=UTF-16LE' >$d/.gitattributes; \
+        for i in $(seq 80); do printf 'a\\0\\n\\0' >$d/$i.txt; done; done; git add -A; git commit -qm work; answer";
+    scene.pi.plays_for("T-3", work);
+    repo.finish("T-3", &[]);
+    repo.merged(&["T-3"]);
+    assert_eq!(repo.git(&["cat-file", "blob", "HEAD:d/1.txt"]), "a");
+    for file in ["d/1.txt", "e/80.txt"] {
+        assert_eq!(fs::read(repo.path().join(file)).unwrap(), b"a\0\n\0", "{file}");
+    }
+    assert_eq!(repo.status_porcelain(), Vec::<String>::new());
+}
+
+#[test]
 fn only_a_branch_of_this_repository_is_a_target() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

@@ -19,6 +19,7 @@ use crate::durable::{self, HeldLock};
 use crate::failpoint;
 use crate::git::hold::is_ours;
 use crate::git::printed::Staged;
+use crate::git::program::{AtATime, Call};
 use crate::git::refs::there;
 use crate::git::registry::{self, Entry};
 use crate::git::work::operation;
@@ -36,6 +37,9 @@ pub struct Versions<'a> {
     /// What the merge makes of it.
     pub new: &'a str,
 }
+
+/// git writes fewer files one after the other, however many workers it may have (`checkout.thresholdForParallelism`).
+const GIT_WRITES_SEVERAL_FROM: usize = 100;
 
 /// Says of an edited file what it is to hold after the merge; `None` where the edit is in the way.
 pub type Reconcile<'a> = &'a dyn Fn(&Path, Versions<'_>) -> Option<String>;
@@ -194,7 +198,7 @@ fn look(
     // git's own word on it, where it can be asked for it.
     if kept.is_empty() {
         refresh(repo, seen)?;
-        if let Err(error) = read_tree(repo, seen, old, new, &["-n"], None)?.into_stdout() {
+        if let Err(error) = read_tree(repo, seen, old, new).arg("-n").run()?.into_stdout() {
             return Ok(Some(WhyBlocked::Refused(said(error)?)));
         }
     }
@@ -291,7 +295,12 @@ fn move_files(
             what: format!("{path:?} is there, which the merge brings too"),
         });
     }
-    read_tree(repo, tree, old, new, &[], Some(turn))?.into_stdout().map(drop)
+    let at_a_time = match touched.len() {
+        0..GIT_WRITES_SEVERAL_FROM => AtATime::One,
+        _ => repo.files_at_a_time(new, (tree.admin, tree.path))?,
+    };
+    let written = read_tree(repo, tree, old, new).writing(at_a_time).holding(turn).run()?;
+    written.into_stdout().map(drop)
 }
 
 /// Finishes an interrupted [`follow`] of a branch that has moved, perhaps further on since. A worktree that has another
@@ -497,7 +506,8 @@ fn check_out(repo: &Repo, tree: WorkTree<'_>, paths: &[PathBuf]) -> Result<(), G
         input.extend_from_slice(path.as_os_str().as_encoded_bytes());
         input.push(0);
     }
-    tree.write(repo).args(["checkout-index", "-f", "-u", "-q", "-z", "--stdin"]).input(input).succeed()?;
+    let call = tree.write(repo).writing(AtATime::One).input(input);
+    call.args(["checkout-index", "-f", "-u", "-q", "-z", "--stdin"]).succeed()?;
     Ok(())
 }
 
@@ -508,22 +518,9 @@ fn refresh(repo: &Repo, tree: WorkTree<'_>) -> Result<(), GitError> {
     Ok(())
 }
 
-fn read_tree(
-    repo: &Repo,
-    tree: WorkTree<'_>,
-    old: &CommitId,
-    new: &CommitId,
-    how: &[&str],
-    turn: Option<&HeldLock>,
-) -> Result<crate::git::program::Answer, GitError> {
-    let mut call = tree.write(repo);
-    if let Some(turn) = turn {
-        call = call.holding(turn);
-    }
-    call.args(["read-tree", "-m", "-u", "--no-recurse-submodules"])
-        .args(how)
-        .args([old.as_str(), new.as_str()])
-        .run()
+fn read_tree<'r>(repo: &'r Repo, tree: WorkTree<'r>, old: &CommitId, new: &CommitId) -> Call<'r> {
+    let trees = [old.as_str(), new.as_str()];
+    tree.write(repo).args(["read-tree", "-m", "-u", "--no-recurse-submodules"]).args(trees)
 }
 
 fn said(error: GitError) -> Result<String, GitError> {
