@@ -380,8 +380,7 @@ mod nonsense {
             assert!(why.contains("whether it still runs cannot be told"), "{kind}: {why}");
             assert_eq!(repo.finish("T-2", &[])["outcome"], "succeeded", "{kind}");
             assert!(agent.is_alive(), "{kind}");
-            let again = repo.ralph(&["worktree", "dispatch", "T-1", "--json"]).run();
-            assert_eq!(again.expect_code(4).error()["kind"], "busy", "{kind}");
+            repo.ralph(&["worktree", "dispatch", "T-1", "--json"]).run().refused(4, &[&session.id]);
             let stopped = repo.ralph(&["worktree", "stop", "T-1", "--json"]).run().ok().json();
             assert_eq!(stopped["outcome"], "stopped", "{kind}: {stopped:#}");
             assert!(!agent.is_alive(), "{kind}");
@@ -389,7 +388,7 @@ mod nonsense {
     }
 
     #[test]
-    fn an_agent_that_put_a_folder_in_the_place_of_its_manifest_has_its_end_recorded() {
+    fn row_12_the_end_of_an_agent_that_put_a_folder_in_the_place_of_its_manifest_is_recorded() {
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
         pi.plays(
@@ -412,6 +411,8 @@ mod nonsense {
         fs::create_dir_all(session.dir.join("stop.json/inner")).unwrap();
         let stopped = repo.ralph(&["worktree", "stop", "T-1", "--json"]).run().ok().json();
         assert_eq!((&stopped["outcome"], &stopped["exit"]["ended_by"]), (&json!("stopped"), &json!("stop")));
+        // It was no first request, so this is no second.
+        assert_eq!(stopped["exit"]["forced"], false);
     }
 
     #[test]

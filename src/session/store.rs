@@ -4,6 +4,7 @@
 //! written only through a [`super::writer::SessionWriter`], which holds the session's lock; a lane's record only by
 //! who holds the [`LaneLock`]. Looking takes no lock and changes nothing. No environment value is ever kept here.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -468,9 +469,10 @@ impl SessionDir {
         self.path.join("supervised")
     }
 
-    /// Whether someone has asked for the session to end, and how soon. A request that cannot be read is one.
+    /// Whether someone has asked for the session to end, and how soon. A request that cannot be read is one; what is no
+    /// file is none.
     pub fn stop_requested(&self) -> Option<Urgency> {
-        if !self.stop_request().exists() {
+        if !fs::symlink_metadata(self.stop_request()).is_ok_and(|meta| meta.is_file()) {
             return None;
         }
         Some(self.stop_wish().map(|request| request.urgency).unwrap_or_default())

@@ -8,8 +8,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
+
+use ralph::process::disposition::is_ignored;
+use signal_hook::consts::SIGHUP;
 
 use super::command::Invocation;
 use super::process::{self, Mark, Process};
@@ -47,6 +51,7 @@ struct Leftovers {
 impl Sandbox {
     /// A new, empty world.
     pub fn new() -> Self {
+        HANGUPS.call_once(hear_of_hangups);
         let folder = tempfile::Builder::new().prefix("ralph-test-").tempdir().expect("a temp directory");
         let root = folder.path().canonicalize().expect("the temp directory's real path");
         let value = uuid::Uuid::now_v7().to_string();
@@ -228,6 +233,18 @@ impl Sandbox {
     /// A JSON document without what differs from run to run, indented; see [`super::redact`].
     pub fn redact_json(&self, document: &serde_json::Value) -> String {
         self.redact(&super::redact::json(document))
+    }
+}
+
+/// Done once for all tests.
+static HANGUPS: Once = Once::new();
+
+/// Where the tests were started by `nohup`, a program of theirs must hear of its terminal's end all the same: what is
+/// caught here, and no longer ignored, is as usual for it.
+fn hear_of_hangups() {
+    if is_ignored(SIGHUP) {
+        let heard = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGHUP, heard).expect("SIGHUP can be caught");
     }
 }
 
