@@ -2,6 +2,7 @@
 //! as it was, nothing of it is left running, and nothing that it made is lost.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::helpers::agents::{COMMITS, DOES_NOTHING};
 use crate::helpers::compiler::add_compiled;
-use crate::helpers::process::Process;
+use crate::helpers::process::{Process, program_of_this_machine};
 use crate::helpers::session::is_locked;
 use crate::helpers::{Repo, Sandbox, ScriptedPi, Session, rows, wait};
 
@@ -550,6 +551,31 @@ mod and_their_worktrees {
             repo.refs()
         );
         assert!(second["reason"].as_str().unwrap().contains("refs/ralph/"), "{second:#}");
+    }
+
+    #[test]
+    fn row_58_a_folder_that_cannot_be_looked_into_is_no_success() {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays("commit; mkdir shut; echo work >shut/file; chmod 000 shut; answer");
+        let words = [env!("CARGO_BIN_EXE_ralph"), "worktree", "dispatch", "T-1", "--wait", "--json"];
+        let dispatch = if rustix::process::geteuid().is_root() {
+            // Without what lets root look in all the same.
+            let Some(without) = program_of_this_machine("setpriv") else {
+                rows::skip(58, "there is no setpriv to be kept out of a folder with, as root");
+                return;
+            };
+            let mut args = vec!["--bounding-set=-dac_override,-dac_read_search"];
+            args.extend(["--inh-caps=-dac_override,-dac_read_search"]);
+            sandbox.run(without, &[&args[..], &words].concat())
+        } else {
+            sandbox.run(words[0], &words[1..])
+        };
+        let manifest = dispatch.in_dir(repo.path()).run().expect_code(1).json();
+        let shut = worktree(&manifest).join("shut");
+        fs::set_permissions(&shut, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(fs::read_to_string(shut.join("file")).unwrap(), "work\n");
+        assert_outcome(&manifest, "failed", "could not open directory 'shut/'");
     }
 
     #[test]

@@ -387,6 +387,14 @@ pub enum GitError {
         /// What it said, on one line.
         stderr: String,
     },
+    /// The git program ended well, and did not look everywhere.
+    #[error("`{command}` did not see everything: {stderr}")]
+    ProgramSawNotAll {
+        /// The command.
+        command: String,
+        /// What it said, on one line.
+        stderr: String,
+    },
     /// The git program said more than is ever needed.
     #[error("`{command}` was ended: it printed more than any sound repository makes it print")]
     ProgramSaidTooMuch {
@@ -463,6 +471,11 @@ impl GitError {
         status.signal().is_some_and(|signal| SENT.iter().any(|sent| sent.as_raw() == signal))
     }
 
+    pub(super) fn program_saw_not_all(command: &str, stderr: &[u8]) -> Self {
+        let stderr = on_one_line(&String::from_utf8_lossy(stderr));
+        Self::ProgramSawNotAll { command: command.to_owned(), stderr }
+    }
+
     /// What this failure means for the exit status.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -511,6 +524,7 @@ impl GitError {
             Self::File(error) if error.kind().is_some_and(is_the_machines) => ErrorClass::CannotDo,
             Self::Io { source, .. } if is_the_machines(source.kind()) => ErrorClass::CannotDo,
             Self::ProgramFailed { .. }
+            | Self::ProgramSawNotAll { .. }
             | Self::ProgramSaidTooMuch { .. }
             | Self::ProgramTooSlow { .. }
             | Self::ProgramIo { .. }

@@ -272,6 +272,14 @@ impl Answer {
         }
     }
 
+    /// A folder that git could not open is passed over: it only says so, and ends well.
+    fn refuse_blind_spots(self) -> Result<(), GitError> {
+        match String::from_utf8_lossy(&self.stderr).contains("could not open directory") {
+            true => Err(GitError::program_saw_not_all(&self.command, &self.stderr)),
+            false => self.into_stdout().map(drop),
+        }
+    }
+
     pub(super) fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -411,8 +419,17 @@ impl<'a> Call<'a> {
 
     /// Runs the call and hands over each record of its standard output, which ends with a NUL byte. It must succeed.
     pub(super) fn for_each_record(&self, take: &mut dyn FnMut(&[u8])) -> Result<(), GitError> {
+        self.run_for_records(take)?.into_stdout().map(drop)
+    }
+
+    /// The same for a call that looks through a whole tree: it must have seen all of it.
+    pub(super) fn for_each_record_of_all(&self, take: &mut dyn FnMut(&[u8])) -> Result<(), GitError> {
+        self.run_for_records(take)?.refuse_blind_spots()
+    }
+
+    fn run_for_records(&self, take: &mut dyn FnMut(&[u8])) -> Result<Answer, GitError> {
         let mut records = Records::default();
-        self.run_streaming(&mut |bytes| records.push(bytes, take))?.into_stdout().map(drop)
+        self.run_streaming(&mut |bytes| records.push(bytes, take))
     }
 
     /// The call answered something that it never answers.

@@ -327,7 +327,7 @@ fn count(call: &Call<'_>, ignore: &[PathBuf]) -> Result<Seen, Unseen> {
 
 fn count_records(call: &Call<'_>, ignore: &[PathBuf]) -> Result<Seen, GitError> {
     let mut seen = Seen::default();
-    call.for_each_record(&mut |record| seen.note(record, ignore))?;
+    call.for_each_record_of_all(&mut |record| seen.note(record, ignore))?;
     Ok(seen)
 }
 
