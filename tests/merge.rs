@@ -474,6 +474,51 @@ fn row_74_what_could_be_written_of_a_merge_only_in_part_is_taken_back() {
 }
 
 #[test]
+fn row_74_a_ticket_that_gave_way_is_there_again_where_the_checkout_could_not_follow() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    // The folder of tickets holds nothing else.
+    repo.git(&["rm", "-q", "-r", ".tickets"]);
+    repo.commit_all("No tickets");
+    repo.write(".git/info/attributes", "new/3 filter=broken\n");
+    repo.git(&["config", "filter.broken.clean", "cat"]);
+    repo.git(&["config", "filter.broken.smudge", "false"]);
+    repo.git(&["config", "filter.broken.required", "true"]);
+    repo.ticket("N-1", "Never committed");
+    let mine = repo.read(".tickets/N-1.md");
+    let work =
+        "echo Done. >>.tickets/N-1.md; mkdir new; echo 3 >new/3; git add -A; git commit -qm work; answer";
+    scene.pi.plays_for("N-1", work);
+    repo.finish("N-1", &[]);
+    let (before, status) = (repo.head(), repo.status_porcelain());
+    assert_eq!(repo.worktree(&["merge", "N-1"]).run().code, Some(4));
+    assert_eq!((repo.head(), repo.status_porcelain()), (before, status));
+    assert_eq!(repo.read(".tickets/N-1.md"), mine);
+}
+
+#[test]
+fn an_edit_within_the_second_of_a_commit_shows_after_a_merge() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::playing(
+        &sandbox,
+        "printf 'Note.\\n' >>.tickets/T-2.md; echo new >new.txt; git add -A; git commit -qm note; answer",
+    );
+    let repo = &scene.repo;
+    repo.write(".tickets/T-2.md", repo.read(".tickets/T-2.md").replace("open", "in_progress"));
+    repo.commit_file("mine.txt", "one\n", "Mine");
+    // As long, in the same place, and as old as the index: only by its date does git know to look at it.
+    let index = fs::metadata(repo.path().join(".git/index")).unwrap().modified().unwrap();
+    fs::write(repo.path().join("mine.txt"), "two\n").unwrap();
+    let file = fs::File::options().write(true).open(repo.path().join("mine.txt")).unwrap();
+    file.set_modified(index).unwrap();
+    repo.git(&["config", "core.trustctime", "false"]);
+    repo.git(&["config", "core.checkStat", "minimal"]);
+    repo.merged(&["T-1", "--accept-changes"]);
+    assert!(repo.status_porcelain().contains(&" M mine.txt".to_owned()), "{:?}", repo.status_porcelain());
+}
+
+#[test]
 fn ctrl_c_does_not_stop_git_in_the_middle_of_a_checkout() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

@@ -34,6 +34,7 @@ mod hint;
 mod history;
 mod hold;
 mod keep;
+mod listen;
 mod listing;
 mod merge;
 mod parcel;

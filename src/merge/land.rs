@@ -8,8 +8,8 @@ use super::verify::close;
 use super::{Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
-    BY_RALPH, Blocked, CommitId, Follower, GitError, HeldIndex, Way, WhyBlocked, advance, follow, pin_merge,
-    unpin_merge, way,
+    BY_RALPH, Blocked, CommitId, Follower, GitError, HeldIndex, Repo, Way, WhyBlocked, advance, follow,
+    pin_merge, unpin_merge, way,
 };
 use crate::id::BranchName;
 use crate::session::store::{LaneLock, StoreError};
@@ -85,6 +85,8 @@ pub(super) fn land(
         match advance(repo, &lock, target, from, to, log) {
             Ok(()) => {}
             Err(GitError::RefMoved { .. }) => {
+                // First: what is only being made holds no lock.
+                drop(held);
                 entry.stage = Stage::Making;
                 queue::write(store, entry)?;
                 return Ok(Landed::Moved);
@@ -95,20 +97,30 @@ pub(super) fn land(
     failpoint::hit("merge.landed");
     let mut notes = Vec::new();
     let mut followed = Vec::new();
-    for (tree, held) in landing.trees.iter().zip(held) {
-        match follow(repo, &held, from, to, turn.lock()).and_then(|()| held.publish()) {
-            Ok(()) => followed.push(tree.clone()),
-            Err(error) if followed.is_empty() && take_back(place, entry, &landing)? => {
+    let mut trees = landing.trees.iter().zip(held);
+    while let Some((tree, index)) = trees.next() {
+        let error = match bring_along(repo, &index, from, to, turn) {
+            Ok(()) => {
+                followed.push(tree.clone());
+                continue;
+            }
+            Err(NotAlong::AsItWas(error)) if followed.is_empty() && move_back(place, &landing)? => {
+                drop((index, trees));
+                entry.stage = Stage::Making;
+                queue::write(store, entry)?;
                 let why = WhyBlocked::Refused(error.to_string());
                 let blocked = Blocked { tree: tree.path.clone(), why };
                 return Err(MergeError::InTheWay { target: target.clone(), blocked });
             }
-            Err(error) => notes.push(format!(
-                "{} has {target} checked out and could not be brought along: {error}; `ralph worktree recover` \
-                 tries again",
-                tree.path.display()
-            )),
-        }
+            Err(NotAlong::AsItWas(error) | NotAlong::InPart(error)) => error,
+        };
+        // A commit there would take the merge back.
+        index.leave();
+        notes.push(format!(
+            "{} has {target} checked out and could not be brought along: {error}; `ralph worktree recover` tries \
+             again, and git commits nothing there until then",
+            tree.path.display()
+        ));
     }
     failpoint::hit("merge.followed");
     if notes.is_empty()
@@ -138,17 +150,34 @@ fn hold<'l>(landing: &'l Landing, merge: &str) -> Result<Option<Vec<HeldIndex<'l
     Ok(Some(held))
 }
 
+/// Why a worktree has not followed.
+enum NotAlong {
+    /// Its files and its index are as they were.
+    AsItWas(GitError),
+    /// They may not be.
+    InPart(GitError),
+}
+
+fn bring_along(
+    repo: &Repo,
+    index: &HeldIndex<'_>,
+    from: &CommitId,
+    to: &CommitId,
+    turn: &Turn,
+) -> Result<(), NotAlong> {
+    follow(repo, index, from, to, turn.lock()).map_err(|error| match error {
+        GitError::HalfWritten { .. } => NotAlong::InPart(error),
+        error => NotAlong::AsItWas(error),
+    })?;
+    index.publish().map_err(NotAlong::InPart)
+}
+
 /// Moves the target back where it was, before any worktree has followed. `false`: it is elsewhere by now.
-fn take_back(place: &Place<'_>, entry: &mut Entry, landing: &Landing) -> Result<bool, MergeError> {
+fn move_back(place: &Place<'_>, landing: &Landing) -> Result<bool, MergeError> {
     let lock = place.repo.lock(REPO_PATIENCE)?;
     let log = format!("merge undone {BY_RALPH}");
-    let back = advance(place.repo, &lock, &landing.target, &landing.to, &landing.from, &log);
-    match back {
-        Ok(()) => {
-            entry.stage = Stage::Making;
-            queue::write(place.store, entry)?;
-            Ok(true)
-        }
+    match advance(place.repo, &lock, &landing.target, &landing.to, &landing.from, &log) {
+        Ok(()) => Ok(true),
         Err(GitError::RefMoved { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }

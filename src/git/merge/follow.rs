@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::follower::{Follower, Kept, WorkTree};
@@ -262,9 +264,10 @@ pub fn follow(
         move_files(repo, tree, old, new, &touched, turn)
     });
     if let Err(why) = moved {
-        let undone =
-            take_back(repo, tree, kept, &touched).and_then(|()| put_back(repo, tree, kept, &touched));
-        return Err(match undone {
+        let taken_back = take_back(repo, tree, kept, &touched);
+        // Whatever came of that: nothing else holds these.
+        let put_back = put_back(repo, tree, kept, &touched);
+        return Err(match taken_back.and(put_back) {
             Ok(()) => why,
             Err(left) => {
                 let path = tree.path.to_owned();
@@ -352,6 +355,10 @@ fn take_back(
             // It has followed already, or was staged by someone: git judges that.
             continue;
         }
+        // git writes nothing into submodules here.
+        if [&touch.old, &touch.new].into_iter().flatten().any(Side::is_submodule) {
+            continue;
+        }
         let file = tree.path.join(path);
         // An edit that has not given way yet.
         let is_mine =
@@ -372,6 +379,10 @@ fn take_back(
             }
             _ => {}
         }
+    }
+    if !put_back.is_empty() {
+        let absent = touched::told_not_to_look(repo, tree)?;
+        put_back.retain(|path| !absent.contains(path));
     }
     check_out(repo, tree, &put_back)
 }
@@ -396,10 +407,11 @@ fn is_half_written(repo: &Repo, tree: WorkTree<'_>, path: &Path, new: &Side) -> 
     }
     let Ok(found) = durable::read(&file, 1 << 30) else { return Ok(false) };
     let Some(found) = found else { return Ok(false) };
-    if touched::content(repo, new)?.starts_with(&found) {
-        return Ok(true);
+    match touched::content(repo, new) {
+        Ok(content) if content.starts_with(&found) => Ok(true),
+        Ok(_) | Err(GitError::ProgramSaidTooMuch { .. }) => is_written(repo, tree, path, new),
+        Err(error) => Err(error),
     }
-    is_written(repo, tree, path, new)
 }
 
 /// Whether the file holds this side, as git reads it back through its conversions and filters.
@@ -436,10 +448,16 @@ fn give_way(
     kept: &[Kept],
     touched: &BTreeMap<PathBuf, Touch>,
 ) -> Result<(), GitError> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let staged = staged(repo, tree)?;
     let mut tracked = Vec::new();
     for kept in kept {
         let file = tree.path.join(&kept.file);
-        if text_of(&file).as_ref() != Some(&kept.mine) {
+        let new = touched.get(&kept.file).and_then(|touch| touch.new.as_ref());
+        // Where the index has followed already, git writes the file no more.
+        if text_of(&file).as_ref() != Some(&kept.mine) || staged.get(&kept.file) == new {
             continue;
         }
         match touched.get(&kept.file) {
@@ -492,8 +510,18 @@ fn give_back(
     Ok(())
 }
 
+/// Whole or not at all, with the permissions that the file has. Its folder may have gone with it.
 fn write_text(file: &Path, text: &str) -> Result<(), GitError> {
-    fs::write(file, text).map_err(|e| GitError::io("write", file, e))
+    let write = || {
+        let folder = file.parent().unwrap_or(file);
+        fs::create_dir_all(folder)?;
+        let mode = fs::metadata(file).map_or(0o644, |meta| meta.permissions().mode());
+        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+        beside.write_all(text.as_bytes())?;
+        beside.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        beside.persist(file).map_err(|e| e.error)
+    };
+    write().map(drop).map_err(|e: io::Error| GitError::io("write", file, e))
 }
 
 /// Writes files as the index has them.

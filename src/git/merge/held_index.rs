@@ -7,7 +7,7 @@
 //! The lock names the merge it is there for: whoever finishes an interrupted merge knows it again. Limit: `git switch`
 //! lets go of it a moment before it writes HEAD.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -52,8 +52,8 @@ impl<'t> HeldIndex<'t> {
         }
         let held = Self { tree, merge: merge.to_owned(), own: own_of(&tree.admin) };
         remove_own(&tree.admin)?;
-        match fs::copy(tree.admin.join("index"), &held.own) {
-            Ok(_) => {}
+        match copy_dated(&tree.admin.join("index"), &held.own) {
+            Ok(()) => {}
             // A worktree without an index has no file staged.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(GitError::io("copy", &tree.admin.join("index"), e)),
@@ -71,8 +71,19 @@ impl<'t> HeldIndex<'t> {
         self.tree.seen_over(Some(&self.own))
     }
 
-    /// Puts the index in its place: the worktree has followed.
+    /// Keeps git out until an interrupted merge is finished: for a worktree whose branch has moved and that has not
+    /// followed.
+    pub fn leave(self) {
+        std::mem::forget(self);
+    }
+
+    /// Puts the index in its place: the worktree has followed. Refused where someone took the lock away, and may have
+    /// staged something since.
     pub fn publish(&self) -> Result<(), GitError> {
+        if !is_of(&lock_of(&self.tree.admin), &self.merge) {
+            let what = "the lock on its index was taken away while a merge was brought into it".to_owned();
+            return Err(GitError::ChangedMeanwhile { path: self.tree.path.clone(), what });
+        }
         let index = self.tree.admin.join("index");
         match fs::rename(&self.own, &index) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(GitError::io("replace", &index, e)),
@@ -86,6 +97,13 @@ impl Drop for HeldIndex<'_> {
         // What stays is known again by the merge's name, and taken away by `recover`.
         drop(let_go_of_index(&self.tree.admin, &self.merge));
     }
+}
+
+/// The copy has the date too: by that git knows which files may have been written after they were looked at.
+fn copy_dated(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    let written = fs::metadata(from)?.modified()?;
+    File::options().write(true).open(to)?.set_modified(written)
 }
 
 /// Takes away what a merge that was killed left of its lock.

@@ -53,7 +53,7 @@ pub fn advance(
     log: &str,
 ) -> Result<(), GitError> {
     let full = branch.full();
-    let call = synced(Call::write(repo.program(), Place::GitDir(repo.common_dir()))).args([
+    let call = synced(Call::write(repo.program(), Place::GitDir(repo.common_dir()))).uninterrupted().args([
         "update-ref",
         "--no-deref",
         "-m",
@@ -67,6 +67,8 @@ pub fn advance(
         // Whatever git's words are: what counts is where the branch is.
         Err(error) => match repo.commit_of(&full)? {
             Some(now) if now == *from => Err(error),
+            // Ended a moment after it had done it.
+            Some(now) if now == *to => Ok(()),
             _ => Err(GitError::RefMoved { name: full }),
         },
     }

@@ -108,13 +108,17 @@ pub(super) fn hidden(
     tree: WorkTree<'_>,
     touched: &BTreeMap<PathBuf, Touch>,
 ) -> Result<BTreeSet<PathBuf>, GitError> {
+    let mut found = told_not_to_look(repo, tree)?;
+    found.retain(|path| touched.contains_key(path) && tree.path.join(path).symlink_metadata().is_ok());
+    Ok(found)
+}
+
+/// The files that git was told not to look at: by a sparse checkout, for one, which has them not.
+pub(super) fn told_not_to_look(repo: &Repo, tree: WorkTree<'_>) -> Result<BTreeSet<PathBuf>, GitError> {
     let mut found = BTreeSet::new();
     tree.read(repo).args(["ls-files", "-v", "-z"]).for_each_record(&mut |record| {
         if let Some(file) = Tagged::of(record).filter(Tagged::is_hidden) {
-            let path = os_path(file.path);
-            if touched.contains_key(&path) && tree.path.join(&path).symlink_metadata().is_ok() {
-                found.insert(path);
-            }
+            found.insert(os_path(file.path));
         }
     })?;
     Ok(found)
