@@ -450,10 +450,7 @@ fn row_74_what_could_be_written_of_a_merge_only_in_part_is_taken_back() {
     let repo = &scene.repo;
     repo.commit_file("gone.txt", "will go\n", "More");
     // A filter of the user's that fails at the last file.
-    repo.write(".git/info/attributes", "new/3 filter=broken\n");
-    repo.git(&["config", "filter.broken.clean", "cat"]);
-    repo.git(&["config", "filter.broken.smudge", "false"]);
-    repo.git(&["config", "filter.broken.required", "true"]);
+    break_filter(repo, "new/3");
     let work = "printf 'edited\\n' >>README.md; git rm -q gone.txt; mkdir new; \
         for i in 1 2 3; do echo $i >new/$i; done; printf 'Note.\\n' >>.tickets/T-2.md; git add -A; \
         git commit -qm work; answer";
@@ -481,10 +478,7 @@ fn row_74_a_ticket_that_gave_way_is_there_again_where_the_checkout_could_not_fol
     // The folder of tickets holds nothing else.
     repo.git(&["rm", "-q", "-r", ".tickets"]);
     repo.commit_all("No tickets");
-    repo.write(".git/info/attributes", "new/3 filter=broken\n");
-    repo.git(&["config", "filter.broken.clean", "cat"]);
-    repo.git(&["config", "filter.broken.smudge", "false"]);
-    repo.git(&["config", "filter.broken.required", "true"]);
+    break_filter(repo, "new/3");
     repo.ticket("N-1", "Never committed");
     let mine = repo.read(".tickets/N-1.md");
     let work =
@@ -495,6 +489,54 @@ fn row_74_a_ticket_that_gave_way_is_there_again_where_the_checkout_could_not_fol
     assert_eq!(repo.worktree(&["merge", "N-1"]).run().code, Some(4));
     assert_eq!((repo.head(), repo.status_porcelain()), (before, status));
     assert_eq!(repo.read(".tickets/N-1.md"), mine);
+}
+
+/// A filter of the user's, for these files, that can write none.
+fn break_filter(repo: &Repo<'_>, files: &str) {
+    repo.write(".git/info/attributes", format!("{files} filter=broken\n"));
+    for (key, value) in [("clean", "cat"), ("smudge", "false"), ("required", "true")] {
+        repo.git(&["config", &format!("filter.broken.{key}"), value]);
+    }
+}
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_and_a_submodule_keep_nothing_from_being_taken_back() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    repo.commit_file("out/x", "x\n", "Out");
+    break_filter(repo, "new/3");
+    let work = "echo more >>out/x; echo more >>README.md; mkdir new; echo 3 >new/3; git add -A; \
+        git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm work; answer";
+    scene.pi.plays_for("T-3", work);
+    repo.finish("T-3", &[]);
+    repo.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/out/"]);
+    let (before, status) = (repo.head(), repo.status_porcelain());
+    let refused = repo.worktree(&["merge", "T-3", "--accept-changes"]).run();
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert_eq!((repo.head(), repo.status_porcelain()), (before, status));
+    assert!(!repo.has("out") && !repo.has(".git/index.lock"));
+}
+
+#[test]
+fn git_commits_nothing_in_a_checkout_that_is_left_half_way() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    repo.commit_file("old.b", "old\n", "Old");
+    scene.pi.plays_for("T-3", "git rm -q old.b; echo new >new.b; git add -A; git commit -qm work; answer");
+    repo.finish("T-3", &[]);
+    // What was removed cannot be written again either.
+    break_filter(repo, "*.b");
+    let merged = repo.worktree(&["merge", "T-3", "--accept-changes"]).run().ok();
+    assert!(merged.stderr.contains("could not be brought along"), "{merged}");
+    let head = repo.head();
+    let refused = repo.try_git(&["commit", "-q", "--allow-empty", "-m", "Mine"]);
+    assert!(refused.stderr.contains("index.lock"), "{refused}");
+    repo.git(&["config", "filter.broken.smudge", "cat"]);
+    drop(repo.worktree(&["recover"]).run().ok());
+    assert_eq!((repo.head(), repo.status_porcelain()), (head, Vec::new()));
+    assert!(repo.has("new.b") && !repo.has("old.b") && !repo.has(".git/index.lock"));
 }
 
 #[test]
