@@ -504,10 +504,12 @@ fn what_a_sparse_checkout_leaves_out_and_a_submodule_keep_nothing_from_being_tak
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);
     let repo = &scene.repo;
+    fs::create_dir(repo.path().join("sub")).unwrap();
+    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},sub", repo.head())]);
     repo.commit_file("out/x", "x\n", "Out");
     break_filter(repo, "new/3");
     let work = "echo more >>out/x; echo more >>README.md; mkdir new; echo 3 >new/3; git add -A; \
-        git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm work; answer";
+        git update-index --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm work; answer";
     scene.pi.plays_for("T-3", work);
     repo.finish("T-3", &[]);
     repo.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/out/"]);
