@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::after_merge::ticket_file;
 use super::overlay::merged_before;
-use super::workers::{Closed, Landed, Lander, is_halted};
+use super::workers::{Closed, Landed, Lander, halts_now_or_soon};
 use crate::dispatch::{Context, Environment};
 use crate::durable;
 use crate::git::{CommitId, tip_of};
@@ -103,7 +103,7 @@ impl Lander for BaseLander {
         match merge(&place, &request, &kept) {
             Ok(Merged { target, commit, .. }) => self.merged(&place, lane, &target, &commit, kept),
             Err(MergeError::Cancelled { .. }) => Landed::CalledOff,
-            Err(MergeError::Git(error)) if error.was_interrupted() && is_halted(called_off) => {
+            Err(MergeError::Git(error)) if error.was_interrupted() && halts_now_or_soon(called_off) => {
                 Landed::CalledOff
             }
             // The agent merged it itself, or it was taken up after a crash that came right behind the merge.

@@ -230,7 +230,7 @@ impl Workers {
 
 /// Whether the batch is being ended. Ctrl-C at a terminal ends a git of its own at the same moment, and that may be noticed
 /// first: a short while is waited.
-pub(super) fn is_halted(halted: &AtomicBool) -> bool {
+pub(super) fn halts_now_or_soon(halted: &AtomicBool) -> bool {
     let until = Instant::now() + Duration::from_secs(1);
     while !halted.load(Ordering::SeqCst) {
         if Instant::now() >= until {
@@ -261,7 +261,7 @@ impl Starter {
             let (item, session) = (job.item, job.request.session);
             let came_to = match self.begin(&mut context, job) {
                 CameTo::Failed(DispatchError::Git(error))
-                    if error.was_interrupted() && is_halted(&self.halted) =>
+                    if error.was_interrupted() && halts_now_or_soon(&self.halted) =>
                 {
                     CameTo::Withdrawn
                 }
