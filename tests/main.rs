@@ -63,9 +63,13 @@ mod logs;
 #[cfg(test)]
 mod merge;
 #[cfg(test)]
+mod merge_checkouts;
+#[cfg(test)]
 mod merge_crash;
 #[cfg(test)]
 mod merge_guard;
+#[cfg(test)]
+mod merge_verify;
 #[cfg(test)]
 mod meta;
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod agents;
 pub mod command;
 pub mod compiler;
 pub mod lanes;
+pub mod merging;
 pub mod model_server;
 pub mod process;
 pub mod real_pi;
