@@ -15,9 +15,13 @@ use crate::helpers::{Repo, Sandbox, ScriptedPi, schema, wait};
 /// A play that says it is there, and commits when it is told to.
 pub const WHEN_TOLD: &str = "here; wait_for_go; commit; answer stop";
 
-/// `ralph worktree batch`, with starts that are not staggered.
+/// `ralph worktree batch`, with starts that are not staggered; one that is resumed goes on as it was begun.
 pub fn batch<'s>(repo: &Repo<'s>, args: &[&str]) -> Invocation<'s> {
-    repo.worktree(&[&["batch", "--stagger", "0s", "--retry-delay", "0s"], args].concat())
+    let rules: &[&str] = match args.contains(&"--resume") {
+        true => &[],
+        false => &["--stagger", "0s", "--retry-delay", "0s"],
+    };
+    repo.worktree(&[&["batch"], rules, args].concat())
 }
 
 /// The events of a batch that has come to its end, each as the published format has it.
@@ -295,6 +299,12 @@ fn tickets_come_from_a_file_from_standard_input_or_are_those_that_are_ready() {
     refused(&sandbox, batch(&repo, &["T-77"]), 3);
     refused(&sandbox, batch(&repo, &[]), 2);
     refused(&sandbox, batch(&repo, &["--resume"]), 3);
+    // It goes on as it was begun: what cannot be changed is not passed over in silence.
+    for changed in ["--agent=true", "--jobs=2", "--accept-changes", "--no-ticket", "--timeout=1m"] {
+        let error = refused(&sandbox, batch(&repo, &["--resume", changed]), 2);
+        let option = changed.split('=').next().unwrap();
+        assert!(text(&error["message"]).contains(option), "{error}");
+    }
 }
 
 #[test]

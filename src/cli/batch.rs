@@ -57,7 +57,7 @@ pub fn run(global: &Global, args: &BatchArgs, out: &Out) -> CliResult {
     let known = last_left_over(&here, out)?;
     let mut wish = again(&here, &known, out)?;
     // A new page may be asked for; everything else is as it was begun.
-    wish.pool.report = args.pool.report.clone().or(wish.pool.report);
+    wish.report = args.report.clone().or(wish.report);
     Batch::of(&here, wish, out)?.take_up(&known, out)
 }
 
@@ -219,7 +219,7 @@ impl<'a> Batch<'a> {
         let settings = here.settings(flags, out)?;
         let template = template(here, &settings, &wish.agent_args)?;
         let setup = setup(here, &wish, &template, out)?;
-        let report = wish.pool.report.as_ref().map(|path| report_file(here, path)).transpose()?;
+        let report = wish.report.as_ref().map(|path| report_file(here, path)).transpose()?;
         // Where it starts from is told when it begins, or was when it began.
         Ok(Self { here, wish, template, default_base: None, settings, setup, report })
     }

@@ -9,6 +9,46 @@ use super::RunArgs;
 use crate::config::{self, Limit, MergeStrategy, Verify};
 use crate::id::{Lane, RefName};
 
+/// What `--resume` takes from the command that began the batch: everything but how it is shown. A group of arguments would
+/// do too, but would be named whole where one is refused.
+const AS_IT_WAS_BEGUN: [&str; 35] = [
+    "dry_run",
+    "tickets",
+    "ready",
+    "from",
+    "bases",
+    "stack",
+    "merge",
+    "no_ticket",
+    "agent_args",
+    "strategy",
+    "verify",
+    "verify_timeout",
+    "accept_changes",
+    "jobs",
+    "retries",
+    "retry_delay",
+    "escalate",
+    "stagger",
+    "component_prefix",
+    "untagged_alone",
+    "max_cost",
+    "max_tokens",
+    "ticket_max_cost",
+    "ticket_max_tokens",
+    "detach_on_interrupt",
+    "timeout",
+    "idle_timeout",
+    "grace",
+    "output",
+    "output_cap",
+    "capture",
+    "workflow",
+    "flags",
+    "agent",
+    "worktree_root",
+];
+
 /// Arguments of `batch`.
 #[derive(Debug, Clone, Args)]
 pub struct BatchArgs {
@@ -39,11 +79,15 @@ pub struct BatchArgs {
     /// How sessions are started, tried again and bounded.
     #[command(flatten)]
     pub pool: PoolArgs,
+    /// Write a page on the batch into this file, readable in any browser
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Print what would be done and change nothing
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long)]
     pub dry_run: bool,
-    /// Take up the batch that was killed or interrupted last, as it was begun
-    #[arg(long, conflicts_with_all = ["tickets", "ready", "from", "bases", "stack", "merge", "agent_args"])]
+    /// Take up the batch that was killed or interrupted last, as it was begun; the same command again does so too, with
+    /// another -j if you like
+    #[arg(long, conflicts_with_all = AS_IT_WAS_BEGUN)]
     pub resume: bool,
     /// What is run and within which limits.
     #[command(flatten)]
@@ -68,6 +112,9 @@ pub struct LoopArgs {
     /// How sessions are started, tried again and bounded.
     #[command(flatten)]
     pub pool: PoolArgs,
+    /// Write a page on the batch into this file, readable in any browser
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Print what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -135,9 +182,6 @@ pub struct PoolArgs {
     /// Ctrl-C leaves the running sessions as they are
     #[arg(long)]
     pub detach_on_interrupt: bool,
-    /// Write a page on the batch into this file, readable in any browser
-    #[arg(long, value_name = "FILE.html")]
-    pub report: Option<PathBuf>,
 }
 
 /// Which models there are, pi knows; nothing is the name of none.
@@ -155,5 +199,24 @@ fn positive(text: &str) -> Result<f64, String> {
         Ok(number)
     } else {
         Err("it must be more than nothing".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::cli::args::Cli;
+
+    #[test]
+    fn nothing_that_resume_would_pass_over_can_be_given_with_it() {
+        let mut cli = Cli::command();
+        cli.build();
+        let batch = cli.find_subcommand("worktree").unwrap().find_subcommand("batch").unwrap();
+        let given = |id: &str| batch.get_arguments().find(|argument| argument.get_id() == id).unwrap();
+        let refused = batch.get_arg_conflicts_with(given("resume"));
+        let refused: Vec<_> = refused.iter().map(|argument| argument.get_id()).collect();
+        let taken = batch.get_arguments().map(clap::Arg::get_id).filter(|id| !refused.contains(id));
+        assert_eq!(taken.collect::<Vec<_>>(), ["report", "resume", "json", "repo", "help", "version"]);
     }
 }

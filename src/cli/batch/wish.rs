@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -37,6 +37,8 @@ pub struct Wish {
     pub most_tickets: Option<usize>,
     /// How sessions are started, tried again and bounded.
     pub pool: PoolArgs,
+    /// Where a page on it is written.
+    pub report: Option<PathBuf>,
     /// What is run.
     pub run: RunArgs,
     /// Further arguments for the agent.
@@ -92,6 +94,7 @@ impl Wish {
             landing: args.merge.then(merging),
             most_tickets: None,
             pool: args.pool.clone(),
+            report: args.report.clone(),
             run: args.run.clone(),
             agent_args: args.agent_args.clone(),
             act: if args.dry_run { Act::Tell } else { Act::Do },
@@ -113,6 +116,7 @@ impl Wish {
             landing: Some(Merging { how: args.landing.clone(), closing: Closing::IfOpen }),
             most_tickets: args.max_tickets,
             pool: args.pool.clone(),
+            report: args.report.clone(),
             run: args.run.clone(),
             agent_args: args.agent_args.clone(),
             act: if args.dry_run { Act::Tell } else { Act::Do },
