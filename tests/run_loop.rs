@@ -433,6 +433,14 @@ mod stacked {
         repo.worktree(&[&["batch", "--stagger", "0s", "--stack", "--json"], args].concat())
     }
 
+    #[track_caller]
+    fn assert_starts_from(repo: &Repo<'_>, lane: &str, work: &str) {
+        let session = repo.inspect(&[lane]);
+        let start = text(&session["worktree"]["base_commit"]);
+        let is_in = repo.try_git(&["merge-base", "--is-ancestor", work, start]);
+        assert_eq!(is_in.code, Some(0), "{lane} starts at {start}, without {work}");
+    }
+
     #[test]
     fn a_ticket_starts_from_the_work_of_all_that_it_needs() {
         let sandbox = Sandbox::new();
@@ -449,16 +457,40 @@ mod stacked {
         assert_eq!((&third["outcome"], &third["work"]["commits"]), (&json!("succeeded"), &json!(1)));
         assert_eq!(third["worktree"]["base_ref"], "main");
         for tip in ["ralph/T-1", "ralph/T-2"] {
-            assert_eq!(
-                repo.try_git(&["merge-base", "--is-ancestor", tip, "ralph/T-3"]).code,
-                Some(0),
-                "{tip}"
-            );
+            assert_starts_from(&repo, "T-3", tip);
         }
         // And what was finished in an earlier batch is started from too.
         repo.ticket_with("T-4", "Needs the third", "deps: [T-3]\n");
         drop(batch(&repo, &["T-4"]).run().ok());
-        assert_eq!(repo.try_git(&["merge-base", "--is-ancestor", "ralph/T-3", "ralph/T-4"]).code, Some(0));
+        assert_starts_from(&repo, "T-4", "ralph/T-3");
+    }
+
+    #[test]
+    fn also_where_the_plain_lane_of_what_it_needs_started_from_the_base_that_is_named() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        repo.ticket_with("T-2", "Needs one", "deps: [T-1]\n");
+        repo.commit_all("Deps");
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        assert_eq!(repo.finished(&["T-1"])["lane"], "T-1");
+        drop(batch(&repo, &["T-2", "--base", "main"]).run().ok());
+        assert_starts_from(&repo, "T-2@main", "ralph/T-1");
+    }
+
+    #[test]
+    fn also_where_the_only_lane_of_what_it_needs_was_made_for_another_base() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        repo.ticket_with("T-2", "Needs one", "deps: [T-1]\n");
+        repo.commit_all("Deps");
+        repo.branch("rel", "main");
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        let first = repo.finished(&["T-1", "--base", "rel"]);
+        assert_eq!(first["lane"], "T-1@rel");
+        drop(batch(&repo, &["T-2"]).run().ok());
+        assert_starts_from(&repo, "T-2", text(&first["worktree"]["branch"]));
     }
 
     #[test]

@@ -70,14 +70,9 @@ impl Overlay {
         self.after.get(&self.lane(ticket, base))
     }
 
-    /// What the lane of the ticket on that base is called, or will be: the one that every command means by it. Where the
-    /// ticket has several and none is named, the plain one is meant; whether that can be told is dispatch's to say.
+    /// What the lane of the ticket on that base is called, or will be.
     pub fn lane(&self, ticket: &TicketId, base: Option<&RefName>) -> Lane {
-        match choose(ticket, base, self.lanes.get(ticket).map_or(&[], Vec::as_slice)) {
-            Choice::Known(record) => record.lane,
-            Choice::New(lane) => lane,
-            Choice::Several(_) => Lane::new(ticket.clone(), None),
-        }
+        lane_meant(ticket, base, self.lanes.get(ticket).map_or(&[], Vec::as_slice))
     }
 
     /// What is shown of the ticket on that base. One that was opened again since it was merged is as if it were new.
@@ -94,6 +89,16 @@ impl Overlay {
     pub fn over(&self, backlog: Backlog) -> Backlog {
         let merged = self.lanes.keys().filter(|ticket| self.of(ticket, None) == Some(Shown::Merged));
         merged.fold(backlog, |backlog, ticket| backlog.with_status(ticket, Status::Closed))
+    }
+}
+
+/// The lane that every command means by the ticket on that base, among all that the ticket has. Where there are several
+/// and none is named, the plain one is meant; whether that can be told is dispatch's to say.
+pub fn lane_meant(ticket: &TicketId, base: Option<&RefName>, lanes: &[LaneRecord]) -> Lane {
+    match choose(ticket, base, lanes) {
+        Choice::Known(record) => record.lane,
+        Choice::New(lane) => lane,
+        Choice::Several(_) => Lane::new(ticket.clone(), None),
     }
 }
 

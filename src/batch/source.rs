@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::board::{Board, Phase, Verdict};
 use super::event::{Event, ItemRecord, Skip, Standing};
 use super::items::Workshop;
-use super::overlay::{Overlay, finished_since};
+use super::overlay::{Overlay, finished_since, lane_meant};
 use super::run::{Source, Start};
 use super::siblings::Siblings;
 use crate::dispatch::{Place, Request};
@@ -167,7 +167,8 @@ impl TicketSource<'_> {
         let mut tips = Vec::new();
         for dep in item.deps.iter().filter(|dep| dep.standing != Standing::Closed) {
             let lanes = self.store.lanes_of(&dep.ticket_id).unwrap_or_default();
-            let lane = lanes.into_iter().find(|lane| lane.lane.base() == item.base.as_ref());
+            let meant = lane_meant(&dep.ticket_id, item.base.as_ref(), &lanes);
+            let lane = lanes.into_iter().find(|record| record.lane == meant);
             let merged = board.items().iter().any(|other| {
                 other.record.ticket_id == dep.ticket_id
                     && matches!(other.phase, Phase::Over(Verdict::Merged { .. }))
