@@ -424,6 +424,28 @@ fn a_base_that_goes_while_the_batch_runs_is_told_for_the_ticket_that_needed_it()
 }
 
 #[test]
+fn where_the_store_cannot_be_read_no_ticket_is_called_gone() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(WHEN_TOLD);
+    let running = batch(&repo, &["-j", "1", "T-1", "T-2", "--json"]).spawn();
+    pi.wait_here("T-1");
+    fs::remove_file(repo.path().join(".tickets/T-2.md")).unwrap();
+    let lanes = repo.store().join("lanes");
+    let aside = lanes.with_extension("aside");
+    fs::rename(&lanes, &aside).unwrap();
+    fs::write(&lanes, "no folder").unwrap();
+    pi.go("T-1");
+    let events = events(&running.wait().expect_code(1));
+    fs::remove_file(&lanes).unwrap();
+    fs::rename(&aside, &lanes).unwrap();
+    let why = &about(&events, "skipped", "T-2")["why"];
+    assert_eq!(why["kind"], "unreadable", "{why}");
+    assert!(text(&why["reason"]).contains("lanes"), "{why}");
+}
+
+#[test]
 fn a_budget_that_is_used_up_ends_what_runs_and_starts_nothing_more() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::helpers::agents::COMMITS;
 use crate::helpers::command::{Finished, Invocation};
 use crate::helpers::lanes::{only, text};
+use crate::helpers::session::names_in;
 use crate::helpers::{Repo, Sandbox, ScriptedPi};
 
 /// `ralph run`, with starts that are not staggered.
@@ -506,6 +507,28 @@ mod stacked {
         reopen(&repo, &["T-1"]);
         drop(batch(&repo, &["T-1", "T-2"]).run().ok());
         assert_eq!([pi.calls("T-1"), pi.calls("T-2")], [2, 1]);
+    }
+
+    #[test]
+    fn whose_record_cannot_be_read_nothing_is_started_without() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        repo.ticket_with("T-2", "Needs one", "deps: [T-1]\n");
+        repo.commit_all("Deps");
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        pi.plays_for("T-1", "here; wait_for_go; commit; answer stop");
+        let running = batch(&repo, &["T-1", "T-2"]).spawn();
+        pi.wait_here("T-1");
+        let lanes = repo.store().join("lanes");
+        fs::write(lanes.join(only(names_in(&lanes))).join("lane.json"), "{").unwrap();
+        pi.go("T-1");
+        let events = running.wait().expect_code(1).json_lines();
+        let skipped = only(events.iter().filter(|event| event["event"] == "skipped").collect::<Vec<_>>());
+        assert_eq!((&skipped["lane"], &skipped["why"]["kind"]), (&json!("T-2"), &json!("dep_unreadable")));
+        let reason = text(&skipped["why"]["reason"]);
+        assert!(reason.contains("lane.json is damaged"), "{reason}");
+        assert_eq!(pi.calls("T-2"), 0);
     }
 
     #[test]

@@ -274,6 +274,13 @@ pub enum Skip {
         /// That ticket.
         ticket_id: TicketId,
     },
+    /// The work of a ticket that it needs, from which it is to start, cannot be looked up.
+    DepUnreadable {
+        /// That ticket.
+        ticket_id: TicketId,
+        /// Why.
+        reason: String,
+    },
     /// It needs itself.
     Cycle {
         /// From the ticket by what it needs back to it; empty where there are too many for each to be looked for.
@@ -391,6 +398,9 @@ impl fmt::Display for Skip {
                 write!(f, "needs {ticket_id}, which is open and no part of this batch")
             }
             Self::DepMissing { ticket_id } => write!(f, "needs {ticket_id}, and there is no such ticket"),
+            Self::DepUnreadable { ticket_id, reason } => {
+                write!(f, "needs {ticket_id}, whose work cannot be looked up: {reason}")
+            }
             Self::Cycle { path } if path.is_empty() => f.write_str("needs itself, as many others here do"),
             Self::Cycle { path } => {
                 f.write_str("needs itself: ")?;

@@ -1,6 +1,7 @@
 //! Where a batch's sessions come from: the tickets as they are when each one is started.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use super::overlay::{Overlay, finished_since, lane_meant};
 use super::run::{Source, Start};
 use super::siblings::Siblings;
 use crate::dispatch::{Place, Request};
-use crate::git::{CommitId, GitError, Repo, tip_of};
+use crate::durable::FileError;
+use crate::git::{CommitId, Repo, tip_of};
 use crate::id::{RefName, SessionId, TicketId};
 use crate::session::manifest::Outcome;
 use crate::session::store::Store;
@@ -95,7 +97,7 @@ impl Source for TicketSource<'_> {
         if self.intake == Intake::Fixed {
             return Vec::new();
         }
-        let Some(folder) = self.folder() else { return Vec::new() };
+        let Ok(Some(folder)) = self.folder() else { return Vec::new() };
         let new: Vec<TicketId> = folder.ids().filter(|id| !self.seen.contains(*id)).cloned().collect();
         if new.is_empty() {
             return Vec::new();
@@ -122,10 +124,10 @@ impl Source for TicketSource<'_> {
 }
 
 impl TicketSource<'_> {
-    fn folder(&self) -> Option<TicketFolder> {
+    fn folder(&self) -> Result<Option<TicketFolder>, FileError> {
         match (self.lookup, self.repo.main_checkout()) {
-            (Lookup::InFolder, Some(main)) => TicketFolder::open(main).ok().flatten(),
-            _ => None,
+            (Lookup::InFolder, Some(main)) => TicketFolder::open(main),
+            _ => Ok(None),
         }
     }
 
@@ -141,12 +143,10 @@ impl TicketSource<'_> {
 
     /// The ticket's file, unless the ticket is not to be worked on any more.
     fn ticket_now(&self, item: &ItemRecord, board: &Board) -> Result<Option<PathBuf>, Skip> {
-        let Some(folder) = self.folder() else { return Ok(None) };
-        let found = folder.find(&item.ticket_id);
-        let found = found.map_err(|problem| Skip::Unreadable { reason: problem.to_string() })?;
-        let Some(found) = found else {
+        let Some(folder) = self.folder().map_err(unreadable)? else { return Ok(None) };
+        let Some(found) = folder.find(&item.ticket_id).map_err(unreadable)? else {
             // A lane may outlive its ticket's file; one that never had a lane has nothing to go by.
-            let lanes = self.store.lanes_of(&item.ticket_id).unwrap_or_default();
+            let lanes = self.store.lanes_of(&item.ticket_id).map_err(unreadable)?;
             return if lanes.is_empty() { Err(Skip::Gone) } else { Ok(None) };
         };
         if found.ticket.status() == Some(Status::Closed) {
@@ -163,19 +163,23 @@ impl TicketSource<'_> {
 
     /// The branches' commits of all that the item needs and that is not merged yet.
     fn tips_of_deps(&self, item: &ItemRecord, board: &Board) -> Result<Vec<CommitId>, Skip> {
-        let unreadable = |error: GitError| Skip::Unreadable { reason: error.to_string() };
         let mut tips = Vec::new();
         for dep in item.deps.iter().filter(|dep| dep.standing != Standing::Closed) {
-            let lanes = self.store.lanes_of(&dep.ticket_id).unwrap_or_default();
+            let unknown = |error: &dyn fmt::Display| Skip::DepUnreadable {
+                ticket_id: dep.ticket_id.clone(),
+                reason: error.to_string(),
+            };
+            let lanes = self.store.lanes_of(&dep.ticket_id).map_err(|error| unknown(&error))?;
             let meant = lane_meant(&dep.ticket_id, item.base.as_ref(), &lanes);
-            let lane = lanes.into_iter().find(|record| record.lane == meant);
+            // Among all of a ticket's, one whose record is damaged is passed over.
+            let lane = self.store.lane(&meant).map_err(|error| unknown(&error))?;
             let merged = board.items().iter().any(|other| {
                 other.record.ticket_id == dep.ticket_id
                     && matches!(other.phase, Phase::Over(Verdict::Merged { .. }))
             });
             // One that was merged before and opened again has new work.
             if let Some(lane) = lane.filter(|_| !merged)
-                && let Some(tip) = tip_of(self.repo, &lane.branch).map_err(unreadable)?
+                && let Some(tip) = tip_of(self.repo, &lane.branch).map_err(|error| unknown(&error))?
                 && lane.merged().is_none_or(|merged| merged.tip != tip.as_str())
             {
                 tips.push(tip);
@@ -183,6 +187,10 @@ impl TicketSource<'_> {
         }
         Ok(tips)
     }
+}
+
+fn unreadable(error: impl fmt::Display) -> Skip {
+    Skip::Unreadable { reason: error.to_string() }
 }
 
 /// Whether a ticket that came to be needed after the batch began is done.
