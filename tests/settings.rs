@@ -210,3 +210,15 @@ fn further_arguments_for_the_agent_come_on_top_of_the_settings() {
         ["--provider", "a b", "--model", "m", "--thinking", "high", "-p", "/tf T-1 --auto \"two words\""]
     );
 }
+
+#[test]
+fn a_limit_on_silence_where_nothing_would_be_heard_is_refused_by_all_that_begin_sessions() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let unheard = ["T-1", "--agent", "true", "--output", "discard", "--idle-timeout", "10m"];
+    for command in [&["worktree", "dispatch"][..], &["worktree", "batch"], &["run"]] {
+        let error = refused(&sandbox, repo.ralph(&[command, &unheard].concat()), 2);
+        assert!(text(&error["message"]).contains("an idle timeout looks at"), "{command:?}: {error}");
+        assert!(text(&error["hint"]).contains("--output file"), "{command:?}: {error}");
+    }
+}

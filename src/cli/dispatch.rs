@@ -14,9 +14,10 @@ use super::exit::Exit;
 use super::files_line;
 use super::render::{Form, Out, Tone, on_terminal};
 use super::stop::request_stop;
-use super::surroundings::{Surroundings, agent_request, layer, limits, output_cap, output_mode};
+use super::surroundings::{
+    Surroundings, agent_request, layer, limits, output_cap, output_mode, refuse_blind_idle_timeout,
+};
 use super::waiting::{Happening, Vigil, ended_manifest};
-use crate::agent::Agent;
 use crate::agent::printable::Printable;
 use crate::config::Output;
 use crate::dispatch::Request;
@@ -25,7 +26,6 @@ use crate::dispatch::run::{Dispatched, DryRun, dispatch, dry_run};
 use crate::durable::open_no_follow;
 use crate::git::Located;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
-use crate::session::launch::OutputMode;
 use crate::session::manifest::{Manifest, OutputRecord};
 use crate::session::state::is_success;
 use crate::session::store::{Loaded, Urgency, load_manifest};
@@ -86,15 +86,7 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
         output_cap: output_cap(&settings),
         limits: limits(&settings),
     };
-    let nothing_to_look_at =
-        request.output == OutputMode::Discard && !matches!(request.agent.agent, Agent::Pi(_));
-    if request.limits.idle_timeout_s.is_some() && nothing_to_look_at {
-        return Err(CliError::new(
-            Exit::Usage,
-            "an idle timeout looks at the agent's output, which is discarded, and this agent keeps no record of its own",
-        )
-        .hint("keep the output (--output file), or drop the idle timeout (--idle-timeout none)"));
-    }
+    refuse_blind_idle_timeout(&request)?;
     if args.dry_run {
         return show_plan(&dry_run(&here.context, &request)?, out);
     }

@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::render::Out;
 use crate::agent::{Agent, Capture, pi};
 use crate::config::{self, Layer, Limit, Places, Resolution, Settings};
-use crate::dispatch::{AgentRequest, Context, Environment, Place, PromptCheck};
+use crate::dispatch::{AgentRequest, Context, Environment, Place, PromptCheck, Request};
 use crate::git::{GitError, GitProgram, Repo};
 use crate::id::{Lane, RefName, SessionId, TicketId};
 use crate::merge;
@@ -488,6 +488,20 @@ pub fn limits(settings: &Settings) -> Limits {
         grace_s: settings.grace.into(),
         extra: serde_json::Map::new(),
     }
+}
+
+/// Refuses a limit on silence where nothing would be heard: every session would be ended as idle.
+pub fn refuse_blind_idle_timeout(request: &Request) -> CliResult<()> {
+    let nothing_to_look_at =
+        request.output == OutputMode::Discard && !matches!(request.agent.agent, Agent::Pi(_));
+    if request.limits.idle_timeout_s.is_none() || !nothing_to_look_at {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Exit::Usage,
+        "an idle timeout looks at the agent's output, which is discarded, and this agent keeps no record of its own",
+    )
+    .hint("keep the output (--output file), or drop the idle timeout (--idle-timeout none)"))
 }
 
 /// Where output goes, from the settings: what is shown live is kept too.

@@ -14,7 +14,9 @@ use crate::batch::source::Stacking;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::exit::Exit;
 use crate::cli::render::Out;
-use crate::cli::surroundings::{Surroundings, agent_request, limits, output_cap, output_mode};
+use crate::cli::surroundings::{
+    Surroundings, agent_request, limits, output_cap, output_mode, refuse_blind_idle_timeout,
+};
 use crate::config::Settings;
 use crate::dispatch::{Place, Request};
 use crate::id::{RefName, SessionId, TicketId};
@@ -48,7 +50,7 @@ pub fn template(here: &Surroundings, settings: &Settings, agent_args: &[String])
     // Replaced by each item's own.
     let nobody: TicketId =
         "ticket".parse().map_err(|error| CliError::new(Exit::Bug, format!("a ticket id: {error}")))?;
-    Ok(Request {
+    let request = Request {
         session: SessionId::generate(),
         place: Place {
             ticket: nobody,
@@ -63,7 +65,9 @@ pub fn template(here: &Surroundings, settings: &Settings, agent_args: &[String])
         output: output_mode(settings),
         output_cap: output_cap(settings),
         limits: limits(settings),
-    })
+    };
+    refuse_blind_idle_timeout(&request)?;
+    Ok(request)
 }
 
 pub fn setup(here: &Surroundings, wish: &Wish, template: &Request, out: &Out) -> CliResult<Setup> {
