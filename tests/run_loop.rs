@@ -411,6 +411,24 @@ fn a_pi_ticketflow_projects_settings_count_where_nothing_else_was_said() {
 }
 
 #[test]
+fn what_the_user_the_repository_or_the_environment_says_is_over_them_and_so_is_a_flag_of_nothing() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let config = json!({
+        "workflow": "/old", "workflowFlags": "--fast", "attemptTimeoutMs": 90_000, "maxRestarts": 1,
+    });
+    repo.write(".tf/ralph/config.json", config.to_string());
+    sandbox.write("config/ralph/config.toml", "workflow = \"/tf\"\n");
+    repo.write("ralph.toml", "flags = [\"--ours\"]\n");
+    sandbox.set_env("RALPH_TIMEOUT", "2h");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays("fails 'each time'");
+    drop(run(&repo, &["T-1", "--retries", "0"]).run().expect_code(1));
+    assert_eq!((pi.calls("T-1"), pi.call("T-1", 1).prompt()), (1, Some("/tf T-1 --ours")));
+    assert_eq!(repo.inspect(&["T-1"])["limits"]["timeout_s"], 7200);
+}
+
+#[test]
 fn they_count_too_when_the_loop_is_taken_up_again() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

@@ -216,7 +216,7 @@ impl<'a> Batch<'a> {
             verify_timeout: landing.verify_timeout,
             ..layer(&wish.run)
         };
-        let settings = here.settings(flags, out)?;
+        let settings = here.settings_over(wish.ticketflow.clone(), flags, out)?;
         let template = template(here, &settings, &wish.agent_args)?;
         let setup = setup(here, &wish, &template, out)?;
         let report = wish.report.as_ref().map(|path| report_file(here, path)).transpose()?;

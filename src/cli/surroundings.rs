@@ -64,7 +64,8 @@ pub fn git_program() -> GitProgram {
 /// The settings where there is no repository.
 pub fn resolve_outside(variables: &BTreeMap<String, String>) -> CliResult<Resolution> {
     let places = Places::from_variables(variables);
-    let sources = config::Sources { places: &places, repository: None, variables, flags: Layer::default() };
+    let (ticketflow, flags) = (Layer::default(), Layer::default());
+    let sources = config::Sources { places: &places, repository: None, variables, ticketflow, flags };
     config::load(sources).map_err(|error| CliError::new(Exit::Usage, error.to_string()))
 }
 
@@ -117,12 +118,17 @@ impl Surroundings {
 
     /// The settings, with these flags over everything else.
     pub fn resolve(&self, flags: Layer) -> CliResult<Resolution> {
+        self.resolve_over(Layer::default(), flags)
+    }
+
+    fn resolve_over(&self, ticketflow: Layer, flags: Layer) -> CliResult<Resolution> {
         let places = Places::from_variables(&self.variables);
         let repository = config::Repository { main: self.main(), common_dir: self.context.repo.common_dir() };
         let sources = config::Sources {
             places: &places,
             repository: Some(repository),
             variables: &self.variables,
+            ticketflow,
             flags,
         };
         config::load(sources).map_err(|error| CliError::new(Exit::Usage, error.to_string()))
@@ -130,7 +136,12 @@ impl Surroundings {
 
     /// The settings, and their notices told.
     pub fn settings(&self, flags: Layer, out: &Out) -> CliResult<Settings> {
-        let resolution = self.resolve(flags)?;
+        self.settings_over(Layer::default(), flags, out)
+    }
+
+    /// The same, with what a pi-ticketflow project says under everything else.
+    pub fn settings_over(&self, ticketflow: Layer, flags: Layer, out: &Out) -> CliResult<Settings> {
+        let resolution = self.resolve_over(ticketflow, flags)?;
         for notice in &resolution.notices {
             out.note(&notice.to_string());
         }

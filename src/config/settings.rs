@@ -176,6 +176,8 @@ impl fmt::Display for Key {
 /// Who said something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
+    /// The settings file of a pi-ticketflow project.
+    Ticketflow,
     /// The user's settings file.
     UserFile(PathBuf),
     /// The `ralph.toml` of the repository's main checkout.
@@ -189,6 +191,7 @@ pub enum Source {
 impl Source {
     fn origin(&self, key: Key) -> Origin {
         match self {
+            Self::Ticketflow => Origin::Ticketflow,
             Self::UserFile(path) => Origin::UserFile(path.clone()),
             Self::RepositoryFile(path) => Origin::RepositoryFile(path.clone()),
             Self::Environment => Origin::Variable(key.variable()),
@@ -202,6 +205,8 @@ impl Source {
 pub enum Origin {
     /// No one said anything.
     Default,
+    /// The settings file of a pi-ticketflow project.
+    Ticketflow,
     /// The user's settings file.
     UserFile(PathBuf),
     /// The `ralph.toml` of the repository's main checkout.
@@ -216,6 +221,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Ticketflow => f.write_str(super::ticketflow::FILE),
             Self::UserFile(path) | Self::RepositoryFile(path) => f.write_str(&wording::path(path)),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(flag) => f.write_str(flag),

@@ -150,6 +150,8 @@ pub struct Sources<'a> {
     pub repository: Option<Repository<'a>>,
     /// The environment.
     pub variables: &'a BTreeMap<String, String>,
+    /// What a pi-ticketflow project says, where that counts: everything else is over it.
+    pub ticketflow: Layer,
     /// The flags.
     pub flags: Layer,
 }
@@ -167,7 +169,7 @@ pub struct Resolution {
 
 /// Reads every source and settles what holds.
 pub fn load(sources: Sources<'_>) -> Result<Resolution, ConfigError> {
-    let mut layers = Vec::new();
+    let mut layers = vec![(Source::Ticketflow, sources.ticketflow)];
     let mut notices = Vec::new();
     let mut approval = Approval::NotNeeded;
     if let Some(path) = &sources.places.user_file

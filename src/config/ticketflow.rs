@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::durable::{self, FileError};
 
+/// Where it is, below the main checkout.
+pub const FILE: &str = ".tf/ralph/config.json";
+
 const MAX_BYTES: u64 = 1 << 20;
 const LONGEST: Duration = super::duration::LONGEST;
 
@@ -49,7 +52,7 @@ pub enum TicketflowError {
 
 /// Reads the file of a main checkout; `None` where there is none.
 pub fn read(main: &Path) -> Result<Option<Ticketflow>, TicketflowError> {
-    let path = main.join(".tf/ralph/config.json");
+    let path = main.join(FILE);
     let Some(bytes) = durable::read(&path, MAX_BYTES)? else { return Ok(None) };
     let form = |why: String| TicketflowError::Form { path: path.display().to_string(), why };
     match serde_json::from_slice(&bytes) {

@@ -149,9 +149,9 @@ pub struct PoolArgs {
     /// At most so many sessions at a time [default: what cores and free memory allow]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub jobs: Option<u16>,
-    /// Try a ticket again so often: in the same worktree, going on with the agent's session, with more time
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), allow_negative_numbers = true)]
-    pub retries: u32,
+    /// Try a ticket again so often: in the same worktree, going on with the agent's session, with more time [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100), allow_negative_numbers = true)]
+    pub retries: Option<u32>,
     /// Wait so long before a failed ticket is tried again, and twice as long each further time
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = config::duration::parse)]
     pub retry_delay: Duration,

@@ -101,7 +101,11 @@ pub fn setup(here: &Surroundings, wish: &Wish, template: &Request, out: &Out) ->
             },
             untagged: if pool.untagged_alone { Untagged::Alone } else { Untagged::Together },
         },
-        retry: RetryRules { retries: pool.retries, delay: pool.retry_delay, escalate: pool.escalate.clone() },
+        retry: RetryRules {
+            retries: pool.retries.unwrap_or(0),
+            delay: pool.retry_delay,
+            escalate: pool.escalate.clone(),
+        },
         landing: if wish.landing.is_some() { Landing::Merge } else { Landing::Leave },
         budget,
         ticket_budget,

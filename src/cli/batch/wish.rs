@@ -13,6 +13,7 @@ use crate::cli::args::RunArgs;
 use crate::cli::args::batch::{BatchArgs, LandingArgs, LoopArgs, PoolArgs};
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::exit::Exit;
+use crate::config::Layer;
 use crate::id::{Lane, RefName};
 
 /// A list of tickets is not longer than this, in bytes.
@@ -39,7 +40,9 @@ pub struct Wish {
     pub pool: PoolArgs,
     /// Where a page on it is written.
     pub report: Option<PathBuf>,
-    /// What is run.
+    /// What a pi-ticketflow project says about what is run, where nothing else was said.
+    pub ticketflow: Layer,
+    /// What was typed about it.
     pub run: RunArgs,
     /// Further arguments for the agent.
     pub agent_args: Vec<String>,
@@ -95,6 +98,7 @@ impl Wish {
             most_tickets: None,
             pool: args.pool.clone(),
             report: args.report.clone(),
+            ticketflow: Layer::default(),
             run: args.run.clone(),
             agent_args: args.agent_args.clone(),
             act: if args.dry_run { Act::Tell } else { Act::Do },
@@ -117,6 +121,7 @@ impl Wish {
             most_tickets: args.max_tickets,
             pool: args.pool.clone(),
             report: args.report.clone(),
+            ticketflow: Layer::default(),
             run: args.run.clone(),
             agent_args: args.agent_args.clone(),
             act: if args.dry_run { Act::Tell } else { Act::Do },

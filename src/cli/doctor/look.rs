@@ -90,7 +90,8 @@ fn load_settings(
         main: repo.main_checkout().unwrap_or(repo.common_dir()),
         common_dir: repo.common_dir(),
     });
-    let sources = config::Sources { places: &places, repository, variables, flags: Layer::default() };
+    let (ticketflow, flags) = (Layer::default(), Layer::default());
+    let sources = config::Sources { places: &places, repository, variables, ticketflow, flags };
     match config::load(sources) {
         Ok(found) => Ok((found.settings, found.notices.iter().map(ToString::to_string).collect())),
         Err(error) => Err(Trouble {

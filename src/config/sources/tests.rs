@@ -50,7 +50,8 @@ impl Stage {
         let main = self.main();
         let common_dir = main.join(".git");
         let repository = Some(Repository { main: &main, common_dir: &common_dir });
-        load(Sources { places: &self.places, repository, variables: &self.variables, flags })
+        let ticketflow = Layer::default();
+        load(Sources { places: &self.places, repository, variables: &self.variables, ticketflow, flags })
     }
 
     fn error(&self) -> String {
@@ -268,8 +269,13 @@ fn what_ralph_gives_to_agents_is_no_setting_and_a_slip_is_said() {
 fn without_a_repository_or_a_home_there_are_still_settings() {
     let nowhere = Places::default();
     let variables = BTreeMap::new();
-    let alone =
-        || Sources { places: &nowhere, repository: None, variables: &variables, flags: Layer::default() };
+    let alone = || Sources {
+        places: &nowhere,
+        repository: None,
+        variables: &variables,
+        ticketflow: Layer::default(),
+        flags: Layer::default(),
+    };
     assert_eq!(load(alone()).unwrap().settings.rows().len(), Key::ALL.len());
     let flags = Layer { worktree_root: Some("~/x".parse().unwrap()), ..Layer::default() };
     let error = load(Sources { flags, ..alone() }).unwrap_err();
