@@ -58,19 +58,26 @@ pub enum Closing {
 
 /// Keeps what a merge has to say, and ends it once the batch is halted.
 struct Kept<'a> {
-    about: String,
+    lane: &'a Lane,
     notes: RefCell<Vec<String>>,
     called_off: &'a AtomicBool,
 }
 
 impl Progress for Kept<'_> {
     fn note(&self, text: &str) {
-        // That it is being checked shows while it is merged; the lane is named beside each note.
-        let text = text.strip_prefix(&self.about).unwrap_or(text);
-        if !text.starts_with("verifying: ") {
-            self.notes.borrow_mut().push(text.to_owned());
+        self.notes.borrow_mut().push(text.to_owned());
+    }
+
+    /// The lane is named beside each note.
+    fn note_about(&self, what: &str, text: &str) {
+        match what == self.lane.to_string() {
+            true => self.note(text),
+            false => self.note(&format!("{what}: {text}")),
         }
     }
+
+    /// That shows while it is merged.
+    fn verifying(&self, _lane: &Lane, _command: &str) {}
 
     fn is_cancelled(&self) -> bool {
         self.called_off.load(Ordering::SeqCst)
@@ -85,7 +92,7 @@ impl Lander for BaseLander {
         };
         let place =
             Place { repo: &context.repo, store: &context.store, machine: &context.machine, root: &self.root };
-        let kept = Kept { about: format!("{lane}: "), notes: RefCell::default(), called_off };
+        let kept = Kept { lane, notes: RefCell::default(), called_off };
         if let Some((target, tip)) = merged_before(&context.repo, &context.store, lane) {
             if self.closing == Closing::IfOpen {
                 kept.note("it had been merged before: only its ticket was left to be closed");
@@ -112,7 +119,7 @@ impl Lander for BaseLander {
                 Ok(None) => Landed::Not { reason: format!("{target} has gone"), files: Vec::new() },
                 Err(error) => Landed::Not { reason: error.to_string(), files: Vec::new() },
             },
-            Err(error) => Landed::Not { files: files(&error), reason: reason(&error, lane) },
+            Err(error) => Landed::Not { files: files(&error), reason: reason(&error) },
         }
     }
 }
@@ -153,7 +160,7 @@ fn close_ticket(
     let inside = ticket_file(lane.ticket());
     let message = format!("Close {}", lane.ticket());
     let edit = FileEdit { lane, target, path: &inside, edit: &ticket::close, message: &message, changes };
-    match commit_file(place, &edit, progress).map_err(|error| reason(&error, lane))? {
+    match commit_file(place, &edit, progress).map_err(|error| reason(&error))? {
         Edited::Committed(commit) => Ok((Closed::Yes, Some(commit))),
         Edited::Unchanged => Ok((Closed::No, None)),
         Edited::NotTracked => {
@@ -194,14 +201,13 @@ fn rewrite(file: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 /// Why it was not merged, where the lane is named beside it.
-fn reason(error: &MergeError, lane: &Lane) -> String {
-    let said = error.to_string();
-    let said = said.strip_prefix(&format!("{lane} was not merged, because ")).unwrap_or(&said);
+fn reason(error: &MergeError) -> String {
+    let why = error.why();
     match error {
         MergeError::ConfigChanged { .. } => {
-            format!("{said}; look at that, and merge with --accept-changes if it is as you want it")
+            format!("{why}; look at that, and merge with --accept-changes if it is as you want it")
         }
-        _ => said.to_owned(),
+        _ => why,
     }
 }
 
@@ -213,5 +219,26 @@ fn files(error: &MergeError) -> Vec<String> {
             files.iter().map(|conflicted| conflicted.file.display().to_string()).collect()
         }
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merges_notes_are_kept_without_the_name_of_its_own_lane_and_that_it_is_checked_is_none() {
+        let lane: Lane = "T-1".parse().unwrap();
+        let kept = Kept { lane: &lane, notes: RefCell::default(), called_off: &AtomicBool::new(false) };
+        kept.note_about("T-1", "its interrupted merge was finished");
+        kept.note_about("T-10", "its interrupted merge was finished");
+        kept.verifying(&lane, "make check");
+        kept.note("post-merge are not run");
+        let notes = [
+            "its interrupted merge was finished",
+            "T-10: its interrupted merge was finished",
+            "post-merge are not run",
+        ];
+        assert_eq!(kept.notes.into_inner(), notes);
     }
 }

@@ -121,7 +121,7 @@ pub enum MergeError {
         blocked: Blocked,
     },
     /// git's settings, hooks or attributes are not what they were when the agent was launched.
-    #[error("{lane} was not merged, because since its agent was launched {}: the agent did that, or you did", listed(what.iter().cloned()))]
+    #[error("{lane} was not merged, because {}", changed(what))]
     ConfigChanged {
         /// The lane.
         lane: Lane,
@@ -220,6 +220,11 @@ fn conflicted(files: &[Conflicted]) -> String {
     }))
 }
 
+fn changed(what: &[String]) -> String {
+    let what = listed(what.iter().cloned());
+    format!("since its agent was launched {what}: the agent did that, or you did")
+}
+
 fn besides(left: &[String]) -> String {
     left.iter().map(|what| format!("; {what}")).collect()
 }
@@ -272,6 +277,14 @@ impl MergeError {
             | Self::VerifyFailed { .. }
             | Self::TargetKeptMoving { .. }
             | Self::Cancelled { .. } => ErrorClass::Refused,
+        }
+    }
+
+    /// The same, where it is said beside it that, and which lane, was not merged.
+    pub fn why(&self) -> String {
+        match self {
+            Self::ConfigChanged { what, .. } => changed(what),
+            other => other.to_string(),
         }
     }
 

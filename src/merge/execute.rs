@@ -113,11 +113,11 @@ fn merge_claimed(
     for settled in settle_in_turn(place, &turn, Some(claim))? {
         match settled {
             Settled::Undone(what) => {
-                progress.note(&format!("{what}: its interrupted merge had not happened"));
+                progress.note_about(&what, "its interrupted merge had not happened");
             }
-            Settled::Finished(what) => progress.note(&format!("{what}: its interrupted merge was finished")),
+            Settled::Finished(what) => progress.note_about(&what, "its interrupted merge was finished"),
             Settled::Left(what, error) => {
-                progress.note(&format!("{what}: its interrupted merge is left as it is: {error}"));
+                progress.note_about(&what, &format!("its interrupted merge is left as it is: {error}"));
             }
         }
     }

@@ -24,10 +24,9 @@ pub(super) fn record_found(
 ) {
     if let Err(error) = record(place, request, claim, target) {
         let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let (lane, said) = (&request.lane, error.to_string());
-        // It is merged.
-        let said = said.strip_prefix(&format!("{lane} was not merged, because ")).unwrap_or(&said);
-        progress.note(&format!("{lane}: that {target} has its work could not be recorded: {said}{hint}"));
+        let why = error.why();
+        let text = format!("that {target} has its work could not be recorded: {why}{hint}");
+        progress.note_about(&request.lane.to_string(), &text);
     }
 }
 

@@ -86,6 +86,16 @@ pub trait Progress {
     /// Something worth telling.
     fn note(&self, text: &str);
 
+    /// Something worth telling about one thing: a lane, or a file on a branch.
+    fn note_about(&self, what: &str, text: &str) {
+        self.note(&format!("{what}: {text}"));
+    }
+
+    /// The result is being checked by this command.
+    fn verifying(&self, lane: &Lane, command: &str) {
+        self.note(&format!("{lane}: verifying: {command}"));
+    }
+
     /// Whether the merge is to end without having moved anything. It is asked before each step that takes time, and
     /// while one does; never once the branch has moved.
     fn is_cancelled(&self) -> bool {

@@ -59,7 +59,7 @@ pub(super) fn verify(
     let log = log_file(place, entry.id);
     let workshop = open(place, turn, entry, checked.commit, checked.lane)?;
     failpoint::hit("verify.open");
-    progress.note(&format!("{}: verifying: {}", checked.lane, verify.command));
+    progress.verifying(checked.lane, &verify.command);
     let id = entry.id.to_string();
     let value = |text: &str| OsString::from(text);
     let added = [
