@@ -3,7 +3,9 @@
 //!
 //! Imports go down only, and `tests/architecture.rs` holds the rule:
 //! `cli` → `batch` → `recover` → `dispatch`, `supervisor`, `merge`, `removal`, `report` → `launch` → `git`, `session`,
-//! `agent`, `ticket` → `config`, `process`, `durable`, `id`, `failpoint`. Rooms of one storey do not know each other.
+//! `agent`, `ticket` → `config`, `process`, `durable`, `id`, `failpoint`. Rooms of one storey do not know each
+//! other, but `durable`, `id` and `failpoint` are the ground that every room may use.
+//! Within a room, files import each other without cycles, but for `git/commit` and `git/error`.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("ralph supervises processes with pidfds, a child subreaper and /proc: it runs on Linux only");

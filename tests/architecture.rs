@@ -135,7 +135,7 @@ fn git_engines(file: &File) -> Vec<String> {
     ["git2", "gix"].iter().flat_map(|engine| only_in(file, &["git"], Tests::Too, &[engine])).collect()
 }
 
-/// Raw system calls are made by `process` alone; a test may need one to cut itself off from the machine.
+/// `unsafe` code is in `process` alone; a test may need one to cut itself off from the machine.
 fn raw_calls(file: &File) -> Vec<String> {
     only_in(file, &["process"], Tests::Aside, &["unsafe"])
 }

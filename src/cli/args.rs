@@ -92,7 +92,8 @@ pub enum WorktreeCommand {
     Restore(RestoreArgs),
     /// Settle every session that has no supervisor, as after a crash or a reboot
     Recover,
-    /// Expire the logs of ended sessions and the trash; says what it would delete unless --yes
+    /// Delete old ended sessions, their manifests too, and the trash; says what it would delete unless --yes
+    #[command(after_help = "A lane's last session stays, and so do the journals of batches.")]
     Gc(GcArgs),
     /// Print the path of the ticket's worktree
     Path(LaneArg),
@@ -167,7 +168,7 @@ pub struct RunArgs {
     /// How long the agent has to end itself before it is killed
     #[arg(long, value_name = "TIME", value_parser = config::duration::parse)]
     pub grace: Option<Duration>,
-    /// Where the agent's output goes; inherit shows it live and implies --wait
+    /// Where the agent's output goes; inherit is file, and `dispatch` stays and shows it live
     #[arg(long, value_name = "file|inherit|discard")]
     pub output: Option<Output>,
     /// Keep at most this much of each output file: 64M, 1G, none
@@ -222,7 +223,7 @@ pub struct LogsArgs {
     /// Go on until the session has ended
     #[arg(short, long)]
     pub follow: bool,
-    /// The bytes of the agent's standard output, as they are
+    /// The bytes of the agent's standard output as they are: on a terminal its control sequences act
     #[arg(long)]
     pub raw: bool,
     /// The standard error instead

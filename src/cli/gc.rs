@@ -1,4 +1,4 @@
-//! `ralph worktree gc`: expire ended sessions' logs and the trash; says what it would delete first.
+//! `ralph worktree gc`: delete old ended sessions and the trash; says what it would delete first.
 
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! `ralph worktree logs`: what the agent said and did.
 //!
 //! pi's own record is shown as messages and tool calls; another agent's output as text. On a terminal nothing that an
-//! agent wrote can move the cursor, change a colour or set a title.
+//! agent wrote can move the cursor, change a colour or set a title, unless `--raw` asks for the bytes as they are.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,8 +1,9 @@
-//! Printing: the only writer of standard output and standard error.
+//! Printing: results, notes and errors. Lines that are drawn in place on standard error are indicatif's (`files_line`,
+//! `batch/live`), and help is clap's.
 //!
 //! What people read goes to standard output, progress and notes to standard error. Colour appears only on a terminal
 //! and never with NO_COLOR. Nothing that came from a file or a process reaches a terminal with its control
-//! characters. A reader that has gone away is no error.
+//! characters, unless `--raw` asks for the bytes as they are. A reader that has gone away is no error.
 
 use std::io::{self, IsTerminal, Write};
 

@@ -114,7 +114,7 @@ settings! {
     grace: Duration, Grace = "grace", Open, Duration::from_secs(10);
     /// What becomes of the agent's output.
     output: Output, Output = "output", Open, Output::File;
-    /// How much of the agent's output is kept; the oldest goes first.
+    /// How much of each output file is kept: its beginning and its end.
     output_cap: Limit<Size>, OutputCap = "output-cap", Open, Limit::Off;
     /// In which form the agent is asked to write its output.
     capture: Capture, Capture = "capture", Open, Capture::Auto;
@@ -136,7 +136,7 @@ settings! {
     merge_strategy: MergeStrategy, MergeStrategy = "merge-strategy", Open, MergeStrategy::Merge;
     /// What a merged result has to pass before it lands.
     verify: Verify, Verify = "verify", Approval, Verify::Off;
-    /// How long that may take.
+    /// How long the check may take.
     verify_timeout: Limit<Duration>, VerifyTimeout = "verify-timeout", Open, Limit::At(Duration::from_secs(30 * 60));
 }
 

@@ -1,4 +1,4 @@
-//! Processes: who they are, starting, waiting for, signalling and ending them. The only raw system calls.
+//! Processes: who they are, starting, waiting for, signalling and ending them. The only `unsafe` code.
 //!
 //! A pid is never an identity: it comes with a start time, and is checked again through a pidfd before anything is
 //! signalled. Whether a session lives is not decided here, but by its lock.

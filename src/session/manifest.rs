@@ -118,7 +118,8 @@ pub enum Outcome {
     Failed,
     /// Ended by ralph at its timeout or idle timeout.
     TimedOut,
-    /// Ended by ralph because someone asked for it.
+    /// Ended by ralph: someone asked, the batch's or ticket's budget was used up, or its supervisor was told to end,
+    /// as at a shutdown.
     Stopped,
     /// The agent was never started.
     LaunchFailed,
@@ -139,7 +140,8 @@ pub struct WorktreeRecord {
     pub branch: BranchName,
     /// The base's name, or its commit where HEAD was detached.
     pub base_ref: String,
-    /// The base's commit when the lane was made.
+    /// The commit that the lane's work is counted from: where its branch left its base, or was last brought up to it; of
+    /// a stacked lane, the work that it started from.
     pub base_commit: String,
     /// The branch's commit when this session started; null until the worktree is there.
     pub start_commit: Option<String>,

@@ -135,12 +135,12 @@ pub struct LandingArgs {
     /// What a merged result has to pass before it lands: a command line for the shell
     #[arg(long, value_name = "CMD")]
     pub verify: Option<Verify>,
+    /// End the check after this long: 30m, 1h, none
+    #[arg(long, value_name = "TIME")]
+    pub verify_timeout: Option<Limit<Duration>>,
     /// Merge although git's settings or hooks were changed since an agent was launched
     #[arg(long)]
     pub accept_changes: bool,
-    /// How long that may take: 10m, none
-    #[arg(long, value_name = "TIME")]
-    pub verify_timeout: Option<Limit<Duration>>,
 }
 
 /// How the sessions of several tickets are started, tried again and bounded.
