@@ -5,11 +5,32 @@ use std::fs;
 use crate::helpers::Sandbox;
 use crate::helpers::lanes::text;
 
+const README: &str = include_str!("../README.md");
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_variables_that_every_agent_has_are_in_the_readme() {
+    let own = ralph::supervisor::ADDED_VARIABLES.iter().filter(|name| name.starts_with("RALPH_"));
+    for name in own {
+        assert!(README.contains(&format!("`{name}`")), "README.md does not name {name}");
+    }
+}
+
 #[test]
 fn every_command_explains_itself_and_the_exit_statuses_are_listed() {
     let sandbox = Sandbox::new();
     let help = sandbox.ralph(&["--help"]).run().ok().stdout;
-    assert!(help.contains("Exit status: 0 done") && help.contains("130 interrupted"), "{help}");
+    let readme = one_line(README);
+    let (_, statuses) = help.split_once("Exit status: ").expect("exit statuses");
+    let statuses: Vec<String> = one_line(statuses).split(" · ").map(str::to_owned).collect();
+    let numbers: Vec<&str> = statuses.iter().filter_map(|status| status.split(' ').next()).collect();
+    assert_eq!(numbers, ["0", "1", "2", "3", "4", "5", "6", "70", "130"]);
+    for status in &statuses {
+        assert!(readme.contains(status), "README.md does not say {status:?}");
+    }
     let listed = |help: &str| -> Vec<String> {
         let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
         let names =
@@ -17,14 +38,27 @@ fn every_command_explains_itself_and_the_exit_statuses_are_listed() {
         names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
     };
     let top = listed(&help);
-    assert!(top.contains(&"worktree".to_owned()), "{top:?}");
+    assert_eq!(top, ["worktree", "run", "demo", "doctor", "config", "schema", "completions", "man"]);
     for command in &top {
         drop(sandbox.ralph(&[command, "--help"]).run().ok());
     }
     let worktree = listed(&sandbox.ralph(&["worktree", "--help"]).run().ok().stdout);
     assert_eq!(worktree, listed(&sandbox.ralph(&["wt", "--help"]).run().ok().stdout));
-    assert!(worktree.len() >= 13, "{worktree:?}");
+    assert_eq!(
+        worktree,
+        [
+            "create", "dispatch", "batch", "list", "inspect", "logs", "wait", "stop", "attach", "merge",
+            "remove", "restore", "recover", "gc", "path"
+        ]
+    );
+    for command in &top {
+        assert!(
+            [format!("`ralph {command}"), format!("`{command} ")].iter().any(|name| readme.contains(name)),
+            "{command}"
+        );
+    }
     for command in &worktree {
+        assert!(readme.contains(&format!("`ralph worktree {command}")), "README.md does not name {command}");
         let said = sandbox.ralph(&["worktree", command, "--help"]).run().ok().stdout;
         assert!(said.contains(&format!("Usage: ralph worktree {command}")), "{said}");
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::exit;
 use crate::config::{
     self, Capture, Limit, MergeStrategy, Output, Size, Verify, Words, Workflow, WorktreeRoot,
 };
@@ -16,11 +17,7 @@ use crate::id::{BranchName, Lane, RefName};
 /// session.
 #[derive(Debug, Parser)]
 #[command(name = "ralph", version, disable_help_subcommand = true, propagate_version = true)]
-#[command(
-    after_help = "Exit status: 0 done · 1 a session ended otherwise, or a check was not passed · 2 usage · \
-    3 no such ticket, session or worktree · 4 refused: busy, conflict, or something would be lost · \
-    5 could not launch · 6 this repository or machine cannot do that · 70 a bug in ralph · 130 interrupted"
-)]
+#[command(after_help = exit::all_in_words())]
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
@@ -377,4 +374,32 @@ pub struct ManArgs {
     /// The folder that the pages are written to
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::Key;
+
+    fn flags_of(command: &clap::Command, found: &mut BTreeSet<String>) {
+        found
+            .extend(command.get_arguments().filter_map(|arg| arg.get_long()).map(|long| format!("--{long}")));
+        command.get_subcommands().for_each(|inner| flags_of(inner, found));
+    }
+
+    #[test]
+    fn the_flag_of_every_setting_is_one_that_can_be_typed() {
+        let mut flags = BTreeSet::new();
+        flags_of(&Cli::command(), &mut flags);
+        for key in Key::ALL {
+            match key.flag() {
+                Some(flag) => assert!(flags.contains(&flag), "{key}: there is no {flag}"),
+                None => assert!(!flags.contains(&format!("--{key}")), "{key} has a flag"),
+            }
+        }
+    }
 }

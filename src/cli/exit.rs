@@ -1,4 +1,4 @@
-//! The exit statuses: one table, here and nowhere else.
+//! The exit statuses: one table, of which `--help` is made; README.md repeats it, held by `tests/meta.rs`.
 
 use std::process::ExitCode;
 
@@ -25,7 +25,40 @@ pub enum Exit {
     Interrupted,
 }
 
+/// Every status with its meaning, for `--help`.
+pub fn all_in_words() -> String {
+    let meanings: Vec<String> =
+        Exit::ALL.iter().map(|exit| format!("{} {}", exit.status(), exit.meaning())).collect();
+    format!("Exit status: {}", meanings.join(" · "))
+}
+
 impl Exit {
+    const ALL: [Self; 9] = [
+        Self::Done,
+        Self::NotSucceeded,
+        Self::Usage,
+        Self::NotFound,
+        Self::Refused,
+        Self::NotLaunched,
+        Self::CannotDo,
+        Self::Bug,
+        Self::Interrupted,
+    ];
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::NotSucceeded => "a session ended otherwise, or a check was not passed",
+            Self::Usage => "usage",
+            Self::NotFound => "no such ticket, session or worktree",
+            Self::Refused => "refused: busy, conflict, or something would be lost",
+            Self::NotLaunched => "could not launch",
+            Self::CannotDo => "this repository or machine cannot do that",
+            Self::Bug => "a bug in ralph",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// The number that the shell sees.
     pub fn status(self) -> u8 {
         match self {

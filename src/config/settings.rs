@@ -41,7 +41,7 @@ macro_rules! settings {
             /// Every key, in the order in which `ralph config` shows them.
             pub const ALL: &'static [Self] = &[$(Self::$key),*];
 
-            /// The name in a settings file; with `--` before it, the flag.
+            /// The name in a settings file.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$key => $name,)* }
             }
@@ -161,6 +161,16 @@ impl Key {
         format!("RALPH_{}", self.name().to_ascii_uppercase().replace('-', "_"))
     }
 
+    /// The flag that says it, where there is one.
+    pub fn flag(self) -> Option<String> {
+        match self {
+            Self::MergeStrategy => Some("--strategy".to_owned()),
+            // Further arguments stand behind `--`, and come on top of the settings.
+            Self::AgentArgs | Self::ApproveProject | Self::PromptCheck => None,
+            _ => Some(format!("--{self}")),
+        }
+    }
+
     /// The keys that count from a repository only once approved.
     pub(super) fn guarded() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|key| key.guard() == Guard::Approval)
@@ -195,7 +205,7 @@ impl Source {
             Self::UserFile(path) => Origin::UserFile(path.clone()),
             Self::RepositoryFile(path) => Origin::RepositoryFile(path.clone()),
             Self::Environment => Origin::Variable(key.variable()),
-            Self::CommandLine => Origin::Flag(format!("--{key}")),
+            Self::CommandLine => Origin::Flag(key),
         }
     }
 }
@@ -213,8 +223,8 @@ pub enum Origin {
     RepositoryFile(PathBuf),
     /// The environment variable of that name.
     Variable(String),
-    /// That flag.
-    Flag(String),
+    /// The flag of that setting.
+    Flag(Key),
 }
 
 impl fmt::Display for Origin {
@@ -224,7 +234,7 @@ impl fmt::Display for Origin {
             Self::Ticketflow => f.write_str(super::ticketflow::FILE),
             Self::UserFile(path) | Self::RepositoryFile(path) => f.write_str(&wording::path(path)),
             Self::Variable(name) => f.write_str(name),
-            Self::Flag(flag) => f.write_str(flag),
+            Self::Flag(key) => f.write_str(key.flag().as_deref().unwrap_or("the command line")),
         }
     }
 }
@@ -275,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_are_the_flags_names() {
+    fn a_key_is_found_by_its_name_and_by_one_that_is_near() {
         for key in Key::ALL {
             assert!(key.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{key}");
             assert_eq!(Key::named(key.name()), Some(*key));

@@ -70,7 +70,7 @@ fn user_file_repository_environment_and_flags_speak_in_this_order() {
     let settings = stage.load_with(flags).unwrap().settings;
     assert_eq!((settings.timeout, settings.grace), (Limit::Off, Duration::from_secs(3)));
     assert_eq!(settings.output, Output::File);
-    assert_eq!(settings.origin(Key::Timeout), Origin::Flag("--timeout".to_owned()));
+    assert_eq!(settings.origin(Key::Timeout), Origin::Flag(Key::Timeout));
     assert_eq!(settings.origin(Key::Grace), Origin::Variable("RALPH_GRACE".to_owned()));
     assert_eq!(settings.origin(Key::Output), Origin::RepositoryFile(stage.main().join("ralph.toml")));
     let user_file = stage.places.user_file.as_deref().unwrap();
