@@ -93,7 +93,11 @@ mod cut_off {
         fs::remove_file(session.view()).unwrap();
         fs::write(session.manifest_file(), "").unwrap();
         let inspected = repo.ralph(&["worktree", "inspect", "T-1", "--json"]).run();
-        inspected.refused(6, &["manifest.json cannot be read"]);
+        inspected.refused(6, &["manifest.json is damaged: ", "there is no copy of it"]);
+        fs::remove_file(session.manifest_file()).unwrap();
+        let inspected = repo.ralph(&["worktree", "inspect", "T-1", "--json"]).run();
+        inspected.refused(6, &["manifest.json is missing", "there is no copy of it"]);
+        fs::write(session.manifest_file(), "").unwrap();
         repo.recover();
         assert!(!agent.is_alive());
         let manifest = session.manifest();
@@ -498,7 +502,7 @@ mod copies {
         fs::copy(other.view(), session.view()).unwrap();
         fs::write(session.manifest_file(), "{").unwrap();
         let inspected = repo.ralph(&["worktree", "inspect", "T-1", "--json"]).run();
-        inspected.refused(6, &["cannot be read", "no copy"]);
+        inspected.refused(6, &["is damaged: ", "no copy"]);
         repo.recover();
         let manifest = session.manifest();
         assert_eq!((&manifest["ticket_id"], &manifest["outcome"]), (&"T-1".into(), &"lost".into()));

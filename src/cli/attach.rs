@@ -4,11 +4,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::args::{Global, LaneArg};
-use super::error::{CliError, CliResult};
+use super::error::{CliError, CliResult, worktree_gone};
 use super::exit::Exit;
 use super::logs::{Bytes, Follow, Source, show};
 use super::render::Out;
-use super::surroundings::{Surroundings, agent_request};
+use super::surroundings::{Surroundings, agent_request, current_session};
 use super::waiting::{is_live, manifest};
 use crate::agent::{Agent, program};
 use crate::config::Layer;
@@ -18,7 +18,7 @@ use crate::git::tree_now;
 pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
     let record = here.lane(&args.lane)?;
-    let id = here.current_session(&record)?;
+    let id = current_session(&record)?;
     let manifest = manifest(&here, id)?;
     if is_live(&here, id)? {
         out.note(&format!("{} runs: following it; Ctrl-C leaves it running", manifest.lane));
@@ -41,11 +41,7 @@ pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
             .hint(format!("dispatch it again: ralph worktree dispatch {}", manifest.lane)));
     }
     let Some(tree) = tree_now(here.store().common_dir(), &record.worktree_id) else {
-        return Err(CliError::new(
-            Exit::NotFound,
-            format!("the worktree of {} at {} is gone", record.lane, record.worktree),
-        )
-        .hint(format!("make it again from its branch: ralph worktree create {}", record.lane)));
+        return Err(worktree_gone(&record));
     };
     let environment = &here.context.environment;
     let found = program::resolve(pi.program(), environment.search_path.as_deref(), &environment.directory)

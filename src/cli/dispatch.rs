@@ -12,7 +12,7 @@ use super::ended::show_end;
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::files_line;
-use super::render::{Form, Out, Tone, on_terminal};
+use super::render::{Form, Out, Tone, on_terminal, quoted};
 use super::stop::request_stop;
 use super::surroundings::{
     Surroundings, agent_request, layer, limits, output_cap, output_mode, refuse_blind_idle_timeout,
@@ -33,7 +33,7 @@ use crate::session::view;
 
 /// The dispatch result, version 1.
 #[derive(Debug, Serialize)]
-struct Outcome<'a> {
+struct DispatchResult<'a> {
     schema_version: u32,
     status: Status,
     ticket_id: &'a TicketId,
@@ -131,9 +131,9 @@ fn manifest_path(here: &Surroundings, manifest: &Manifest) -> PathBuf {
     }
 }
 
-fn outcome<'m>(manifest: &'m Manifest, path: &Path, status: Status) -> Outcome<'m> {
+fn result<'m>(manifest: &'m Manifest, path: &Path, status: Status) -> DispatchResult<'m> {
     let place = &manifest.worktree;
-    Outcome {
+    DispatchResult {
         schema_version: 1,
         status,
         ticket_id: &manifest.ticket_id,
@@ -152,7 +152,7 @@ fn outcome<'m>(manifest: &'m Manifest, path: &Path, status: Status) -> Outcome<'
 
 fn show_launched(here: &Surroundings, manifest: &Manifest, out: &Out) -> CliResult {
     if out.form() == Form::Json {
-        return out.json(&outcome(manifest, &manifest_path(here, manifest), Status::Launched));
+        return out.json(&result(manifest, &manifest_path(here, manifest), Status::Launched));
     }
     let lane = &manifest.lane;
     let pid = manifest.process.agent.as_ref().map(|agent| format!(", pid {}", agent.pid.get()));
@@ -176,7 +176,7 @@ fn show_failed(here: &Surroundings, manifest: &Manifest, stay: Stay, error: &str
         return out.json(manifest);
     }
     let path = manifest_path(here, manifest);
-    out.json(&Outcome { error: Some(error.to_owned()), ..outcome(manifest, &path, Status::Failed) })
+    out.json(&DispatchResult { error: Some(error.to_owned()), ..result(manifest, &path, Status::Failed) })
 }
 
 fn show_plan(dry: &DryRun, out: &Out) -> CliResult {
@@ -197,8 +197,8 @@ fn show_plan(dry: &DryRun, out: &Out) -> CliResult {
     let error = dry.agent.as_ref().err();
     if out.form() == Form::Json {
         let path = view::path_in(manifest.worktree.path.as_ref());
-        let base = outcome(&manifest, &path, Status::DryRun);
-        out.json(&Outcome { error: error.map(ToString::to_string), plan: Some(detail), ..base })?;
+        let base = result(&manifest, &path, Status::DryRun);
+        out.json(&DispatchResult { error: error.map(ToString::to_string), plan: Some(detail), ..base })?;
     } else {
         let exists = |there: bool, new: &str| if there { "continued".to_owned() } else { new.to_owned() };
         let place = &birth.worktree;
@@ -231,17 +231,13 @@ fn show_plan(dry: &DryRun, out: &Out) -> CliResult {
     }
 }
 
-fn quoted(argument: &str) -> String {
-    shlex::try_quote(argument).map_or_else(|_| format!("{argument:?}"), |quoted| quoted.into_owned())
-}
-
 /// Stays until the session has ended. Ctrl-C ends it gracefully, a second one at once; a terminal that goes away
 /// leaves it running.
 fn stay_with(here: &Surroundings, launched: &Manifest, stay: Stay, out: &Out) -> CliResult {
     let id = launched.session_id;
     let vigil = Vigil::begin(here.store(), &[id])?;
     out.note(&format!("{} runs: session {id}; Ctrl-C ends it", launched.lane));
-    let mut output = (stay == Stay::AndShow).then(|| LiveOutput::of(launched));
+    let mut output = (stay == Stay::AndShow).then(|| LiveOutput::of(launched)).flatten();
     let mut interrupted = false;
     loop {
         match vigil.next(output.as_ref().map(|_| Duration::from_millis(100))) {
@@ -277,26 +273,28 @@ fn stay_with(here: &Surroundings, launched: &Manifest, stay: Stay, out: &Out) ->
 
 /// The agent's standard output, shown as the file grows. The terminal itself is never given to the agent.
 struct LiveOutput {
-    file: Option<File>,
+    path: PathBuf,
+    file: File,
     strip: Option<Printable>,
 }
 
 impl LiveOutput {
-    fn of(manifest: &Manifest) -> Self {
-        let file = manifest.output.stdout.as_ref().and_then(|path| open_no_follow(path.as_ref()).ok());
-        Self { file, strip: on_terminal().then(Printable::new) }
+    fn of(manifest: &Manifest) -> Option<Self> {
+        let path = PathBuf::from(manifest.output.stdout.as_ref()?);
+        let file = open_no_follow(&path).ok()?;
+        Some(Self { path, file, strip: on_terminal().then(Printable::new) })
     }
 
     fn show_new(&mut self, out: &Out) -> CliResult {
-        let Some(file) = &mut self.file else { return Ok(Exit::Done) };
         if out.form() == Form::Json {
             return Ok(Exit::Done);
         }
         let mut buffer = [0; 16 << 10];
         // An agent that writes faster than can be shown must not keep Ctrl-C from being heard.
         for _ in 0..CHUNKS_A_TURN {
-            let read = file.read(&mut buffer).map_err(|e| {
-                CliError::new(Exit::CannotDo, format!("could not read the agent's output: {e}"))
+            let read = self.file.read(&mut buffer).map_err(|e| {
+                let path = self.path.display();
+                CliError::new(Exit::CannotDo, format!("could not read the agent's output {path}: {e}"))
             })?;
             let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
                 return Ok(Exit::Done);

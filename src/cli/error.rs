@@ -179,7 +179,10 @@ impl From<StopError> for CliError {
         let message = error.to_string();
         match error {
             StopError::Elsewhere { .. } => Self::new(Exit::Refused, message).hint("stop it there"),
-            StopError::Untold { .. } | StopError::Unrecorded { .. } => Self::new(Exit::CannotDo, message),
+            StopError::Untold { .. } => Self::new(Exit::CannotDo, message)
+                .hint("if another user began it, stop it as that user; `ralph worktree inspect` shows its processes"),
+            StopError::Unrecorded { .. } => Self::new(Exit::CannotDo, message)
+                .hint("it ends all the same; its record will not say that someone asked for it"),
             StopError::Unseen { .. } => {
                 Self::new(Exit::CannotDo, message).hint("was it begun in a container? stop it there")
             }
@@ -193,8 +196,10 @@ impl From<EndedError> for CliError {
         let message = error.to_string();
         match error {
             EndedError::NeverInPlace { .. } => Self::new(Exit::NotFound, message),
-            EndedError::Newer { .. } | EndedError::Left { .. } => Self::new(Exit::CannotDo, message),
-            EndedError::Open { .. } => {
+            EndedError::Newer { .. } => {
+                Self::new(Exit::CannotDo, message).hint("look at it with the newer ralph")
+            }
+            EndedError::Left { .. } => {
                 Self::new(Exit::CannotDo, message).hint("see `ralph worktree recover`")
             }
             EndedError::Recover(error) => error.into(),
@@ -218,6 +223,13 @@ pub fn several_lanes(ticket: &TicketId, lanes: &[LaneRecord]) -> CliError {
     let names: Vec<String> = lanes.iter().map(unambiguous_name).collect();
     CliError::new(Exit::Usage, format!("{ticket} has several lanes: {}", names.join(", ")))
         .hint("name one of them")
+}
+
+/// The error for a lane whose worktree is no longer there.
+pub fn worktree_gone(record: &LaneRecord) -> CliError {
+    let message = format!("the worktree of {} at {} is gone", record.lane, record.worktree);
+    CliError::new(Exit::NotFound, message)
+        .hint(format!("make it again from its branch: ralph worktree create {}", record.lane))
 }
 
 impl From<DispatchError> for CliError {
@@ -252,7 +264,8 @@ impl From<DispatchError> for CliError {
             }
             DispatchError::TicketFolder { .. } => Self::new(Exit::Refused, message)
                 .hint("put that right on the branch, or commit the ticket's file to it"),
-            DispatchError::TicketFile { .. } => Self::new(Exit::CannotDo, message),
+            DispatchError::TicketFile { .. } => Self::new(Exit::CannotDo, message)
+                .hint("see that the worktree can be written to, or leave the file out: --no-ticket"),
         }
     }
 }
@@ -263,6 +276,24 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn what_cannot_be_ended_settled_or_copied_comes_with_what_to_do() {
+        let session = crate::id::SessionId::generate();
+        let full = || io::Error::from_raw_os_error(28);
+        for told in [
+            CliError::from(StopError::Untold { session, source: full() }),
+            CliError::from(StopError::Unrecorded {
+                session,
+                source: FileError::io("write", Path::new("x"), full()).into(),
+            }),
+            CliError::from(EndedError::Newer { session }),
+            CliError::from(EndedError::Left { session, why: "it is alive".to_owned() }),
+            CliError::from(DispatchError::TicketFile { path: "x".into(), source: full() }),
+        ] {
+            assert!(told.hint.is_some(), "{told}");
+        }
+    }
 
     #[test]
     fn a_file_that_cannot_be_written_comes_with_what_to_do() {

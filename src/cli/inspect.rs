@@ -10,8 +10,8 @@ use walkdir::WalkDir;
 use super::args::{Global, InspectArgs};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
-use super::render::{Cell, Form, Out, Tone, one_line, table};
-use super::surroundings::{Surroundings, directory, open};
+use super::render::{Cell, Form, Out, Tone, one_line, quoted, table};
+use super::surroundings::{Surroundings, current_session, directory, open};
 use crate::git::{Repo, tree_now};
 use crate::id::{Lane, SessionId};
 use crate::report::{sessions, sessions_text};
@@ -51,7 +51,7 @@ pub fn run(global: &Global, args: &InspectArgs, out: &Out) -> CliResult {
         Some((text, Err(_))) => {
             let lane: Lane = text.parse().map_err(|e| CliError::new(Exit::Usage, format!("{e}")))?;
             let record = here.lane(&lane)?;
-            document(here.store(), here.current_session(&record)?, Some(&record), out)?
+            document(here.store(), current_session(&record)?, Some(&record), out)?
         }
         None => of_worktree(&here.context.repo, out)?,
     };
@@ -71,11 +71,7 @@ fn of_worktree(repo: &Repo, out: &Out) -> CliResult<Value> {
     let id = repo.current_id().ok_or_else(not_ours)?;
     let store = Store::at(repo.common_dir());
     let record = store.lanes()?.0.into_iter().find(|record| record.worktree_id == id).ok_or_else(not_ours)?;
-    let session = record.current_session.ok_or_else(|| {
-        CliError::new(Exit::NotFound, format!("{} has no session yet", record.lane))
-            .hint(format!("begin one: ralph worktree dispatch {}", record.lane))
-    })?;
-    document(&store, session, Some(&record), out)
+    document(&store, current_session(&record)?, Some(&record), out)
 }
 
 /// A session's manifest: the store's; where that is damaged, the worktree's copy, and that is said. A copy that
@@ -105,22 +101,21 @@ fn document(store: &Store, session: SessionId, record: Option<&LaneRecord>, out:
         Loaded::Missing if record.is_none() => {
             Err(CliError::new(Exit::NotFound, format!("there is no session {session}")))
         }
-        Loaded::Damaged { .. } | Loaded::Missing => {
-            let dir = store.session_dir(session);
+        damaged @ (Loaded::Damaged { .. } | Loaded::Missing) => {
+            let what = match damaged {
+                Loaded::Damaged { path, why } => format!("{} is damaged: {why}", path.display()),
+                _ => format!("{} is missing", store.session_dir(session).manifest().display()),
+            };
             let found = copy.as_ref().map(|path| load_manifest(path)).transpose()?;
             match found {
                 Some(Loaded::Manifest(manifest)) if manifest.session_id == session => {
                     out.note(&format!(
-                        "{} cannot be read; this is the copy in the worktree. `ralph worktree recover` mends it",
-                        dir.manifest().display()
+                        "{what}; this is the copy in the worktree. `ralph worktree recover` mends it"
                     ));
                     to_value(&manifest)
                 }
-                _ => Err(CliError::new(
-                    Exit::CannotDo,
-                    format!("{} cannot be read, and there is no copy of it", dir.manifest().display()),
-                )
-                .hint("`ralph worktree recover` rebuilds it from git and its launch record")),
+                _ => Err(CliError::new(Exit::CannotDo, format!("{what}; and there is no copy of it"))
+                    .hint("`ralph worktree recover` rebuilds it from git and its launch record")),
             }
         }
     }
@@ -339,8 +334,7 @@ fn limits_in_words(value: &Value) -> Option<String> {
 
 fn argv_in_words(value: &Value) -> Option<String> {
     let argv = Vec::<String>::deserialize(value).ok()?;
-    let quoted = argv.iter().map(|word| shlex::try_quote(word).map(|quoted| quoted.into_owned()));
-    quoted.collect::<Result<Vec<_>, _>>().ok().map(|words| words.join(" "))
+    Some(argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
 }
 
 fn leaks_in_words(value: &Value) -> Option<String> {

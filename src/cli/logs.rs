@@ -16,7 +16,7 @@ use super::args::{Global, LogsArgs};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Form, Out, Tone, clean, on_terminal};
-use super::surroundings::Surroundings;
+use super::surroundings::{Surroundings, current_session};
 use super::waiting::{Happening, Vigil, is_live, manifest};
 use crate::agent::pi::transcript::{Entry, EntryKind, Transcript};
 use crate::agent::printable::Printable;
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(150);
 pub fn run(global: &Global, args: &LogsArgs, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
     let record = here.lane(&args.lane)?;
-    let manifest = manifest(&here, here.current_session(&record)?)?;
+    let manifest = manifest(&here, current_session(&record)?)?;
     let source = if args.stderr {
         Source::Stderr
     } else if args.raw || manifest.agent.session_file.is_none() {
@@ -192,8 +192,9 @@ impl Log<'_> {
             // Not through a link, and never waiting: what lies there may be the agent's making.
             self.file = open_no_follow(self.path).ok();
         }
-        let failed =
-            |e: std::io::Error| CliError::new(Exit::CannotDo, format!("could not read the log: {e}"));
+        let failed = |e: std::io::Error| {
+            CliError::new(Exit::CannotDo, format!("could not read the log {}: {e}", self.path.display()))
+        };
         let Some(file) = &mut self.file else { return Ok(Exit::Done) };
         let mut buffer = vec![0; 64 << 10];
         loop {

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::args::{Global, LaneArg};
-use super::error::{CliError, CliResult};
-use super::exit::Exit;
+use super::error::{CliResult, worktree_gone};
 use super::render::{Form, Out};
 use super::surroundings::Surroundings;
 use crate::git::{Located, Site, locate};
@@ -23,11 +22,7 @@ pub fn run(global: &Global, args: &LaneArg, out: &Out) -> CliResult {
     let path = match locate(&here.context.repo, &site)? {
         Located::Present(worktree) => worktree.path,
         Located::New | Located::BranchOnly { .. } | Located::Missing(_) => {
-            return Err(CliError::new(
-                Exit::NotFound,
-                format!("the worktree of {} at {} is gone", record.lane, record.worktree),
-            )
-            .hint(format!("make it again from its branch: ralph worktree create {}", record.lane)));
+            return Err(worktree_gone(&record));
         }
     };
     let text = path.display().to_string();

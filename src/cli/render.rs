@@ -14,7 +14,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
-pub use super::text::{clean, one_line};
+pub use super::text::{clean, one_line, quoted};
 use crate::report::span;
 use crate::session::manifest::Outcome;
 

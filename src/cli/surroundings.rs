@@ -332,14 +332,6 @@ impl Surroundings {
         }
     }
 
-    /// A lane's current session.
-    pub fn current_session(&self, record: &LaneRecord) -> CliResult<SessionId> {
-        record.current_session.ok_or_else(|| {
-            CliError::new(Exit::NotFound, format!("{} has no session yet", record.lane))
-                .hint(format!("begin one: ralph worktree dispatch {}", record.lane))
-        })
-    }
-
     /// `HEAD` by what it means here and now: a lane keeps its base, and HEAD will mean something else.
     pub fn not_head(&self, name: RefName) -> CliResult<RefName> {
         if name.as_str() != "HEAD" {
@@ -378,6 +370,14 @@ impl Surroundings {
             start_at: None,
         })
     }
+}
+
+/// A lane's current session.
+pub fn current_session(record: &LaneRecord) -> CliResult<SessionId> {
+    record.current_session.ok_or_else(|| {
+        CliError::new(Exit::NotFound, format!("{} has no session yet", record.lane))
+            .hint(format!("begin one: ralph worktree dispatch {}", record.lane))
+    })
 }
 
 /// What an agent does not do for itself.

@@ -9,7 +9,7 @@ use signal_hook::iterator::Signals;
 
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
-use super::surroundings::{Meant, Surroundings};
+use super::surroundings::{Meant, Surroundings, current_session};
 use crate::durable::LockState;
 use crate::id::{Lane, SessionId};
 use crate::process::disposition::is_ignored;
@@ -116,7 +116,7 @@ pub fn session_of(here: &Surroundings, typed: &Lane) -> CliResult<SessionId> {
             return Ok(id);
         }
     }
-    here.current_session(&*record?)
+    current_session(&*record?)
 }
 
 /// Whether a session lives.

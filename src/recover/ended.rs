@@ -9,6 +9,9 @@ use crate::id::SessionId;
 use crate::session::manifest::Manifest;
 use crate::session::store::{Loaded, StoreError};
 
+/// Neither lives nor has ended, as far as is on record.
+const UNKNOWN: &str = "its manifest does not say how it ended, and it is not on record as living";
+
 /// How long someone else who settles the session is waited for.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -28,19 +31,13 @@ pub enum EndedError {
         /// The session.
         session: SessionId,
     },
-    /// Nothing that waiting would change keeps it open.
+    /// Something keeps it open.
     #[error("session {session}: its end could not be settled: {why}")]
     Left {
         /// The session.
         session: SessionId,
         /// What keeps it open.
         why: String,
-    },
-    /// It stays open.
-    #[error("session {session}: its end could not be settled")]
-    Open {
-        /// The session.
-        session: SessionId,
     },
     /// Settling failed.
     #[error(transparent)]
@@ -55,6 +52,7 @@ pub fn ended_manifest(place: Place<'_>, id: SessionId) -> Result<Manifest, Ended
     let store = place.store;
     // Someone else may be settling it at this moment: what they find out counts.
     let until = Instant::now() + SETTLE_PATIENCE;
+    let mut why = UNKNOWN;
     while Instant::now() < until {
         match store.load(id)? {
             Loaded::Manifest(manifest) if manifest.is_ended() => return Ok(*manifest),
@@ -68,10 +66,20 @@ pub fn ended_manifest(place: Place<'_>, id: SessionId) -> Result<Manifest, Ended
                     recovered.sessions.into_iter().find(|one| one.session == id).map(|one| one.settled);
                 match ours {
                     Some(Settled::Left(why)) => return Err(EndedError::Left { session: id, why }),
-                    Some(Settled::Contended | Settled::Alive) => thread::sleep(PAUSE),
+                    Some(Settled::Contended) => {
+                        why = "another ralph command is at its lane, and was waited for";
+                        thread::sleep(PAUSE);
+                    }
+                    Some(Settled::Alive) => {
+                        why = "it is alive: its lock is held";
+                        thread::sleep(PAUSE);
+                    }
                     Some(Settled::Ended { .. } | Settled::Retired | Settled::Discarded) => {}
                     // Not on record as living: someone has settled it, or its manifest is damaged.
-                    None if store.running_entry(id)?.is_none() => break,
+                    None if store.running_entry(id)?.is_none() => {
+                        why = UNKNOWN;
+                        break;
+                    }
                     None => thread::sleep(PAUSE),
                 }
             }
@@ -79,6 +87,6 @@ pub fn ended_manifest(place: Place<'_>, id: SessionId) -> Result<Manifest, Ended
     }
     match store.load(id)? {
         Loaded::Manifest(manifest) if manifest.is_ended() => Ok(*manifest),
-        _ => Err(EndedError::Open { session: id }),
+        _ => Err(EndedError::Left { session: id, why: why.to_owned() }),
     }
 }

@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use super::conclude::conclude;
 use super::leaks::{NoticeError, notice};
 use super::watch::{Ended, MARK_VARIABLE, Signalled, Watch, WatchError};
+use crate::durable::FileError;
 use crate::failpoint;
 use crate::git::GitProgram;
 use crate::id::{NameError, SessionId};
@@ -252,7 +253,7 @@ fn agent_environment(spec: &LaunchSpec) -> BTreeMap<String, OsString> {
 
 fn output(path: &Path) -> Result<File, SupervisorError> {
     let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    opened.map_err(|e| SupervisorError::System("open an output file", e))
+    Ok(opened.map_err(|e| StoreError::from(FileError::io("open", path, e)))?)
 }
 
 /// The dispatcher may be gone already: then no one needs to be told.

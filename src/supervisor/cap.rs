@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate};
@@ -17,9 +17,18 @@ pub const INTERVAL: Duration = Duration::from_secs(1);
 
 const BLOCK: u64 = 4096;
 
+/// An output file that may grow beyond its cap.
+#[derive(Debug, thiserror::Error)]
+#[error("the output cap of {} could not be kept: {source}", path.display())]
+pub struct CapError {
+    path: PathBuf,
+    source: io::Error,
+}
+
 /// An output file with a cap.
 #[derive(Debug)]
 pub struct CappedFile {
+    path: PathBuf,
     file: File,
     cap: u64,
     /// What has been given back: one range, which only grows.
@@ -28,14 +37,16 @@ pub struct CappedFile {
 
 impl CappedFile {
     /// Watches over a file, by a descriptor of its own: what an agent may put into its place later is never touched.
-    pub fn open(path: &Path, cap: u64) -> io::Result<Self> {
+    pub fn open(path: &Path, cap: u64) -> Result<Self, CapError> {
+        let failed = |source| CapError { path: path.to_owned(), source };
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let file = OpenOptions::new().write(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("not a regular file"));
+        let opened = OpenOptions::new().write(true).custom_flags(flags.bits().cast_signed()).open(path);
+        let file = opened.map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(failed(io::Error::other("not a regular file")));
         }
         let head = (cap / 2).next_multiple_of(BLOCK);
-        Ok(Self { file, cap, hole: head..head })
+        Ok(Self { path: path.to_owned(), file, cap, hole: head..head })
     }
 
     /// Bytes given back so far.
@@ -44,7 +55,11 @@ impl CappedFile {
     }
 
     /// Gives back what is beyond the cap.
-    pub fn enforce(&mut self) -> io::Result<()> {
+    pub fn enforce(&mut self) -> Result<(), CapError> {
+        self.give_back().map_err(|source| CapError { path: self.path.clone(), source })
+    }
+
+    fn give_back(&mut self) -> io::Result<()> {
         let size = self.file.metadata()?.len();
         let Some(next) = surplus(size, self.cap, &self.hole) else { return Ok(()) };
         punch(&self.file, &next)?;
@@ -86,6 +101,16 @@ mod tests {
         let hole = 32_768..first.end;
         assert_eq!(surplus(1 << 20, 64 << 10, &hole), None);
         assert_eq!(surplus(2 << 20, 64 << 10, &hole).unwrap().start, first.end);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_capped_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = CappedFile::open(&dir.path().join("gone"), 1).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("the output cap of {}/gone could not", dir.path().display())),
+            "{error}"
+        );
     }
 
     #[test]

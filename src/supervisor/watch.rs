@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitStatus};
 
-use super::cap::{self, CappedFile};
+use super::cap::{self, CapError, CappedFile};
 use super::idle::{IdleWatch, Signs, Verdict};
 use crate::process::descendants::{Kin, Mark};
 use crate::process::ending::{Pace, SweepError, sweep};
@@ -110,10 +110,12 @@ impl<'a> Watch<'a> {
         let mut notes = Vec::new();
         let capped: Vec<CappedFile> = spec
             .output_cap
-            .map(|cap| outputs.iter().map(|path| CappedFile::open(path, cap)).collect::<io::Result<_>>())
+            .map(|cap| {
+                outputs.iter().map(|path| CappedFile::open(path, cap)).collect::<Result<_, CapError>>()
+            })
             .transpose()
             .unwrap_or_else(|error| {
-                notes.push(format!("the output cap could not be kept: {error}"));
+                notes.push(error.to_string());
                 None
             })
             .unwrap_or_default();
@@ -232,7 +234,7 @@ impl<'a> Watch<'a> {
             self.cap_at = Some(now + cap::INTERVAL);
             for file in &mut self.capped {
                 if let Err(error) = file.enforce() {
-                    self.notes.push(format!("the output cap could not be kept: {error}"));
+                    self.notes.push(error.to_string());
                     self.cap_at = None;
                 }
             }

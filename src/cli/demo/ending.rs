@@ -13,7 +13,7 @@ use crate::agent::program;
 use crate::cli::args::DemoAgent;
 use crate::cli::error::CliResult;
 use crate::cli::live::width;
-use crate::cli::render::{Form, Out, Tone, clean, on_terminal, one_line, outcome_word};
+use crate::cli::render::{Form, Out, Tone, clean, on_terminal, one_line, outcome_word, quoted};
 use crate::cli::surroundings::Surroundings;
 use crate::cli::tail::complaint;
 use crate::git::GraphLine;
@@ -118,10 +118,7 @@ fn how_they_ended(ended: &[Manifest], actors: &[Actor], agent: DemoAgent, out: &
 /// Commands to copy.
 fn next(stage: &Stage, ended: &[Manifest], one: Option<&Manifest>) -> Vec<String> {
     let ralph = own_name();
-    let quoted = |path: &Path| {
-        let text = path.to_string_lossy();
-        shlex::try_quote(&text).map_or_else(|_| text.to_string(), |quoted| quoted.into_owned())
-    };
+    let quoted = |path: &Path| quoted(&path.to_string_lossy());
     let mut next = vec![format!("cd {}", quoted(&stage.repository)), format!("{ralph} worktree list")];
     if let Some(manifest) = ended.iter().find(|manifest| manifest.outcome.as_ref().is_some_and(is_success)) {
         next.push(format!("{ralph} worktree logs {}", manifest.lane));
@@ -146,8 +143,7 @@ fn own_name() -> String {
     if on_path.is_ok_and(|found| real(&found) == real(&myself)) {
         return "ralph".to_owned();
     }
-    let text = myself.to_string_lossy();
-    shlex::try_quote(&text).map_or_else(|_| text.to_string(), |quoted| quoted.into_owned())
+    quoted(&myself.to_string_lossy())
 }
 
 /// Whether a drawing is coloured.
