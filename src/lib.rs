@@ -3,7 +3,7 @@
 //!
 //! Imports go down only, and `tests/architecture.rs` holds the rule:
 //! `cli` → `batch` → `recover` → `dispatch`, `supervisor`, `merge`, `removal`, `report` → `launch` → `git`, `session`,
-//! `agent`, `ticket` → `config`, `process`, `durable`, `id`, `failpoint`. Rooms of one storey do not know each
+//! `agent`, `ticket` → `config`, `process`, `durable`, `id`, `failpoint`, `words`. Rooms of one storey do not know each
 //! other, but `durable`, `id` and `failpoint` are the ground that every room may use.
 //! Within a room, files import each other without cycles, but for `git/commit` and `git/error`.
 
@@ -31,3 +31,4 @@ pub mod report;
 pub mod session;
 pub mod supervisor;
 pub mod ticket;
+pub mod words;

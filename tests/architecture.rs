@@ -16,7 +16,7 @@ const STOREYS: &[&[&str]] = &[
     &["dispatch", "supervisor", "merge", "removal", "report"],
     &["launch"],
     &["git", "session", "agent", "ticket"],
-    &["config", "process", "durable", "id", "failpoint"],
+    &["config", "process", "durable", "id", "failpoint", "words"],
 ];
 
 /// The rooms that every other may use, those of their own storey included.

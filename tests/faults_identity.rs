@@ -389,6 +389,26 @@ mod machines {
     }
 
     #[test]
+    fn each_of_several_sessions_that_stop_could_not_reach_is_named() {
+        let sandbox = Sandbox::new();
+        let (repo, first, _) = running(&sandbox);
+        let second = Session::dispatch(&repo, "T-2", &[]);
+        let sessions = [first, second];
+        let own = sessions.each_ref().map(|session| session.manifest()["process"].clone());
+        sessions.iter().for_each(|session| session.forge(on_another_machine));
+        let said = repo.ralph(&["worktree", "stop", "T-1", "T-2", "--json"]).run();
+        let [first, second] = &sessions;
+        said.refused(
+            4,
+            &[&format!("{} runs on elsewhere", first.id), &format!("{} runs on elsewhere", second.id)],
+        );
+        for (session, own) in sessions.iter().zip(own) {
+            session.forge(|manifest| manifest["process"] = own);
+        }
+        drop(repo.ralph(&["worktree", "stop", "--all"]).run().ok());
+    }
+
+    #[test]
     fn row_72_a_damaged_record_does_not_hide_that_it_is_another_machines() {
         let sandbox = Sandbox::new();
         let (repo, session, agent) = abandoned(&sandbox);

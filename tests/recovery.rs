@@ -33,6 +33,20 @@ fn of_many_that_died_together_what_each_left_running_is_ended() {
 }
 
 #[test]
+fn what_was_left_running_is_counted_as_people_count() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox, "commit; here; forever");
+    let session = Session::dispatch(&scene.repo, "T-1", &[]);
+    scene.pi.wait_here("T-1");
+    session.supervisor().signal(Signal::KILL);
+    wait_until_supervisors_left(&sandbox, &scene.repo);
+    scene.recover();
+    let manifest = session.manifest();
+    let reason = manifest["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("what it left running was ended (1 process)"), "{manifest:#}");
+}
+
+#[test]
 fn what_an_agent_held_that_a_killed_recovery_ended_is_stale_for_the_next() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox, "commit; hold_index_lock; here; forever");

@@ -4,6 +4,7 @@ use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Out, Tone, one_line, outcome_word};
 use crate::session::manifest::{Manifest, Outcome};
+use crate::words::count;
 
 /// One line on how a session ended.
 pub fn show_end(manifest: &Manifest, out: &Out) -> CliResult {
@@ -11,10 +12,10 @@ pub fn show_end(manifest: &Manifest, out: &Out) -> CliResult {
     let tone = Tone::of(outcome).style();
     let word = outcome_word(outcome);
     let reason = manifest.reason.as_deref().map(|reason| format!(": {}", one_line(reason)));
-    let work = manifest.work.as_ref().map(|work| {
-        let plural = if work.commits == 1 { "" } else { "s" };
-        format!(" ({} commit{plural} on {})", work.commits, manifest.worktree.branch)
-    });
+    let work = manifest
+        .work
+        .as_ref()
+        .map(|work| format!(" ({} on {})", count(work.commits, "commit"), manifest.worktree.branch));
     out.line(&format!(
         "{} {tone}{word}{tone:#}{}{}",
         manifest.lane,

@@ -8,6 +8,7 @@ use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, age, table};
 use super::surroundings::Surroundings;
 use crate::removal::{ExpiryPlan, expire, gc};
+use crate::words::count;
 
 /// Runs the command.
 pub fn run(global: &Global, args: &GcArgs, out: &Out) -> CliResult {
@@ -30,7 +31,6 @@ pub fn run(global: &Global, args: &GcArgs, out: &Out) -> CliResult {
     for pin in &expired.kept_pins {
         out.note(&format!("{pin} stays: nothing else leads to its commit"));
     }
-    let (sessions, trash) = (expired.sessions.len(), expired.trash.len());
     match out.form() {
         Form::Json => out.json(&json!({
             "deleted": { "sessions": expired.sessions, "trash": expired.trash, "leftovers": expired.leftovers },
@@ -38,8 +38,10 @@ pub fn run(global: &Global, args: &GcArgs, out: &Out) -> CliResult {
             "spared": expired.spared.iter().map(|s| json!({ "what": s.what, "why": s.why.to_string() })).collect::<Vec<_>>(),
         }))?,
         Form::Text => out.line(&format!(
-            "deleted: {sessions} ended sessions, {trash} removed worktrees, {} files, {}",
-            expired.size.files,
+            "deleted: {}, {}, {}, {}",
+            count(expired.sessions.len(), "ended session"),
+            count(expired.trash.len(), "removed worktree"),
+            count(expired.size.files, "file"),
             bytes(expired.size.bytes)
         ))?,
     };

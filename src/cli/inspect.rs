@@ -20,6 +20,7 @@ use crate::session::leak::Leak;
 use crate::session::manifest::{ExitRecord, Limits, Seconds, Usage, Work};
 use crate::session::store::{Loaded, Store, load_manifest};
 use crate::session::view;
+use crate::words::count;
 
 /// Runs the command.
 pub fn run(global: &Global, args: &InspectArgs, out: &Out) -> CliResult {
@@ -303,14 +304,8 @@ fn exit_in_words(value: &Value) -> Option<String> {
 
 fn work_in_words(value: &Value) -> Option<String> {
     let work = Work::deserialize(value).ok()?;
-    let (commits, files) = (work.commits, work.files_changed);
-    let mut words = format!(
-        "{commits} commit{}, {files} file{}, +{} -{}",
-        plural(commits),
-        plural(files),
-        work.insertions,
-        work.deletions
-    );
+    let (commits, files) = (count(work.commits, "commit"), count(work.files_changed, "file"));
+    let mut words = format!("{commits}, {files}, +{} -{}", work.insertions, work.deletions);
     if work.uncommitted + work.untracked > 0 {
         words.push_str(&format!("; not committed: {} changed, {} new", work.uncommitted, work.untracked));
     }
@@ -340,10 +335,6 @@ fn argv_in_words(value: &Value) -> Option<String> {
 fn leaks_in_words(value: &Value) -> Option<String> {
     let leaks = Vec::<Leak>::deserialize(value).ok()?;
     Some(leaks.iter().map(Leak::in_words).collect::<Vec<_>>().join("; "))
-}
-
-fn plural(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 fn at(document: &Value, pointer: &str) -> String {

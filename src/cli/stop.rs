@@ -57,19 +57,21 @@ pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
             Happening::Hangup => return Ok(Exit::Interrupted),
             Happening::Nothing if Instant::now() >= until => {
                 let names: Vec<String> = live.iter().map(ToString::to_string).collect();
-                return Err(CliError::new(
-                    Exit::CannotDo,
-                    format!("still running after {}s: {}", patience.as_secs(), names.join(", ")),
-                )
-                .hint("`ralph worktree inspect` shows its processes"));
+                let message = format!("still running after {}s: {}", patience.as_secs(), names.join(", "));
+                let error = CliError::new(Exit::CannotDo, message);
+                unreached.push(error.hint("`ralph worktree inspect` shows its processes"));
+                break;
             }
             Happening::Nothing => {}
         }
     }
-    match unreached.into_iter().next() {
-        None => Ok(Exit::Done),
-        Some(error) => Err(error),
-    }
+    all_of(unreached)
+}
+
+/// All errors as one: each is said, and what to do about the first.
+fn all_of(errors: Vec<CliError>) -> CliResult {
+    let also = |all: CliError, one: CliError| CliError { message: format!("{all}; {one}"), ..all };
+    errors.into_iter().reduce(also).map_or(Ok(Exit::Done), Err)
 }
 
 /// What asking a session to end came to.

@@ -9,6 +9,7 @@ use crate::git::{Located, Site, is_untouched, locate};
 use crate::id::{BranchName, Lane, RefName};
 use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
+use crate::words::count;
 
 /// A lane and where it stands.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl LanePlan {
             notes.push(format!(
                 "{} is {} behind {}: this lane starts from {} as it is here",
                 self.base.name,
-                commits(ahead.by),
+                count(ahead.by, "commit"),
                 ahead.upstream,
                 self.base.name
             ));
@@ -72,11 +73,6 @@ impl LanePlan {
         }
         notes
     }
-}
-
-/// So many commits, in words.
-pub(super) fn commits(count: usize) -> String {
-    if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
 }
 
 /// Which lane is meant. Where none exists yet: the one that would be made.

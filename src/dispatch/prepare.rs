@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::error::DispatchError;
-use super::plan::{LanePlan, commits};
+use super::plan::LanePlan;
 use super::{Context, Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
@@ -20,6 +20,7 @@ use crate::id::SessionId;
 use crate::session::lane::{LANE_VERSION, LaneRecord};
 use crate::session::launch::{Pinned, pin_name};
 use crate::session::store::LaneLock;
+use crate::words::count;
 
 /// A worktree that is complete and locked for its session.
 #[derive(Debug)]
@@ -183,13 +184,16 @@ fn brought_up(
     let tip = || worktree.tip.clone().ok_or_else(|| gone(plan));
     let (start, base_commit) = match forwarded {
         Forwarded::Moved { by } => {
-            let by = commits(by);
+            let by = count(by, "commit");
             notes.push(format!("{branch} had nothing of its own and was moved on by {by} to {base}"));
             (plan.base.commit.clone(), plan.base.commit.to_string())
         }
         Forwarded::UpToDate => (tip()?, counted_from),
         Forwarded::Continued { behind, ahead: _ } => {
-            notes.push(format!("{branch} is continued as it is; it is {} behind {base}", commits(behind)));
+            notes.push(format!(
+                "{branch} is continued as it is; it is {} behind {base}",
+                count(behind, "commit")
+            ));
             (tip()?, counted_from)
         }
     };

@@ -27,6 +27,7 @@ use crate::session::store::{LaneClaim, Loaded, Store, StoreError};
 use crate::session::view;
 use crate::session::writer::{SessionWriter, ViewPlace, discard_unfinished, remove_running_entry};
 use crate::supervisor::{Ended, MARK_VARIABLE, Signalled, conclude};
+use crate::words::count;
 
 /// How long what was left running has to end by itself, at most: others wait for it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -346,7 +347,8 @@ fn finish(
             Ok(swept) if swept.asked + swept.killed == 0 => {}
             Ok(swept) => {
                 signalled = Signalled::Yes;
-                notes.push(format!("what it left running was ended ({} processes)", swept.asked.max(1)));
+                let processes = count(swept.asked.max(swept.killed), "process");
+                notes.push(format!("what it left running was ended ({processes})"));
             }
             Err(error @ (SweepError::Look(_) | SweepError::Signal { .. } | SweepError::Unkillable(_))) => {
                 notes.push(error.to_string());

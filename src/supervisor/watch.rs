@@ -23,6 +23,7 @@ use crate::session::outcome::{End, Status};
 use crate::session::state::Event;
 use crate::session::store::{StoreError, Urgency};
 use crate::session::writer::SessionWriter;
+use crate::words::count;
 
 /// The variable that everything a session starts bears in its environment.
 pub const MARK_VARIABLE: &str = "RALPH_SESSION_ID";
@@ -304,11 +305,10 @@ impl<'a> Watch<'a> {
         match sweep(&kin, grace, between) {
             Ok(swept) if swept.asked + swept.killed == 0 => Ok(signalled),
             Ok(swept) => {
-                let count = swept.asked.max(swept.killed);
-                self.notes.push(match count {
-                    1 => "1 process that the agent left running was ended".to_owned(),
-                    n => format!("{n} processes that the agent left running were ended"),
-                });
+                let ended = swept.asked.max(swept.killed);
+                let were = if ended == 1 { "was" } else { "were" };
+                let processes = count(ended, "process");
+                self.notes.push(format!("{processes} that the agent left running {were} ended"));
                 Ok(Signalled::Yes)
             }
             Err(error @ (SweepError::Unkillable(_) | SweepError::Signal { .. } | SweepError::Look(_))) => {

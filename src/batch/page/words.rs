@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::report::span;
+use crate::words::ending;
 
 /// A length of time in its largest two units; one that is short is not nothing.
 pub(super) fn length(duration: SignedDuration) -> String {
@@ -30,10 +31,9 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
-/// So many of something that takes an `s`.
+/// So many of something.
 pub(super) fn many(number: u64, what: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} {what}{s}", grouped(number))
+    format!("{} {what}{}", grouped(number), ending(number, what))
 }
 
 /// US dollars. What an agent says it cost may be no number at all.

@@ -16,6 +16,7 @@ use crate::cli::tail::{Rest, Tail};
 use crate::git::{CommitId, GitProgram, Repo, commits_beyond, tip_of};
 use crate::id::{Lane, SessionId};
 use crate::session::store::{Loaded, Store};
+use crate::words::count;
 
 /// The lines.
 pub struct Live {
@@ -147,8 +148,7 @@ fn line() -> ProgressBar {
 fn row(lane: &Lane, state: &str, age: &str, used: Used, line: &Line) -> String {
     let (strong, faint) = (Tone::Strong.style(), Tone::Faint.style());
     let lane = one_line(&lane.to_string());
-    let commits =
-        Some(line.commits.count).filter(|count| *count > 0).map(|count| words::count(count, "commit"));
+    let commits = Some(line.commits.count).filter(|count| *count > 0).map(|commits| count(commits, "commit"));
     let used = Some(words::used(used)).filter(|used| !used.is_empty());
     let done: String = commits.into_iter().chain(used).map(|part| format!("  {part}")).collect();
     format!(
@@ -169,7 +169,7 @@ fn total(board: &Board, watch: &Watch, now: Timestamp) -> String {
         format!("{over} of {} done", items.len()),
         format!("{good} good"),
         format!("{running} running"),
-        words::count(usize::try_from(commits).unwrap_or(usize::MAX), "commit"),
+        count(commits, "commit"),
     ];
     parts.extend(Some(words::used(used)).filter(|used| !used.is_empty()));
     parts.extend(board.begun_at().map(|begun| age(begun, now)));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::Left;
-use super::words::{self, count, some, verdict};
+use super::words::{self, some, verdict};
 use crate::batch::board::{Board, Handover, Item, Phase, Verdict};
 use crate::batch::event::{Entry, Event, Halt, Skip};
 use crate::batch::policy::hopeless;
@@ -15,6 +15,7 @@ use crate::cli::error::CliResult;
 use crate::cli::exit::Exit;
 use crate::cli::render::{Cell, Form, Out, Tone, one_line, table};
 use crate::id::Lane;
+use crate::words::count;
 
 /// What is known of items and other lanes from the beginning.
 #[derive(Clone, Copy)]

@@ -5,6 +5,7 @@ use crate::batch::event::{Event, Halt, Next, Slow};
 use crate::cli::render::{Tone, one_line, outcome_word};
 use crate::id::Lane;
 use crate::session::manifest::{Outcome, Usage, Work};
+use crate::words::count;
 
 /// The line of an event; an event that the next one makes plain has none.
 pub fn line(event: &Event, board: &Board) -> Option<String> {
@@ -87,7 +88,7 @@ fn ended(
     if let Some(reason) = reason {
         line.push_str(&format!(": {}", one_line(reason)));
     }
-    let commits = work.map(|work| count(usize::try_from(work.commits).unwrap_or(usize::MAX), "commit"));
+    let commits = work.map(|work| count(work.commits, "commit"));
     let used = usage.map(|usage| used(Used::from(usage))).filter(|used| !used.is_empty());
     let details: Vec<String> = commits.into_iter().chain(used).collect();
     if !details.is_empty() {
@@ -140,11 +141,6 @@ pub fn short(number: u64) -> String {
         10_000..10_000_000 => format!("{}k", number / 1000),
         _ => format!("{}M", number / 1_000_000),
     }
-}
-
-/// So many things.
-pub fn count(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The first few of many names.

@@ -17,6 +17,7 @@ use crate::report::span;
 use crate::session::manifest::Manifest;
 use crate::session::store::Urgency;
 use crate::session::view;
+use crate::words::count;
 
 /// In a narrower terminal the titles are left out.
 const WIDTH_FOR_TITLES: usize = 96;
@@ -162,8 +163,7 @@ fn row(actor: &Actor, titles: Titles, now: Timestamp) -> Row {
 
 /// What a session left, in a few words.
 fn ended(manifest: &Manifest) -> String {
-    let commits = manifest.work.as_ref().map_or(0, |work| work.commits);
-    let commits = format!("{commits} commit{}", if commits == 1 { "" } else { "s" });
+    let commits = count(manifest.work.as_ref().map_or(0, |work| work.commits), "commit");
     match &manifest.reason {
         Some(reason) => format!("{commits}; {reason}"),
         None => commits,
