@@ -275,17 +275,22 @@ fn row_86_what_an_agent_wrote_cannot_act_on_a_terminal_and_is_kept_as_it_was() {
     let repo = Repo::new(&sandbox);
     let agent = ScriptedPi::other(&sandbox, "agent");
     sandbox.write("hostile", format!("before {HOSTILE}after\n"));
-    agent.plays(&format!("cat '{0}'; cat '{0}' >&2; exit 3", sandbox.path("hostile").display()));
-    let shown = repo
-        .worktree(&["dispatch", "T-1", "--agent", "agent", "--output", "inherit"])
-        .env("TERM", "xterm")
-        .on_terminal()
-        .wait();
-    assert!(shown.stdout.contains("before after"), "{:?}", shown.stdout);
-    assert_harmless(&shown.stdout);
-    for stream in [&["logs", "T-1"][..], &["logs", "--stderr", "T-1"], &["attach", "T-1"]] {
-        let shown = repo.worktree(stream).env("TERM", "xterm").on_terminal().wait();
-        assert!(shown.stdout.contains("before after") || stream[0] == "attach", "{:?}", shown.stdout);
+    let play = "cat '{0}'; cat '{0}' >&2; here; wait_for_go; exit 3";
+    agent.plays(&play.replace("{0}", &sandbox.path("hostile").display().to_string()));
+    let watch = |command: &[&str]| repo.worktree(command).env("TERM", "xterm").on_terminal();
+    let dispatched = watch(&["dispatch", "T-1", "--agent", "agent", "--output", "inherit"]);
+    agent.wait_here("T-1");
+    let attached = watch(&["attach", "T-1"]);
+    for running in [&dispatched, &attached] {
+        running.wait_for("before after");
+    }
+    agent.go("T-1");
+    for running in [dispatched, attached] {
+        assert_harmless(&running.wait().stdout);
+    }
+    for stream in [&["logs", "T-1"][..], &["logs", "--stderr", "T-1"]] {
+        let shown = watch(stream).wait();
+        assert!(shown.stdout.contains("before after"), "{:?}", shown.stdout);
         assert_harmless(&shown.stdout);
     }
     for raw in [&["logs", "--raw", "T-1"][..], &["logs", "--raw", "--stderr", "T-1"]] {
