@@ -67,12 +67,6 @@ pub enum AgentError {
     /// There is no word in it.
     #[error("the agent's command is empty")]
     NoCommand,
-    /// A quote is not closed.
-    #[error("could not split the agent's command {line:?} into words: a quote is not closed")]
-    UnclosedQuote {
-        /// The command.
-        line: String,
-    },
     /// A placeholder that there is not.
     #[error("the agent's command has an unknown placeholder {name:?}")]
     UnknownPlaceholder {
@@ -132,7 +126,6 @@ impl AgentError {
     pub fn hint(&self) -> String {
         match self {
             Self::NoCommand => "name a program, such as `pi`".to_owned(),
-            Self::UnclosedQuote { .. } => "close the quote".to_owned(),
             Self::UnknownPlaceholder { .. } => {
                 format!("there are: {}; write `{{{{` for a brace", command::known_placeholders())
             }
@@ -158,12 +151,6 @@ impl Agent {
             return Ok(Self::Pi(pi::Pi::new(program.clone(), arguments.to_vec())?));
         }
         command::CommandAgent::from_words(words).map(Self::Command)
-    }
-
-    /// Takes a configured command as one line, split as a shell would, without any expansion.
-    pub fn from_line(line: &str) -> Result<Self, AgentError> {
-        let words = shlex::split(line).ok_or_else(|| AgentError::UnclosedQuote { line: line.to_owned() })?;
-        Self::from_words(&words)
     }
 
     /// The program as it was configured: a name or a path, for [`program::resolve`].
@@ -275,23 +262,26 @@ pub(crate) mod tests {
         }
     }
 
+    fn agent(line: &str) -> Result<Agent, AgentError> {
+        Agent::from_words(&shlex::split(line).unwrap())
+    }
+
     #[test]
     fn pi_is_known_by_its_name_and_everything_else_is_a_command() {
         for line in ["pi", "/opt/x/bin/pi", "./pi", "pi --model x", "'/with space/pi'"] {
-            assert!(matches!(Agent::from_line(line), Ok(Agent::Pi(_))), "{line}");
+            assert!(matches!(agent(line), Ok(Agent::Pi(_))), "{line}");
         }
         for line in ["codex {prompt}", "pi.sh", "/opt/pi/run", "pi -p {prompt}", "pip", "env pi", "my/pi/"] {
-            assert!(matches!(Agent::from_line(line), Ok(Agent::Command(_))), "{line}");
+            assert!(matches!(agent(line), Ok(Agent::Command(_))), "{line}");
         }
     }
 
     #[test]
-    fn a_line_is_split_like_a_shells_but_not_expanded() {
-        let agent = Agent::from_line("run 'two words' \"$HOME\" *").unwrap();
+    fn words_are_not_expanded_and_none_are_no_command() {
+        let agent = agent("run 'two words' \"$HOME\" *").unwrap();
         assert_eq!(agent.program(), "run");
         assert_eq!(agent.argv(&invocation()).unwrap(), ["two words", "$HOME", "*"]);
-        assert!(matches!(Agent::from_line("run 'x"), Err(AgentError::UnclosedQuote { .. })));
-        assert_eq!(Agent::from_line("  "), Err(AgentError::NoCommand));
+        assert_eq!(Agent::from_words(&[]), Err(AgentError::NoCommand));
     }
 
     #[test]
@@ -321,7 +311,7 @@ pub(crate) mod tests {
     fn no_argument_holds_a_nul() {
         let mut given = invocation();
         given.extra_args = vec!["a\0b".to_owned()];
-        let error = Agent::from_line("run").unwrap().argv(&given).unwrap_err();
+        let error = agent("run").unwrap().argv(&given).unwrap_err();
         assert!(matches!(error, AgentError::NulInArgument { .. }));
     }
 
@@ -332,15 +322,15 @@ pub(crate) mod tests {
         given.worktree = Path::new(std::ffi::OsStr::from_bytes(b"/trees/\xff")).to_owned();
         given.session_dir = given.worktree.clone();
         for line in ["run {worktree}", "run {session_dir}", "pi"] {
-            let error = Agent::from_line(line).unwrap().argv(&given).unwrap_err();
+            let error = agent(line).unwrap().argv(&given).unwrap_err();
             assert!(matches!(error, AgentError::PathNotUtf8 { .. }), "{line}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_command_line_makes_it_panic(line: String) {
-            if let Ok(agent) = Agent::from_line(&line) {
+        fn no_command_makes_it_panic(words: Vec<String>) {
+            if let Ok(agent) = Agent::from_words(&words) {
                 drop(agent.argv(&invocation()));
             }
         }

@@ -82,11 +82,6 @@ impl ProgramError {
         }
     }
 
-    /// That number's name, such as `ENOENT`.
-    pub fn errno_name(&self) -> &'static str {
-        name_of(self.errno())
-    }
-
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
@@ -343,7 +338,7 @@ mod tests {
         for (name, errno, said) in cases {
             let error =
                 resolve(&format!("./{name}"), Some(OsStr::new("/bin:/usr/bin")), dir.path()).unwrap_err();
-            assert_eq!(error.errno_name(), *errno, "{name}");
+            assert_eq!(name_of(error.errno()), *errno, "{name}");
             let message = error.to_string();
             assert!(message.contains(said) && message.contains(errno), "{name}: {message}");
             assert!(!error.hint().is_empty());

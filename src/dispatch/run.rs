@@ -22,9 +22,7 @@ use crate::launch::Probe;
 use crate::launch::local::{self, Launched, SupervisorEnvironment, origin, probe};
 use crate::session::landing::landing;
 use crate::session::lane::LaneRecord;
-use crate::session::launch::{
-    AccountSource, LAUNCH_VERSION, LaunchSpec, OutputMode, ViewMode, secret_variable,
-};
+use crate::session::launch::{LAUNCH_VERSION, LaunchSpec, OutputMode, ViewMode, secret_variable};
 use crate::session::leak::Around;
 use crate::session::manifest::{
     AgentRecord, LauncherKind, LauncherRecord, Manifest, OutputRecord, ProcessRecord, WorktreeRecord,
@@ -402,8 +400,6 @@ pub struct DryRun {
     pub birth: Birth,
     /// What would be run, or why nothing could be.
     pub agent: Result<AgentReady, NotReady>,
-    /// Where pi would record it, if it is pi.
-    pub account: Option<AccountSource>,
 }
 
 /// Plans a dispatch and stops. Changes nothing.
@@ -427,6 +423,5 @@ pub fn dry_run(context: &Context, request: &Request) -> Result<DryRun, DispatchE
         base_commit: &base_commit,
     };
     let agent = preflight(context, &request.agent, subject);
-    let account = agent.as_ref().ok().map(|agent| agent.account.clone());
-    Ok(DryRun { plan, birth, agent, account })
+    Ok(DryRun { plan, birth, agent })
 }

@@ -441,7 +441,7 @@ impl SessionDir {
     }
 
     /// Someone's wish that the session end.
-    pub fn stop_request(&self) -> PathBuf {
+    fn stop_request(&self) -> PathBuf {
         self.path.join("stop.json")
     }
 

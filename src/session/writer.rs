@@ -153,8 +153,8 @@ impl SessionWriter {
         Ok(self.refresh_view())
     }
 
-    /// Writes the view again, as after an agent removed it.
-    pub fn refresh_view(&self) -> ViewResult {
+    /// Writes the view again.
+    fn refresh_view(&self) -> ViewResult {
         ViewResult(match &self.view {
             ViewPlace::Nowhere => Ok(()),
             ViewPlace::Worktree(path) => to_bytes(&self.manifest)

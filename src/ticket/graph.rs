@@ -147,7 +147,7 @@ impl Graph {
     }
 
     /// For each node the nodes that wait for it.
-    pub fn dependents(&self) -> Vec<Vec<usize>> {
+    fn dependents(&self) -> Vec<Vec<usize>> {
         let mut dependents = vec![Vec::new(); self.edges.len()];
         for (node, targets) in self.edges.iter().enumerate() {
             for to in targets {

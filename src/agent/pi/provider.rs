@@ -13,7 +13,7 @@ use super::super::printable::printable;
 use super::files;
 
 /// The variables in which pi looks for a key, or from which a cloud's library takes one; of 0.74 and 1.5.
-pub const KEY_VARIABLES: &[&str] = &[
+const KEY_VARIABLES: &[&str] = &[
     "AI_GATEWAY_API_KEY",
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
