@@ -2,6 +2,7 @@
 //! written only in part is taken back (row 74 of the catalogue of faults).
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use serde_json::json;
 
@@ -59,6 +60,30 @@ fn row_74_what_the_user_has_in_the_checkout_stays_and_is_never_overwritten() {
         (repo.read("README.md"), repo.read("new.txt")),
         ("theirs\nwork on T-1, attempt 1\n".into(), "x\n".into())
     );
+}
+
+#[test]
+fn a_submodule_takes_the_place_of_no_file_or_link_that_no_commit_has() {
+    let sandbox = Sandbox::new();
+    let work = "for at in sub libs/x; do git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),$at; done; \
+        git commit -qm work; answer";
+    let scene = Scene::playing(&sandbox, work);
+    let repo = &scene.repo;
+    repo.write(".git/info/exclude", "sub\nlibs\n");
+    let (sub, libs) = (repo.path().join("sub"), repo.path().join("libs"));
+    repo.write("sub", "mine\n");
+    scene.refused(&[], &["sub holds what no commit has"]);
+    fs::remove_file(&sub).unwrap();
+    symlink(sandbox.path("elsewhere"), &sub).unwrap();
+    scene.refused(&[], &["sub holds what no commit has"]);
+    fs::remove_file(&sub).unwrap();
+    symlink(sandbox.work(), &libs).unwrap();
+    scene.refused(&[], &["libs holds what no commit has"]);
+    fs::remove_file(&libs).unwrap();
+    // What is in a submodule's folder is left alone by git.
+    repo.write("sub/inner", "mine\n");
+    repo.merged(&["T-1"]);
+    assert_eq!(repo.read("sub/inner"), "mine\n");
 }
 
 #[test]

@@ -132,10 +132,6 @@ pub(super) fn standing_in_the_way(
     let mut found = BTreeSet::new();
     let goes = |path: &Path| touched.get(path).is_some_and(|touch| touch.old.is_some());
     for (path, touch) in touched.iter().filter(|(_, touch)| touch.old.is_none()) {
-        // A submodule's folder may be there already; git leaves what is in it alone.
-        if touch.new.as_ref().is_some_and(Side::is_submodule) {
-            continue;
-        }
         // Something that is no folder where one has to be.
         let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
         for above in above.filter(|above| !goes(above)) {
@@ -145,6 +141,8 @@ pub(super) fn standing_in_the_way(
         }
         match kind(&top.join(path))? {
             None => {}
+            // A submodule's folder may be there already; git leaves what is in it alone.
+            Some(kind) if kind.is_dir() && touch.new.as_ref().is_some_and(Side::is_submodule) => {}
             Some(kind) if kind.is_dir() => {
                 let files = walkdir::WalkDir::new(top.join(path)).min_depth(1);
                 for entry in files {
