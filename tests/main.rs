@@ -69,6 +69,8 @@ mod merge_crash;
 #[cfg(test)]
 mod merge_guard;
 #[cfg(test)]
+mod merge_landing;
+#[cfg(test)]
 mod merge_verify;
 #[cfg(test)]
 mod meta;

@@ -8,8 +8,8 @@ use super::verify::close;
 use super::{Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
-    BY_RALPH, Blocked, CommitId, Follower, GitError, HeldIndex, Repo, Way, WhyBlocked, advance, follow,
-    pin_merge, unpin_merge, way,
+    BY_RALPH, Blocked, CommitId, Follower, GitError, HeldIndex, Repo, RepoLock, Way, WhyBlocked, advance,
+    are_all, follow, pin_merge, unpin_merge, way,
 };
 use crate::id::BranchName;
 use crate::session::store::{LaneLock, StoreError};
@@ -36,7 +36,7 @@ pub(super) enum Landed {
         /// What could not be finished, and will be tried again.
         notes: Vec<String>,
     },
-    /// The target is not where it was any more: nothing has moved.
+    /// The target is not where it was any more, or other worktrees have it checked out: nothing has moved.
     Moved,
 }
 
@@ -80,19 +80,17 @@ pub(super) fn land(
         }
     };
     failpoint::hit("merge.held");
-    {
+    let has_moved = {
         let lock = repo.lock(REPO_PATIENCE)?;
-        match advance(repo, &lock, target, from, to, log) {
-            Ok(()) => {}
-            Err(GitError::RefMoved { .. }) => {
-                // First: what is only being made holds no lock.
-                drop(held);
-                entry.stage = Stage::Making;
-                queue::write(store, entry)?;
-                return Ok(Landed::Moved);
-            }
-            Err(error) => return Err(error.into()),
-        }
+        // What came to have the target since is on record nowhere: nothing would bring it along.
+        are_all(repo, &lock, target, &landing.trees)? && moves(repo, &lock, target, (from, to), log)?
+    };
+    if !has_moved {
+        // First: what is only being made holds no lock.
+        drop(held);
+        entry.stage = Stage::Making;
+        queue::write(store, entry)?;
+        return Ok(Landed::Moved);
     }
     failpoint::hit("merge.landed");
     let mut notes = Vec::new();
@@ -176,10 +174,21 @@ fn bring_along(
 fn move_back(place: &Place<'_>, landing: &Landing) -> Result<bool, MergeError> {
     let lock = place.repo.lock(REPO_PATIENCE)?;
     let log = format!("merge undone {BY_RALPH}");
-    match advance(place.repo, &lock, &landing.target, &landing.to, &landing.from, &log) {
+    Ok(moves(place.repo, &lock, &landing.target, (&landing.to, &landing.from), &log)?)
+}
+
+/// Moves the target from one commit to another. `false`: it is elsewhere by now.
+fn moves(
+    repo: &Repo,
+    lock: &RepoLock,
+    target: &BranchName,
+    (from, to): (&CommitId, &CommitId),
+    log: &str,
+) -> Result<bool, GitError> {
+    match advance(repo, lock, target, from, to, log) {
         Ok(()) => Ok(true),
         Err(GitError::RefMoved { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

@@ -15,18 +15,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::follower::{Follower, Kept, WorkTree};
+use super::followers::{Blocked, WhyBlocked, trees_of};
 use super::held_index::{HeldIndex, is_locked, let_go_of_index};
 use super::touched::{self, Dirty, Side, Touch, touched};
 use crate::durable::{self, HeldLock};
 use crate::failpoint;
-use crate::git::hold::is_ours;
 use crate::git::printed::Staged;
 use crate::git::program::{AtATime, Call};
 use crate::git::refs::there;
-use crate::git::registry::{self, Entry};
 use crate::git::work::operation;
-use crate::git::worktree::{back_link, is_empty};
-use crate::git::{CommitId, GitError, Head, Operation, Repo};
+use crate::git::{CommitId, GitError, Repo};
 use crate::id::BranchName;
 
 /// The versions of a file that was edited in a worktree, or is new in it, and is touched by a merge.
@@ -55,34 +53,6 @@ pub enum Way {
     Blocked(Blocked),
 }
 
-/// A worktree that keeps a branch from being moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocked {
-    /// Its top folder.
-    pub tree: PathBuf,
-    /// Why.
-    pub why: WhyBlocked,
-}
-
-/// Why a worktree keeps a branch from being moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WhyBlocked {
-    /// These files hold what no commit has.
-    Files(Vec<PathBuf>),
-    /// Something that git began in it waits to be ended.
-    Open(Operation),
-    /// The branch is `being rebased` or `being bisected` there.
-    Busy(&'static str),
-    /// git's lock on the index is there.
-    IndexLock,
-    /// A session, or another command of ralph's, works in it.
-    Session(String),
-    /// It cannot be reached now, and is locked for this reason.
-    Away(String),
-    /// git would not take it to the new commit, and said so.
-    Refused(String),
-}
-
 /// Looks whether the branch may move from `old` to `new`. Changes nothing but what `git status` changes too.
 pub fn way(
     repo: &Repo,
@@ -105,57 +75,6 @@ pub fn way(
         }
     }
     Ok(Way::Clear(trees))
-}
-
-/// The worktrees that have the branch checked out.
-fn trees_of(repo: &Repo, branch: &BranchName) -> Result<Result<Vec<Follower>, Blocked>, GitError> {
-    let full = branch.full();
-    let mut trees = Vec::new();
-    let blocked = |tree: &Path, why| Ok(Err(Blocked { tree: tree.to_owned(), why }));
-    if !repo.is_bare() {
-        let head = registry::head_of(repo.common_dir())?.unwrap_or(Head::Unclear);
-        let main = repo.main_checkout().unwrap_or(repo.common_dir());
-        match registry::use_of(repo.common_dir(), &head, &full)? {
-            None => {}
-            Some("checked out") if repo.main_checkout().is_some() => trees.push(Follower {
-                admin: repo.common_dir().to_owned(),
-                path: main.to_owned(),
-                kept: Vec::new(),
-            }),
-            Some(how) => return blocked(main, WhyBlocked::Busy(how)),
-        }
-    }
-    for (entry, how) in registry::users(repo.common_dir(), &full, registry::Branch::There)? {
-        match how {
-            "checked out" => match reachable(&entry)? {
-                Reach::There if entry.locked.as_deref().is_some_and(is_ours) => {
-                    return blocked(&entry.tree, WhyBlocked::Session(entry.locked.unwrap_or_default()));
-                }
-                Reach::There => {
-                    trees.push(Follower { admin: entry.admin, path: entry.tree, kept: Vec::new() });
-                }
-                // `git worktree prune` takes it away: there is nothing that could follow.
-                Reach::Gone => {}
-                Reach::Away(reason) => return blocked(&entry.tree, WhyBlocked::Away(reason)),
-            },
-            how => return blocked(&entry.tree, WhyBlocked::Busy(how)),
-        }
-    }
-    Ok(Ok(trees))
-}
-
-enum Reach {
-    There,
-    Gone,
-    Away(String),
-}
-
-fn reachable(entry: &Entry) -> Result<Reach, GitError> {
-    if there(&entry.tree)? && !(entry.tree.is_dir() && is_empty(&entry.tree)?) {
-        back_link(entry)?;
-        return Ok(Reach::There);
-    }
-    Ok(entry.locked.clone().map_or(Reach::Gone, Reach::Away))
 }
 
 fn look(

@@ -1,0 +1,64 @@
+//! What changes while a merge is about to land, and what a merge does that has landed and cannot be brought along.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::helpers::merging::Scene;
+use crate::helpers::{Finished, Running, Sandbox, wait};
+
+/// A merge of `T-1` into `next` that waits at a point.
+struct HeldMerge {
+    merge: Running,
+    go: PathBuf,
+}
+
+impl HeldMerge {
+    fn at(point: &str, scene: &Scene<'_>) -> Self {
+        let go = scene.sandbox.path("go");
+        let call = scene.repo.worktree(&["merge", "--json", "T-1", "--into", "next"]);
+        let merge = call.env("RALPH_FAILPOINT", format!("{point}:wait={}", go.display())).spawn();
+        wait::until("the merge to wait", || scene.sandbox.path("go.waiting").exists().then_some(()));
+        Self { merge, go }
+    }
+
+    fn goes_on(self) -> Finished {
+        fs::write(&self.go, "").unwrap();
+        self.merge.wait()
+    }
+}
+
+#[test]
+fn a_worktree_that_comes_to_have_the_target_while_a_merge_is_about_to_land_follows_too() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    repo.branch("next", "main");
+    let merge = HeldMerge::at("merge.held", &scene);
+    drop(repo.create(&["T-2", "--branch", "next"]));
+    let merged = merge.goes_on().ok().json();
+    let lane = repo.tree_of(&sandbox, "T-2");
+    assert_eq!(lane.status_porcelain(), Vec::<String>::new());
+    assert_eq!(merged["trees"], json!([lane.path()]));
+    assert!(lane.has("work-T-1.txt"));
+}
+
+#[test]
+fn no_branch_is_moved_under_a_session_that_starts_while_a_merge_is_about_to_land() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    repo.branch("next", "main");
+    drop(repo.create(&["T-2", "--branch", "next"]));
+    scene.pi.plays_for("T-2", "here; wait_for_go; commit; answer");
+    let before = repo.rev_parse("next");
+    let merge = HeldMerge::at("merge.recorded", &scene);
+    drop(repo.dispatch(&["T-2"]));
+    drop(scene.pi.wait_here("T-2"));
+    merge.goes_on().refused(4, &["that worktree is in use"]);
+    let lane = repo.tree_of(&sandbox, "T-2");
+    assert_eq!((repo.rev_parse("next"), lane.status_porcelain()), (before, Vec::new()));
+    scene.pi.go("T-2");
+    drop(repo.worktree(&["wait", "T-2"]).run().ok());
+}
