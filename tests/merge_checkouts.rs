@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::helpers::lanes::text;
 use crate::helpers::merging::Scene;
-use crate::helpers::{Repo, Sandbox, wait};
+use crate::helpers::{Sandbox, wait};
 
 #[test]
 fn row_74_what_the_user_has_in_the_checkout_stays_and_is_never_overwritten() {
@@ -191,7 +191,7 @@ fn row_74_what_could_be_written_of_a_merge_only_in_part_is_taken_back() {
     let repo = &scene.repo;
     repo.commit_file("gone.txt", "will go\n", "More");
     // A filter of the user's that fails at the last file.
-    break_filter(repo, "new/3");
+    repo.filter("new/3", "false");
     let work = "printf 'edited\\n' >>README.md; git rm -q gone.txt; mkdir new; \
         for i in 1 2 3; do echo $i >new/$i; done; printf 'Note.\\n' >>.tickets/T-2.md; git add -A; \
         git commit -qm work; answer";
@@ -206,7 +206,7 @@ fn row_74_what_could_be_written_of_a_merge_only_in_part_is_taken_back() {
     assert!(repo.read(".tickets/T-2.md").contains("in_progress") && repo.has("gone.txt"));
     assert!(!repo.has("new"), "{:?}", fs::read_dir(repo.path().join("new")).unwrap().collect::<Vec<_>>());
     assert!(!repo.has(".git/index.lock") && !repo.has(".git/ralph.index"));
-    repo.git(&["config", "filter.broken.smudge", "cat"]);
+    repo.git(&["config", "filter.users.smudge", "cat"]);
     repo.merged(&["T-3", "--accept-changes"]);
     assert!(repo.has("new/3") && !repo.has("gone.txt"));
 }
@@ -219,7 +219,7 @@ fn row_74_a_ticket_that_gave_way_is_there_again_where_the_checkout_could_not_fol
     // The folder of tickets holds nothing else.
     repo.git(&["rm", "-q", "-r", ".tickets"]);
     repo.commit_all("No tickets");
-    break_filter(repo, "new/3");
+    repo.filter("new/3", "false");
     repo.ticket("N-1", "Never committed");
     let mine = repo.read(".tickets/N-1.md");
     let work =
@@ -232,14 +232,6 @@ fn row_74_a_ticket_that_gave_way_is_there_again_where_the_checkout_could_not_fol
     assert_eq!(repo.read(".tickets/N-1.md"), mine);
 }
 
-/// A filter of the user's, for these files, that can write none.
-fn break_filter(repo: &Repo<'_>, files: &str) {
-    repo.write(".git/info/attributes", format!("{files} filter=broken\n"));
-    for (key, value) in [("clean", "cat"), ("smudge", "false"), ("required", "true")] {
-        repo.git(&["config", &format!("filter.broken.{key}"), value]);
-    }
-}
-
 #[test]
 fn what_a_sparse_checkout_leaves_out_and_a_submodule_keep_nothing_from_being_taken_back() {
     let sandbox = Sandbox::new();
@@ -248,7 +240,7 @@ fn what_a_sparse_checkout_leaves_out_and_a_submodule_keep_nothing_from_being_tak
     fs::create_dir(repo.path().join("sub")).unwrap();
     repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},sub", repo.head())]);
     repo.commit_file("out/x", "x\n", "Out");
-    break_filter(repo, "new/3");
+    repo.filter("new/3", "false");
     let work = "echo more >>out/x; echo more >>README.md; mkdir new; echo 3 >new/3; git add -A; \
         git update-index --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm work; answer";
     scene.pi.plays_for("T-3", work);
@@ -270,13 +262,13 @@ fn git_commits_nothing_in_a_checkout_that_is_left_half_way() {
     scene.pi.plays_for("T-3", "git rm -q old.b; echo new >new.b; git add -A; git commit -qm work; answer");
     repo.finish("T-3", &[]);
     // What was removed cannot be written again either.
-    break_filter(repo, "*.b");
+    repo.filter("*.b", "false");
     let merged = repo.worktree(&["merge", "T-3", "--accept-changes"]).run().ok();
     assert!(merged.stderr.contains("could not be brought along"), "{merged}");
     let head = repo.head();
     let refused = repo.try_git(&["commit", "-q", "--allow-empty", "-m", "Mine"]);
     assert!(refused.stderr.contains("index.lock"), "{refused}");
-    repo.git(&["config", "filter.broken.smudge", "cat"]);
+    repo.git(&["config", "filter.users.smudge", "cat"]);
     drop(repo.worktree(&["recover"]).run().ok());
     assert_eq!((repo.head(), repo.status_porcelain()), (head, Vec::new()));
     assert!(repo.has("new.b") && !repo.has("old.b") && !repo.has(".git/index.lock"));

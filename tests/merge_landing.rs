@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::helpers::lanes::text;
 use crate::helpers::merging::Scene;
-use crate::helpers::{Finished, Running, Sandbox, wait};
+use crate::helpers::{Finished, Repo, Running, Sandbox, wait};
 
 /// A merge of `T-1` into `next` that waits at a point.
 struct HeldMerge {
@@ -61,4 +62,47 @@ fn no_branch_is_moved_under_a_session_that_starts_while_a_merge_is_about_to_land
     assert_eq!((repo.rev_parse("next"), lane.status_porcelain()), (before, Vec::new()));
     scene.pi.go("T-2");
     drop(repo.worktree(&["wait", "T-2"]).run().ok());
+}
+
+#[test]
+fn a_merge_that_can_neither_be_brought_along_nor_be_undone_is_finished_later() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    let lock = repo.path().join(".git/refs/heads/main.lock");
+    repo.filter("work-*", &format!("touch {}; false", lock.display()));
+    let merged = repo.worktree(&["merge", "T-1", "--accept-changes"]).run().ok();
+    assert!(merged.stderr.contains("could not be brought along"), "{merged}");
+    assert!(merged.stderr.contains("main.lock"), "{merged}");
+    let head = repo.head();
+    let refused = repo.try_git(&["commit", "-q", "--allow-empty", "-m", "Mine"]);
+    assert!(refused.stderr.contains("index.lock"), "{refused}");
+    fs::remove_file(lock).unwrap();
+    repo.filter("work-*", "cat");
+    drop(repo.worktree(&["recover"]).run().ok());
+    assert_eq!((repo.head(), repo.status_porcelain()), (head, Vec::new()));
+    assert!(repo.has("work-T-1.txt") && !repo.has(".git/index.lock"));
+}
+
+#[test]
+fn a_branch_is_not_moved_back_under_a_checkout_that_was_left_half_way() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    let second = sandbox.work().join("second");
+    repo.git(&["worktree", "add", "-q", "-f", second.to_str().unwrap(), "main"]);
+    let second = Repo::at(&sandbox, second);
+    // The first is written, but may have got something staged meanwhile; nothing of the second is.
+    repo.filter("work-*", "case $PWD in */app) rm .git/index.lock; cat;; *) false;; esac");
+    let merged = repo.merges(&["T-1", "--accept-changes"]).ok().json();
+    let notes = merged["notes"].as_array().unwrap();
+    let not_along = notes.iter().filter(|note| text(note).contains("could not be brought along"));
+    assert_eq!(not_along.count(), 2, "{notes:?}");
+    repo.filter("work-*", "cat");
+    drop(repo.worktree(&["recover"]).run().ok());
+    assert_eq!(text(&merged["commit"]), repo.head());
+    for checkout in [repo, &second] {
+        assert_eq!(checkout.status_porcelain(), Vec::<String>::new());
+        assert!(checkout.has("work-T-1.txt"));
+    }
 }

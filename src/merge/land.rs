@@ -97,25 +97,33 @@ pub(super) fn land(
     let mut followed = Vec::new();
     let mut trees = landing.trees.iter().zip(held);
     while let Some((tree, index)) = trees.next() {
-        let error = match bring_along(repo, &index, from, to, turn) {
+        let why = match bring_along(repo, &index, from, to, turn) {
             Ok(()) => {
                 followed.push(tree.clone());
                 continue;
             }
-            Err(NotAlong::AsItWas(error)) if followed.is_empty() && move_back(place, &landing)? => {
-                drop((index, trees));
-                entry.stage = Stage::Making;
-                queue::write(store, entry)?;
-                let why = WhyBlocked::Refused(error.to_string());
-                let blocked = Blocked { tree: tree.path.clone(), why };
-                return Err(MergeError::InTheWay { target: target.clone(), blocked });
+            // Nowhere is anything of the merge yet.
+            Err(NotAlong::AsItWas(error)) if followed.is_empty() && notes.is_empty() => {
+                match move_back(place, &landing) {
+                    Ok(true) => {
+                        drop((index, trees));
+                        entry.stage = Stage::Making;
+                        queue::write(store, entry)?;
+                        let why = WhyBlocked::Refused(error.to_string());
+                        let blocked = Blocked { tree: tree.path.clone(), why };
+                        return Err(MergeError::InTheWay { target: target.clone(), blocked });
+                    }
+                    Ok(false) => error.to_string(),
+                    // The target has moved all the same: "not merged" would be wrong, and letting git in would be worse.
+                    Err(back) => format!("{error}; nor could {target} be moved back: {back}"),
+                }
             }
-            Err(NotAlong::AsItWas(error) | NotAlong::InPart(error)) => error,
+            Err(NotAlong::AsItWas(error) | NotAlong::InPart(error)) => error.to_string(),
         };
         // A commit there would take the merge back.
         index.leave();
         notes.push(format!(
-            "{} has {target} checked out and could not be brought along: {error}; `ralph worktree recover` tries \
+            "{} has {target} checked out and could not be brought along: {why}; `ralph worktree recover` tries \
              again, and git commits nothing there until then",
             tree.path.display()
         ));

@@ -23,6 +23,14 @@ impl Repo<'_> {
         merged
     }
 
+    /// A filter of the user's that writes these files: `smudge` is what it runs, `false` writes none.
+    pub fn filter(&self, files: &str, smudge: &str) {
+        self.write(".git/info/attributes", format!("{files} filter=users\n"));
+        for (key, value) in [("clean", "cat"), ("smudge", smudge), ("required", "true")] {
+            self.git(&["config", &format!("filter.users.{key}"), value]);
+        }
+    }
+
     pub fn tree(&self, revision: &str) -> String {
         self.rev_parse(&format!("{revision}^{{tree}}"))
     }
