@@ -189,12 +189,14 @@ fn row_74_what_could_be_written_of_a_merge_only_in_part_is_taken_back() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);
     let repo = &scene.repo;
+    // A file that becomes a folder, and a folder that becomes a file.
     repo.commit_file("gone.txt", "will go\n", "More");
+    repo.commit_file("folder/in", "will go\n", "More");
     // A filter of the user's that fails at the last file.
     repo.filter("new/3", "false");
-    let work = "printf 'edited\\n' >>README.md; git rm -q gone.txt; mkdir new; \
-        for i in 1 2 3; do echo $i >new/$i; done; printf 'Note.\\n' >>.tickets/T-2.md; git add -A; \
-        git commit -qm work; answer";
+    let work = "printf 'edited\\n' >>README.md; git rm -q -r gone.txt folder; mkdir gone.txt new; \
+        echo x >gone.txt/in; echo x >folder; for i in 1 2 3; do echo $i >new/$i; done; \
+        printf 'Note.\\n' >>.tickets/T-2.md; git add -A; git commit -qm work; answer";
     scene.pi.plays_for("T-3", work);
     repo.finish("T-3", &[]);
     repo.write(".tickets/T-2.md", repo.read(".tickets/T-2.md").replace("open", "in_progress"));
@@ -203,12 +205,13 @@ fn row_74_what_could_be_written_of_a_merge_only_in_part_is_taken_back() {
     let refused = repo.worktree(&["merge", "T-3"]).run();
     assert!(refused.stderr.contains("new/3"), "{refused}");
     assert_eq!((repo.head(), repo.status_porcelain()), (before, status));
-    assert!(repo.read(".tickets/T-2.md").contains("in_progress") && repo.has("gone.txt"));
+    assert!(repo.read(".tickets/T-2.md").contains("in_progress"));
+    assert_eq!((repo.read("gone.txt"), repo.read("folder/in")), ("will go\n".into(), "will go\n".into()));
     assert!(!repo.has("new"), "{:?}", fs::read_dir(repo.path().join("new")).unwrap().collect::<Vec<_>>());
     assert!(!repo.has(".git/index.lock") && !repo.has(".git/ralph.index"));
     repo.git(&["config", "filter.users.smudge", "cat"]);
     repo.merged(&["T-3", "--accept-changes"]);
-    assert!(repo.has("new/3") && !repo.has("gone.txt"));
+    assert!(repo.has("new/3") && repo.has("gone.txt/in") && repo.read("folder") == "x\n");
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub(super) fn land(
                         return Err(MergeError::InTheWay { target: target.clone(), blocked });
                     }
                     Ok(false) => error.to_string(),
-                    // The target has moved all the same: "not merged" would be wrong, and letting git in would be worse.
+                    // The target has moved: "not merged" would be wrong, and letting git in worse.
                     Err(back) => format!("{error}; nor could {target} be moved back: {back}"),
                 }
             }

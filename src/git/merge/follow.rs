@@ -267,36 +267,38 @@ fn take_back(
     touched: &BTreeMap<PathBuf, Touch>,
 ) -> Result<(), GitError> {
     let staged = staged(repo, tree)?;
+    let is_open = |(path, touch): &(&PathBuf, &Touch)| {
+        let in_index = staged.get(*path);
+        // Else it has followed already, or was staged by someone: git judges that.
+        in_index != touch.new.as_ref()
+            && in_index == touch.old.as_ref()
+            // git writes nothing into submodules here.
+            && ![&touch.old, &touch.new].into_iter().flatten().any(Side::is_submodule)
+    };
+    // First, since a folder of the merge's may stand where a file is to be again.
+    for (path, touch) in touched.iter().filter(is_open) {
+        if let Touch { old: None, new: Some(new) } = touch {
+            let file = tree.path.join(path);
+            // Brought by the merge, and not yet in the index: ours if it is what the merge brings.
+            if there(&file)? && is_half_written(repo, tree, path, new)? {
+                fs::remove_file(&file).map_err(|e| GitError::io("remove", &file, e))?;
+            }
+            remove_empty_above(tree.path, path);
+        }
+    }
     let mut put_back = Vec::new();
-    for (path, touch) in touched {
-        let in_index = staged.get(path);
-        if in_index == touch.new.as_ref() || in_index != touch.old.as_ref() {
-            // It has followed already, or was staged by someone: git judges that.
-            continue;
-        }
-        // git writes nothing into submodules here.
-        if [&touch.old, &touch.new].into_iter().flatten().any(Side::is_submodule) {
-            continue;
-        }
+    for (path, touch) in touched.iter().filter(is_open) {
         let file = tree.path.join(path);
         // An edit that has not given way yet.
         let is_mine =
-            kept.iter().any(|kept| kept.file == *path && text_of(&file).as_ref() == Some(&kept.mine));
-        match (&touch.old, &touch.new) {
-            // Brought by the merge, and not yet in the index: ours if it is what the merge brings.
-            (None, Some(new)) => {
-                if there(&file)? && is_half_written(repo, tree, path, new)? {
-                    fs::remove_file(&file).map_err(|e| GitError::io("remove", &file, e))?;
-                }
-                remove_empty_above(tree.path, path);
-            }
-            (Some(_), None) if !there(&file)? => put_back.push(path.clone()),
-            (Some(_), Some(new))
-                if !is_mine && (!there(&file)? || is_half_written(repo, tree, path, new)?) =>
-            {
-                put_back.push(path.clone());
-            }
-            _ => {}
+            || kept.iter().any(|kept| kept.file == *path && text_of(&file).as_ref() == Some(&kept.mine));
+        let is_gone = match (&touch.old, &touch.new) {
+            (Some(_), None) => !there(&file)?,
+            (Some(_), Some(new)) => !is_mine() && (!there(&file)? || is_half_written(repo, tree, path, new)?),
+            (None, _) => false,
+        };
+        if is_gone {
+            put_back.push(path.clone());
         }
     }
     if !put_back.is_empty() {
