@@ -65,6 +65,26 @@ fn no_branch_is_moved_under_a_session_that_starts_while_a_merge_is_about_to_land
 }
 
 #[test]
+fn a_checkout_that_has_the_target_by_a_second_name_is_not_left_behind() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let repo = &scene.repo;
+    repo.git(&["symbolic-ref", "refs/heads/trunk", "refs/heads/main"]);
+    repo.git(&["switch", "-q", "trunk"]);
+    let error = scene.refused(&["--into", "main"], &["by its second name trunk only"]);
+    assert!(text(&error["hint"]).contains("`git switch main`"), "{error}");
+    let linked = repo.linked_worktree("linked", "next");
+    repo.git(&["symbolic-ref", "refs/heads/later", "refs/heads/next"]);
+    linked.git(&["switch", "-q", "later"]);
+    scene.refused(&["--into", "next"], &["by its second name later only", "linked"]);
+    linked.git(&["switch", "-q", "next"]);
+    repo.merged(&["T-1", "--into", "next"]);
+    repo.git(&["switch", "-q", "main"]);
+    repo.merged(&["T-1", "--into", "main"]);
+    assert_eq!((repo.status_porcelain(), linked.status_porcelain()), (Vec::new(), Vec::new()));
+}
+
+#[test]
 fn a_merge_that_can_neither_be_brought_along_nor_be_undone_is_finished_later() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

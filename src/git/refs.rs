@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use git2::ErrorCode;
+use git2::{ErrorCode, ReferenceType};
 
 use super::program::{Call, Place};
 use super::repo::{Backend, Repo};
@@ -67,6 +67,33 @@ impl Repo {
                 parse_line(&answer.into_stdout()?, &call).map(Some)
             }
         }
+    }
+
+    /// The branches that are a second name of the branch with this full name, however many lie between.
+    pub(super) fn second_names_of(&self, full: &str) -> Result<Vec<String>, GitError> {
+        let failed = |e| GitError::libgit2("list the second names of", full, e);
+        let mut names = Vec::new();
+        match self.backend() {
+            Backend::Libgit2(repo) => {
+                for reference in repo.references_glob("refs/heads/*").map_err(failed)? {
+                    let reference = reference.map_err(failed)?;
+                    if reference.kind() != Some(ReferenceType::Symbolic) {
+                        continue;
+                    }
+                    // One that leads to nothing is no name of anything.
+                    let leads_to_it = reference.resolve().is_ok_and(|to| to.name_bytes() == full.as_bytes());
+                    names.extend(reference.name().ok().filter(|_| leads_to_it).map(str::to_owned));
+                }
+            }
+            Backend::Program(_) => {
+                let call = self.read().args(["for-each-ref", "--format=%(refname) %(symref)", "refs/heads/"]);
+                let listed = call.succeed()?;
+                let listed = String::from_utf8_lossy(&listed);
+                let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+                names.extend(pairs.filter(|(_, to)| *to == full).map(|(name, _)| name.to_owned()));
+            }
+        }
+        Ok(names)
     }
 
     /// The one commit whose name begins with these hexadecimal digits.

@@ -246,6 +246,7 @@ fn in_words(why: &WhyBlocked) -> String {
             format!("there {} {verb} what no commit has and the merge would overwrite", shown(files))
         }
         WhyBlocked::Open(operation) => format!("a {} is open there", operation.as_str()),
+        WhyBlocked::SecondName(name) => format!("by its second name {name} only"),
         WhyBlocked::Busy(how) => format!("it is {how} there"),
         WhyBlocked::IndexLock => "git works there, or was killed there (index.lock)".to_owned(),
         WhyBlocked::Session(reason) => format!("that worktree is in use: {reason:?}"),
@@ -335,10 +336,11 @@ impl MergeError {
                      ralph worktree dispatch {lane}"
                 )
             }
-            Self::InTheWay { blocked, .. } => match &blocked.why {
+            Self::InTheWay { blocked, target } => match &blocked.why {
                 WhyBlocked::Files(_) => {
                     "commit these files there, put them aside (`git stash`) or move them away".to_owned()
                 }
+                WhyBlocked::SecondName(_) => format!("`git switch {target}` there, and merge again"),
                 WhyBlocked::Open(_) | WhyBlocked::Busy(_) => "finish or abort that first".to_owned(),
                 WhyBlocked::IndexLock => "if no git is running there, remove that file".to_owned(),
                 WhyBlocked::Session(_) => "wait until it has ended".to_owned(),

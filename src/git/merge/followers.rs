@@ -27,6 +27,8 @@ pub enum WhyBlocked {
     Files(Vec<PathBuf>),
     /// Something that git began in it waits to be ended.
     Open(Operation),
+    /// The branch is checked out by this second name of it (`git symbolic-ref`).
+    SecondName(String),
     /// The branch is `being rebased` or `being bisected` there.
     Busy(&'static str),
     /// git's lock on the index is there.
@@ -42,12 +44,32 @@ pub enum WhyBlocked {
 /// The worktrees that have the branch checked out.
 pub(super) fn trees_of(repo: &Repo, branch: &BranchName) -> Result<Result<Vec<Follower>, Blocked>, GitError> {
     let full = branch.full();
+    let trees = users_of(repo, &full)?;
+    if trees.is_err() {
+        return Ok(trees);
+    }
+    for name in repo.second_names_of(&full)? {
+        match users_of(repo, &name)? {
+            Ok(users) => {
+                if let Some(Follower { path: tree, .. }) = users.into_iter().next() {
+                    let why = WhyBlocked::SecondName(name.trim_start_matches("refs/heads/").to_owned());
+                    return Ok(Err(Blocked { tree, why }));
+                }
+            }
+            Err(blocked) => return Ok(Err(blocked)),
+        }
+    }
+    Ok(trees)
+}
+
+/// The worktrees that have the branch with this full name checked out.
+fn users_of(repo: &Repo, full: &str) -> Result<Result<Vec<Follower>, Blocked>, GitError> {
     let mut trees = Vec::new();
     let blocked = |tree: &Path, why| Ok(Err(Blocked { tree: tree.to_owned(), why }));
     if !repo.is_bare() {
         let head = registry::head_of(repo.common_dir())?.unwrap_or(Head::Unclear);
         let main = repo.main_checkout().unwrap_or(repo.common_dir());
-        match registry::use_of(repo.common_dir(), &head, &full)? {
+        match registry::use_of(repo.common_dir(), &head, full)? {
             None => {}
             Some("checked out") if repo.main_checkout().is_some() => trees.push(Follower {
                 admin: repo.common_dir().to_owned(),
@@ -57,7 +79,7 @@ pub(super) fn trees_of(repo: &Repo, branch: &BranchName) -> Result<Result<Vec<Fo
             Some(how) => return blocked(main, WhyBlocked::Busy(how)),
         }
     }
-    for (entry, how) in registry::users(repo.common_dir(), &full, registry::Branch::There)? {
+    for (entry, how) in registry::users(repo.common_dir(), full, registry::Branch::There)? {
         match how {
             "checked out" => match reachable(&entry)? {
                 Reach::There if entry.locked.as_deref().is_some_and(is_ours) => {
