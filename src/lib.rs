@@ -3,7 +3,7 @@
 //!
 //! Imports go down only, and `tests/architecture.rs` holds the rule:
 //! `cli` → `batch` → `recover` → `dispatch`, `supervisor`, `merge`, `removal`, `report` → `launch` → `git`, `session`,
-//! `agent`, `ticket` → `config`, `process`, `durable`, `id`, `failpoint`, `words`. Rooms of one storey do not know each
+//! `agent`, `ticket` → `config`, `process`, `durable`, `id`, `redact`, `failpoint`, `words`. Rooms of one storey do not know each
 //! other, but `durable`, `id` and `failpoint` are the ground that every room may use.
 //! Within a room, files import each other without cycles, but for `git/commit` and `git/error`.
 
@@ -26,6 +26,7 @@ pub mod launch;
 pub mod merge;
 pub mod process;
 pub mod recover;
+pub mod redact;
 pub mod removal;
 pub mod report;
 pub mod session;

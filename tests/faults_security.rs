@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::helpers::agents::{COMMITS, DOES_NOTHING, NEVER_ENDS};
 use crate::helpers::lanes::{refused, text};
+use crate::helpers::merging::Scene;
 use crate::helpers::process::Process;
 use crate::helpers::tree::{Entry, Tree};
 use crate::helpers::{Repo, Sandbox, ScriptedPi};
@@ -83,6 +84,42 @@ fn row_77_no_secret_of_the_environment_or_the_command_line_is_written_down() {
     let argv = inspected.json()["agent"]["argv"].clone();
     assert_eq!(argv[2], "***", "{argv}");
     assert_eq!(argv[3], "API_TOKEN=***", "{argv}");
+}
+
+#[test]
+fn row_77_settings_and_merges_show_no_secret_but_to_who_approves_what_is_run() {
+    let sandbox = Sandbox::new();
+    let Scene { repo, .. } = Scene::new(&sandbox);
+    let secrets = ["option-secret-1", "assigned-secret-2", "verify-secret-3"];
+    repo.write(
+        "ralph.toml",
+        "agent = 'pi --api-key option-secret-1'\nagent-args = ['API_TOKEN=assigned-secret-2']\n\
+         verify = 'false --token verify-secret-3'\n",
+    );
+    let shows_none = |words: &[&str]| {
+        let said = repo.ralph(words).run();
+        for secret in secrets {
+            assert!(!said.stdout.contains(secret) && !said.stderr.contains(secret), "{said}");
+        }
+        said
+    };
+    let notice = shows_none(&["config"]).ok().stderr;
+    assert!(notice.contains("\"--api-key\", \"***\""), "{notice}");
+    let approved = repo.ralph(&["config", "approve"]).run().ok().stdout;
+    assert!(secrets.iter().all(|secret| approved.contains(secret)), "{approved}");
+    let settings = shows_none(&["config"]).ok().stdout;
+    assert!(settings.contains("[\"pi\", \"--api-key\", \"***\"]"), "{settings}");
+    drop(shows_none(&["config", "--json"]).ok());
+    drop(shows_none(&["doctor"]));
+    drop(shows_none(&["worktree", "merge", "T-1", "--dry-run"]).ok());
+    // The check is not passed: it is told when it begins, and again when it has ended.
+    let merged = shows_none(&["worktree", "merge", "T-1"]).expect_code(1);
+    assert!(merged.stderr.contains("verifying: false --token ***"), "{merged}");
+    for secret in secrets {
+        for place in ["work/app/.git", "work/app.ralph", "state", "data", "cache", "run", "tmp"] {
+            assert_eq!(files_with(&sandbox.path(place), secret), Vec::<String>::new(), "{secret} in {place}");
+        }
+    }
 }
 
 #[test]

@@ -8,11 +8,12 @@ pub mod command;
 pub mod pi;
 pub mod printable;
 pub mod program;
-pub mod redact;
 
 use std::path::{Path, PathBuf};
 
 use crate::id::{BranchName, SessionId, TicketId};
+pub use crate::redact;
+use crate::redact::redacted_argument;
 
 /// The agent that was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,10 @@ pub enum AgentError {
         name: String,
     },
     /// A brace that belongs to no placeholder.
-    #[error("the agent's command has a `{{` or `}}` that belongs to no placeholder, in {word:?}")]
+    #[error(
+        "the agent's command has a `{{` or `}}` that belongs to no placeholder, in {:?}",
+        redacted_argument(word)
+    )]
     StrayBrace {
         /// The word.
         word: String,
@@ -94,7 +98,7 @@ pub enum AgentError {
         why: &'static str,
     },
     /// A flag that cannot be part of a prompt.
-    #[error("the workflow flag {flag:?} cannot be used: it holds a control character")]
+    #[error("the workflow flag {:?} cannot be used: it holds a control character", redacted_argument(flag))]
     BadFlag {
         /// The flag.
         flag: String,
@@ -106,7 +110,7 @@ pub enum AgentError {
         path: PathBuf,
     },
     /// An argument for pi that would take away what ralph relies on.
-    #[error("could not pass the argument {argument:?} to pi: {why}")]
+    #[error("could not pass the argument {:?} to pi: {why}", redacted_argument(argument))]
     ReservedArgument {
         /// The argument.
         argument: String,
@@ -114,7 +118,10 @@ pub enum AgentError {
         why: &'static str,
     },
     /// An argument that no program can be given.
-    #[error("could not pass the argument {argument:?} to the agent: it holds a NUL character")]
+    #[error(
+        "could not pass the argument {:?} to the agent: it holds a NUL character",
+        redacted_argument(argument)
+    )]
     NulInArgument {
         /// The argument.
         argument: String,

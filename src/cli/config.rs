@@ -8,7 +8,7 @@ use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, table};
 use super::surroundings::{NotInside, Surroundings, refuse_inside_a_session, resolve_outside, variables};
-use crate::config::{Approval, Approvals, Key, Layer, Places, Request};
+use crate::config::{Approval, Approvals, Asked, Layer, Places, Request};
 
 /// Runs the command.
 pub fn run(global: &Global, args: &ConfigArgs, out: &Out) -> CliResult {
@@ -52,7 +52,7 @@ pub fn run(global: &Global, args: &ConfigArgs, out: &Out) -> CliResult {
 
 fn approve(approval: &Approval, out: &Out) -> CliResult {
     let said = |status: &str, request: Option<&Request>| {
-        let setting = |(key, value): &(Key, String)| json!({ "key": key.name(), "value": value });
+        let setting = |asked: &Asked| json!({ "key": asked.key.name(), "value": asked.value });
         let settings: Vec<_> = request.iter().flat_map(|r| &r.settings).map(setting).collect();
         let file = request.map(|request| &request.file);
         json!({ "status": status, "file": file, "settings": settings })
@@ -66,7 +66,7 @@ fn approve(approval: &Approval, out: &Out) -> CliResult {
         Approval::Wanted(request) => {
             if out.form() == Form::Text {
                 // Before it is approved: what cannot be shown is not approved.
-                for (key, value) in &request.settings {
+                for Asked { key, value, .. } in &request.settings {
                     out.line(&format!("{key} = {value}"))?;
                 }
             }

@@ -9,12 +9,12 @@ use super::error::CliResult;
 use super::exit::Exit;
 use super::render::{Form, Out, Tone};
 use super::surroundings::Surroundings;
-use crate::agent::redact::redacted_script;
 use crate::config::{Layer, Settings};
 use crate::git::{Blocked, WhyBlocked};
 use crate::merge::{
     Conflict, IfChanged, MergeError, MergeRequest, Merged, Planned, Progress, Verify, dry_run, merge,
 };
+use crate::redact::redacted_script;
 use crate::session::lane::LaneRecord;
 use crate::ticket::TicketFolder;
 

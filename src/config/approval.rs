@@ -85,6 +85,24 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// A guarded setting that a repository asks for. Its values are safe on a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Which.
+    pub key: Key,
+    /// What counts once it is approved, secrets included: for who approves it.
+    pub value: String,
+    /// The same for everyone else.
+    pub redacted: String,
+}
+
+impl Asked {
+    fn of(layer: &Layer, key: Key) -> Option<Self> {
+        let (value, redacted) = layer.shown(key).zip(layer.redacted(key))?;
+        Some(Self { key, value, redacted })
+    }
+}
+
 /// The guarded settings of a repository's `ralph.toml`: what there is to show, and to approve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -92,16 +110,15 @@ pub struct Request {
     pub file: PathBuf,
     /// The repository's common directory.
     pub repository: PathBuf,
-    /// The settings with their values, safe on a terminal.
-    pub settings: Vec<(Key, String)>,
+    /// The settings, in the order in which `ralph config` shows them.
+    pub settings: Vec<Asked>,
     fingerprint: Fingerprint,
 }
 
 impl Request {
     /// What `layer`, read from `file`, asks for. `None`: nothing that needs approval.
     pub(super) fn of(file: &Path, common_dir: &Path, layer: &Layer) -> Option<Self> {
-        let settings: Vec<_> =
-            Key::guarded().filter_map(|key| layer.shown(key).map(|value| (key, value))).collect();
+        let settings: Vec<_> = Key::guarded().filter_map(|key| Asked::of(layer, key)).collect();
         (!settings.is_empty()).then(|| Self {
             file: file.to_owned(),
             repository: common_dir.to_owned(),

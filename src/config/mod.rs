@@ -18,7 +18,7 @@ mod value;
 pub mod wording;
 mod words;
 
-pub use approval::{Approval, ApprovalError, Approvals, Fingerprint, Request};
+pub use approval::{Approval, ApprovalError, Approvals, Asked, Fingerprint, Request};
 pub use places::Places;
 pub use root::WorktreeRoot;
 pub use settings::{Key, Layer, Origin, Row, Settings, Source};

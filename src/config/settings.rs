@@ -71,6 +71,10 @@ macro_rules! settings {
                 match key { $(Key::$key => self.$field.as_ref().map(Value::shown),)* }
             }
 
+            pub(super) fn redacted(&self, key: Key) -> Option<String> {
+                match key { $(Key::$key => self.$field.as_ref().map(Value::redacted),)* }
+            }
+
             pub(super) fn canonical(&self, key: Key) -> Option<Vec<String>> {
                 match key { $(Key::$key => self.$field.as_ref().map(Value::canonical),)* }
             }
@@ -96,8 +100,8 @@ macro_rules! settings {
                 settings
             }
 
-            fn shown(&self, key: Key) -> String {
-                match key { $(Key::$key => self.$field.shown(),)* }
+            fn redacted(&self, key: Key) -> String {
+                match key { $(Key::$key => self.$field.redacted(),)* }
             }
         }
     };
@@ -244,7 +248,7 @@ impl fmt::Display for Origin {
 pub struct Row {
     /// The setting.
     pub key: Key,
-    /// Its value, safe on a terminal.
+    /// Its value, safe on a terminal and without secrets.
     pub value: String,
     /// Where the value came from.
     pub origin: Origin,
@@ -258,7 +262,7 @@ impl Settings {
 
     /// Every setting with its value and where that came from.
     pub fn rows(&self) -> Vec<Row> {
-        let row = |key: &Key| Row { key: *key, value: self.shown(*key), origin: self.origin(*key) };
+        let row = |key: &Key| Row { key: *key, value: self.redacted(*key), origin: self.origin(*key) };
         Key::ALL.iter().map(row).collect()
     }
 
@@ -353,6 +357,7 @@ mod tests {
             let mut layer = Layer::default();
             if layer.set(key, &Said::Text(text)).is_ok() {
                 prop_assert!(!layer.shown(key).unwrap().chars().any(wording::is_unprintable));
+                prop_assert!(!layer.redacted(key).unwrap().chars().any(wording::is_unprintable));
                 prop_assert!(layer.canonical(key).is_some());
             }
         }

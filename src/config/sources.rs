@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::approval::{Approval, ApprovalError, Approvals, Request};
+use super::approval::{Approval, ApprovalError, Approvals, Asked, Request};
 use super::places::Places;
 use super::settings::{Key, Layer, Settings, Source};
 use super::value::{Refusal, Said};
 use super::wording;
 use crate::durable::{self, FileError};
+use crate::redact::redacted_line;
 
 /// A settings file is at most this large.
 const LARGEST: u64 = 1 << 20;
@@ -113,8 +114,8 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotApproved(request) => {
-                let said = |(key, value): &(Key, String)| {
-                    format!("{key} = {}", wording::shortened(value, NOTICE_VALUE_SHOWN))
+                let said = |asked: &Asked| {
+                    format!("{} = {}", asked.key, wording::shortened(&asked.redacted, NOTICE_VALUE_SHOWN))
                 };
                 let settings: Vec<_> = request.settings.iter().map(said).collect();
                 write!(
@@ -267,7 +268,10 @@ pub(super) fn parse(path: &Path, content: &[u8]) -> Result<Layer, ConfigError> {
         layer.set(key, &said(value.get_ref())).map_err(|why| ConfigError::Value {
             place: place(),
             key,
-            value: wording::shortened(text.get(value.span()).unwrap_or_default(), VALUE_SHOWN),
+            value: wording::shortened(
+                &redacted_line(text.get(value.span()).unwrap_or_default()),
+                VALUE_SHOWN,
+            ),
             why,
         })?;
     }
@@ -303,7 +307,7 @@ fn from_variables(
             layer.set(*key, &Said::Text(value.clone())).map_err(|why| ConfigError::Value {
                 place: Place::Variable(name.clone()),
                 key: *key,
-                value: quoted(value),
+                value: quoted(&redacted_line(value)),
                 why,
             })?;
         } else if let Some(nearest) = Key::nearest(&name["RALPH_".len()..]) {

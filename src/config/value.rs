@@ -7,6 +7,7 @@ use super::duration::{self, DurationError};
 use super::size::{Size, SizeError};
 use super::wording;
 use crate::id::RefName;
+use crate::redact::redacted_script;
 
 /// Why a value is not allowed for a setting, as the end of a sentence about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +48,11 @@ pub(super) trait Value: Sized {
 
     /// For people, and without a character that a terminal would act on.
     fn shown(&self) -> String;
+
+    /// The same without what looks like a secret: for whoever has not asked what exactly would be run.
+    fn redacted(&self) -> String {
+        self.shown()
+    }
 
     /// What an approval covers: two values that do different things never give the same list.
     fn canonical(&self) -> Vec<String> {
@@ -332,6 +338,10 @@ impl Value for Verify {
 
     fn shown(&self) -> String {
         wording::escaped(self.command().unwrap_or("none"))
+    }
+
+    fn redacted(&self) -> String {
+        wording::escaped(&redacted_script(self.command().unwrap_or("none")))
     }
 
     fn canonical(&self) -> Vec<String> {

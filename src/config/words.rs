@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::value::{Refusal, Said, Value};
 use super::wording;
+use crate::redact::redacted;
 
 /// Words of a command line: an array, or a text that is split as a shell would.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +44,10 @@ impl Value for Words {
 
     fn shown(&self) -> String {
         wording::escaped(&format!("{:?}", self.0))
+    }
+
+    fn redacted(&self) -> String {
+        Self(redacted(&self.0)).shown()
     }
 
     fn canonical(&self) -> Vec<String> {
@@ -96,6 +101,10 @@ impl Value for Command {
 
     fn shown(&self) -> String {
         Words(self.canonical()).shown()
+    }
+
+    fn redacted(&self) -> String {
+        Words(self.canonical()).redacted()
     }
 
     fn canonical(&self) -> Vec<String> {

@@ -8,9 +8,10 @@ use super::{AgentRequest, Context, ProjectTrust};
 use crate::agent::pi::prompt::{PromptFound, PromptSearch};
 use crate::agent::pi::version::{self, PiVersion};
 use crate::agent::pi::{Pi, default_capture};
-use crate::agent::{Agent, AgentError, Capture, Invocation, program, redact};
+use crate::agent::{Agent, AgentError, Capture, Invocation, program};
 use crate::git::CommitId;
 use crate::id::{BranchName, SessionId, TicketId};
+use crate::redact;
 use crate::session::launch::AccountSource;
 use crate::session::manifest::AgentRecord;
 

@@ -17,6 +17,7 @@ use crate::id::{BranchName, Lane};
 use crate::process::check::{Check, CheckEnd, end_marked, run};
 use crate::process::descendants::Mark;
 use crate::process::identity::this_process;
+use crate::redact::redacted_script;
 
 /// The variable that everything a check starts bears in its environment.
 pub(super) const MARK_VARIABLE: &str = "RALPH_MERGE_ID";
@@ -59,7 +60,7 @@ pub(super) fn verify(
     let log = log_file(place, entry.id);
     let workshop = open(place, turn, entry, checked.commit, checked.lane)?;
     failpoint::hit("verify.open");
-    progress.verifying(checked.lane, &verify.command);
+    progress.verifying(checked.lane, &redacted_script(&verify.command));
     let id = entry.id.to_string();
     let value = |text: &str| OsString::from(text);
     let added = [

@@ -1,4 +1,4 @@
-//! Arguments that look like secrets, before they are written down.
+//! Arguments that look like secrets, before they are written down or shown.
 //!
 //! A manifest records what was run; a key that was given on the command line must not be in it. What is recognised:
 //! the value of an option, a header or an assignment whose name says that it is a secret, the well-known shapes of
@@ -103,7 +103,8 @@ pub fn secret_positions(args: &[String]) -> Vec<usize> {
     (0..args.len()).filter(|at| args.get(*at) != safe.get(*at)).collect()
 }
 
-fn redacted_argument(arg: &str) -> String {
+/// One argument by itself.
+pub fn redacted_argument(arg: &str) -> String {
     if let Some(safe) = redacted_header(arg) {
         return safe;
     }
