@@ -21,7 +21,7 @@ use crate::merge::{
 };
 use crate::process::identity::Machine;
 use crate::session::lane::MergedRecord;
-use crate::session::store::{LaneClaim, StoreError};
+use crate::session::store::{LaneClaim, Store, StoreError};
 use crate::ticket;
 
 /// A ticket that is larger is none.
@@ -171,8 +171,11 @@ fn close_ticket(
             let changed = read.and_then(|text| ticket::close(&text).filter(|closed| *closed != text));
             let Some(closed) = changed else { return Ok((Closed::No, None)) };
             rewrite(&file, &closed).map_err(|error| error.to_string())?;
-            if let Err(error) = record_closed(place, lane) {
-                progress.note(&format!("that its ticket was closed could not be recorded: {error}"));
+            if let Err(error) = record_closed(place.store, lane, LANE_PATIENCE) {
+                progress.note(&format!(
+                    "that its ticket was closed could not be recorded: {error}; should it be opened again, `ralph run` \
+                     takes it for one that was left open"
+                ));
             }
             Ok((Closed::Yes, None))
         }
@@ -180,13 +183,15 @@ fn close_ticket(
 }
 
 /// Records that the ticket was closed: no commit will tell, should it be opened again.
-fn record_closed(place: &Place<'_>, lane: &Lane) -> Result<(), StoreError> {
-    let LaneClaim::Claimed(claim) = place.store.claim_lane(lane, LANE_PATIENCE)? else { return Ok(()) };
-    let Some(record) = place.store.lane(lane)? else { return Ok(()) };
+fn record_closed(store: &Store, lane: &Lane, patience: Duration) -> Result<(), MergeError> {
+    let LaneClaim::Claimed(claim) = store.claim_lane(lane, patience)? else {
+        return Err(MergeError::Contended { lane: lane.clone() });
+    };
+    let Some(record) = store.lane(lane)? else { return Ok(()) };
     let Some(merged) = record.merged() else { return Ok(()) };
     let record = record.with_merged(&MergedRecord { closed_at: Some(Timestamp::now()), ..merged });
     let record = record.map_err(|source| StoreError::Encode { what: "that a ticket was closed", source })?;
-    place.store.write_lane(&claim, &record)
+    Ok(store.write_lane(&claim, &record)?)
 }
 
 /// Replaces a file of the user's by a whole one with the same mode.
@@ -225,6 +230,17 @@ fn files(error: &MergeError) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_a_ticket_was_closed_is_not_taken_for_recorded_while_another_command_has_the_lane() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+        let lane: Lane = "T-1".parse().unwrap();
+        let claim = store.claim_lane(&lane, Duration::ZERO).unwrap();
+        assert!(matches!(claim, LaneClaim::Claimed(_)));
+        let recorded = record_closed(&store, &lane, Duration::ZERO);
+        assert!(matches!(recorded, Err(MergeError::Contended { .. })), "{recorded:?}");
+    }
 
     #[test]
     fn a_merges_notes_are_kept_without_the_name_of_its_own_lane_and_that_it_is_checked_is_none() {
