@@ -94,7 +94,10 @@ fn until_landed(desk: Desk<'_>, entry: &mut Entry, edit: &FileEdit<'_>) -> Resul
         let log = format!("commit: {} {BY_RALPH}", message.lines().next().unwrap_or_default());
         let load = Load { target, from: &from, to: &to, log: &log, lane: None };
         match land(place, turn, entry, load, None)? {
-            Landed::Done { .. } => return Ok(Edited::Committed(to)),
+            Landed::Done { notes, .. } => {
+                notes.iter().for_each(|note| desk.progress.note(note));
+                return Ok(Edited::Committed(to));
+            }
             Landed::Moved => {}
         }
     }
@@ -103,15 +106,20 @@ fn until_landed(desk: Desk<'_>, entry: &mut Entry, edit: &FileEdit<'_>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
     use crate::git::tests::fixture::Fixture;
     use crate::process::identity::Machine;
     use crate::session::store::Store;
 
-    struct Silent;
+    #[derive(Default)]
+    struct Heard(RefCell<Vec<String>>);
 
-    impl Progress for Silent {
-        fn note(&self, _: &str) {}
+    impl Progress for Heard {
+        fn note(&self, text: &str) {
+            self.0.borrow_mut().push(text.to_owned());
+        }
     }
 
     const TICKET: &str = "repo/.tickets/T-1.md";
@@ -121,6 +129,16 @@ mod tests {
     }
 
     fn close(fixture: &Fixture, target: &str, path: &str) -> Result<Edited, MergeError> {
+        let (closed, heard) = close_and_hear(fixture, target, path);
+        assert_eq!(heard, Vec::<String>::new());
+        closed
+    }
+
+    fn close_and_hear(
+        fixture: &Fixture,
+        target: &str,
+        path: &str,
+    ) -> (Result<Edited, MergeError>, Vec<String>) {
         let repo = fixture.repo();
         let (store, machine) = (Store::at(repo.common_dir()), Machine::this().unwrap());
         let root = fixture.path("repo.ralph");
@@ -134,7 +152,8 @@ mod tests {
             message: "Close T-1",
             changes: IfChanged::Refuse,
         };
-        commit_file(&place, &edit, &Silent)
+        let heard = Heard::default();
+        (commit_file(&place, &edit, &heard), heard.0.into_inner())
     }
 
     fn ticket(status: &str) -> String {
@@ -163,6 +182,19 @@ mod tests {
         assert_eq!(close(&fixture, "main", ".tickets").unwrap(), Edited::NotTracked);
         assert!(matches!(close(&fixture, "none", ".tickets/T-1.md"), Err(MergeError::NoTarget { .. })));
         assert_eq!(fixture.git("repo", &["for-each-ref", "refs/ralph"]), "");
+    }
+
+    #[test]
+    fn a_checkout_that_could_not_be_brought_along_when_a_ticket_was_closed_is_told_of() {
+        let fixture = Fixture::new();
+        fixture.write(TICKET, ticket("open"));
+        fixture.commit_all("repo", "ticket");
+        fixture.write("repo/.git/info/attributes", ".tickets/* filter=users\n");
+        // Someone may have staged something while git's lock was gone.
+        fixture.git("repo", &["config", "filter.users.smudge", "rm .git/index.lock; cat"]);
+        let (closed, heard) = close_and_hear(&fixture, "main", ".tickets/T-1.md");
+        assert!(matches!(closed, Ok(Edited::Committed(_))), "{closed:?}");
+        assert!(matches!(&heard[..], [told] if told.contains("could not be brought along")), "{heard:?}");
     }
 
     #[test]
