@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::helpers::agents::{COMMITS, DOES_NOTHING};
 use crate::helpers::compiler::add_compiled;
-use crate::helpers::process::{Process, program_of_this_machine};
+use crate::helpers::process::Process;
 use crate::helpers::session::is_locked;
 use crate::helpers::{Repo, Sandbox, ScriptedPi, Session, rows, wait};
 
@@ -559,18 +559,10 @@ mod and_their_worktrees {
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
         pi.plays("commit; mkdir shut; echo work >shut/file; chmod 000 shut; answer");
-        let words = [env!("CARGO_BIN_EXE_ralph"), "worktree", "dispatch", "T-1", "--wait", "--json"];
-        let dispatch = if rustix::process::geteuid().is_root() {
-            // Without what lets root look in all the same.
-            let Some(without) = program_of_this_machine("setpriv") else {
-                rows::skip(58, "there is no setpriv to be kept out of a folder with, as root");
-                return;
-            };
-            let mut args = vec!["--bounding-set=-dac_override,-dac_read_search"];
-            args.extend(["--inh-caps=-dac_override,-dac_read_search"]);
-            sandbox.run(without, &[&args[..], &words].concat())
-        } else {
-            sandbox.run(words[0], &words[1..])
+        let Some(dispatch) = sandbox.ralph_kept_out(&["worktree", "dispatch", "T-1", "--wait", "--json"])
+        else {
+            rows::skip(58, "there is no setpriv to be kept out of a folder with, as root");
+            return;
         };
         let manifest = dispatch.in_dir(repo.path()).run().expect_code(1).json();
         let shut = worktree(&manifest).join("shut");

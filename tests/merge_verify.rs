@@ -41,6 +41,21 @@ fn what_is_green_lands_and_was_checked_as_it_would_be() {
 }
 
 #[test]
+fn what_a_check_shuts_keeps_nothing_from_landing() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox);
+    let check = "mkdir -p out/deep && touch out/deep/x && chmod 500 out/deep && chmod 000 out . && exit 0";
+    let words = ["worktree", "merge", "T-1", "--verify", check];
+    let Some(merge) = sandbox.ralph_kept_out(&words) else {
+        eprintln!("skipped: there is no setpriv to be kept out of a folder with, as root");
+        return;
+    };
+    drop(merge.in_dir(scene.repo.path()).run().ok());
+    assert!(scene.repo.has("work-T-1.txt"));
+    assert!(!sandbox.work().join("app.ralph/.merges").exists());
+}
+
+#[test]
 fn what_is_red_does_not_land_and_the_log_says_why() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

@@ -191,6 +191,20 @@ impl Sandbox {
         Invocation::new(self, program, args)
     }
 
+    /// The program under test, kept out of what is shut by its permissions, also where root runs the tests; `None` where
+    /// root cannot be kept out.
+    pub fn ralph_kept_out(&self, args: &[&str]) -> Option<Invocation<'_>> {
+        let ralph = env!("CARGO_BIN_EXE_ralph");
+        if !rustix::process::geteuid().is_root() {
+            return Some(self.run(ralph, args));
+        }
+        // What lets root look in all the same.
+        let without = "-dac_override,-dac_read_search";
+        let (bounding, inherited) = (format!("--bounding-set={without}"), format!("--inh-caps={without}"));
+        let setpriv = process::program_of_this_machine("setpriv")?;
+        Some(self.run(setpriv, &[&[&*bounding, &*inherited, ralph], args].concat()))
+    }
+
     /// The live processes that came out of this sandbox.
     pub fn processes(&self) -> Vec<Process> {
         self.mark.processes()

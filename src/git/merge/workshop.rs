@@ -100,13 +100,19 @@ impl Workshop {
     }
 }
 
-/// Makes every folder below `top` one that can be emptied.
+/// Makes every folder from `top` down one that can be emptied: each before it is looked into, since some cannot be read.
 fn open_up(top: &Path) -> Result<(), GitError> {
-    for entry in walkdir::WalkDir::new(top) {
-        let entry = entry.map_err(|e| crate::git::reach::walk_error(top, e))?;
-        if entry.file_type().is_dir() {
-            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))
-                .map_err(|e| GitError::io("open up", entry.path(), e))?;
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
+            .map_err(|e| GitError::io("open up", &folder, e))?;
+        let unreadable = |e| GitError::io("list", &folder, e);
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            // A link leads elsewhere, and is none.
+            if entry.file_type().map_err(unreadable)?.is_dir() {
+                folders.push(entry.path());
+            }
         }
     }
     Ok(())
