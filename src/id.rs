@@ -204,9 +204,13 @@ impl Slug {
         Self(format!("{readable}-{:0width$x}", fnv1a(name.as_bytes()), width = HASH_CHARS))
     }
 
-    /// Whether `slug` may be that of a name that begins with `start`; if not, it certainly is not.
+    /// Whether `slug` may be that of a lane of the ticket `start`; if not, it certainly is not.
     pub fn may_be_of(slug: &str, start: &str) -> bool {
-        slug.starts_with(Self::plain(start).trim_matches(['-', '.']))
+        let plain = Self::plain(start);
+        let readable = plain.trim_matches(['-', '.']);
+        // A base or a hash follows, or nothing. Where nothing of the name is readable, whatever follows it is.
+        slug.strip_prefix(readable)
+            .is_some_and(|rest| readable.is_empty() || rest.is_empty() || rest.starts_with(['-', '.']))
     }
 
     fn plain(name: &str) -> String {
@@ -428,6 +432,7 @@ mod tests {
             }
         }
         assert!(!Slug::may_be_of(Slug::of("T-2").as_str(), "T-1"));
+        assert!(!Slug::may_be_of(Slug::of("T-10").as_str(), "T-1"));
     }
 
     #[test]

@@ -349,6 +349,11 @@ mod nonsense {
         assert!(matches!(finished.code, Some(0 | 1 | 3 | 4 | 5 | 6)), "{what}");
         assert!(!finished.stderr.contains("panicked"), "{what}");
         assert!(!finished.stderr.contains('\u{1b}') && !finished.stdout.contains('\u{1b}'), "{what}");
+        // What is not there at all is no one's but where something leads to it.
+        if finished.code != Some(0) && kind != "nothing at all" {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            assert!(finished.stderr.contains(name), "{what}");
+        }
     }
 
     #[test]
@@ -445,6 +450,31 @@ mod nonsense {
             let lanes = repo.store().join("lanes");
             lanes.join(names_in(&lanes).pop().unwrap()).join("lane.json")
         });
+    }
+
+    #[test]
+    fn a_lane_whose_record_is_damaged_is_named_and_found_again_by_its_name() {
+        let sandbox = Sandbox::new();
+        let (repo, session) = ended(&sandbox);
+        let lanes = repo.store().join("lanes");
+        let record = lanes.join(names_in(&lanes).pop().unwrap()).join("lane.json");
+        fs::write(&record, "{").unwrap();
+        let inside = sandbox.ralph(&["worktree", "inspect", "--json"]).in_dir(&session.worktree).run();
+        for refused in [
+            inside,
+            repo.ralph(&["worktree", "logs", "T-1", "--json"]).run(),
+            repo.ralph(&["worktree", "remove", "T-1", "--json"]).run(),
+            repo.ralph(&["worktree", "dispatch", "T-1", "--dry-run", "--json"]).run(),
+        ] {
+            refused.refused(6, &["lane.json is damaged"]);
+            assert!(refused.error()["hint"].as_str().unwrap().starts_with("move it away"), "{refused}");
+        }
+        // What no lane of T-1's can be is not in its way.
+        repo.ralph(&["worktree", "logs", "T-12", "--json"]).run().refused(3, &["no worktree"]);
+        fs::rename(&record, sandbox.path("aside.json")).unwrap();
+        ScriptedPi::new(&sandbox).plays(COMMITS);
+        assert_eq!(repo.finish("T-1", &[])["worktree"]["path"], *session.worktree.to_str().unwrap());
+        assert_eq!(repo.log("main..ralph/T-1").len(), 2);
     }
 
     #[test]

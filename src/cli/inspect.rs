@@ -71,7 +71,7 @@ fn of_worktree(repo: &Repo, out: &Out) -> CliResult<Value> {
     };
     let id = repo.current_id().ok_or_else(not_ours)?;
     let store = Store::at(repo.common_dir());
-    let record = store.lanes()?.0.into_iter().find(|record| record.worktree_id == id).ok_or_else(not_ours)?;
+    let record = store.lane_of_worktree(&id)?.ok_or_else(not_ours)?;
     document(&store, current_session(&record)?, Some(&record), out)
 }
 
@@ -178,7 +178,11 @@ fn below(tree: &Path, lanes: &mut HashMap<PathBuf, Vec<LaneRecord>>, out: &Out) 
     let store = Store::at(repo.common_dir());
     let known = match lanes.entry(repo.common_dir().to_owned()) {
         std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-        std::collections::hash_map::Entry::Vacant(new) => new.insert(store.lanes()?.0),
+        std::collections::hash_map::Entry::Vacant(new) => {
+            let (records, damaged) = store.lanes()?;
+            damaged.iter().for_each(|problem| out.note(&problem.with_hint()));
+            new.insert(records)
+        }
     };
     let record = repo.current_id().and_then(|id| known.iter().find(|record| record.worktree_id == id));
     match record.and_then(|record| record.current_session.map(|session| (record, session))) {

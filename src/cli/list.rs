@@ -25,7 +25,7 @@ pub fn run(global: &Global, args: &ListArgs, out: &Out) -> CliResult {
     let here = Surroundings::read(global)?;
     let (mut reports, damaged) = lanes(here.store())?;
     for problem in &damaged {
-        out.note(&problem.to_string());
+        out.note(&problem.with_hint());
     }
     forget_old_merges(&mut reports, &here.context.repo)?;
     // Titles are a help; a folder that cannot be read takes nothing else away.

@@ -71,7 +71,10 @@ fn row(one: &Recovered) -> Row {
 }
 
 fn unseen_row(error: &RecoverError) -> Row {
-    let reason = Some(error.to_string());
+    let reason = Some(match error {
+        RecoverError::Store(error) => error.with_hint(),
+        RecoverError::File(_) | RecoverError::Git(_) => error.to_string(),
+    });
     Row { session_id: None, lane: None, action: "left", outcome: None, reason, tone: Tone::Doubtful }
 }
 

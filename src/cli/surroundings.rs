@@ -275,6 +275,7 @@ impl Surroundings {
                 if !self.store().lanes_of(typed.ticket())?.is_empty() {
                     return Ok((typed.ticket().clone(), None));
                 }
+                self.store().none_damaged_of(typed.ticket())?;
                 let near =
                     if nearest.is_empty() { String::new() } else { format!("; near: {}", list(&nearest)) };
                 let message =
@@ -317,7 +318,10 @@ impl Surroundings {
         match choose(name.ticket(), name.base(), &lanes) {
             Choice::Known(record) => Ok(Meant::Lane(record)),
             Choice::New(_) => {
-                let error = no_lane(&name, typed.ticket(), &all);
+                let error = match self.store().none_damaged_of(name.ticket()) {
+                    Ok(()) => no_lane(&name, typed.ticket(), &all),
+                    Err(damaged) => damaged.into(),
+                };
                 Ok(Meant::Nothing { name, error })
             }
             Choice::Several(lanes) => Err(several_lanes(name.ticket(), &lanes)),

@@ -15,7 +15,7 @@ use crate::id::{Lane, SessionId};
 use crate::process::disposition::is_ignored;
 use crate::recover;
 use crate::session::manifest::Manifest;
-use crate::session::store::{Loaded, Store};
+use crate::session::store::{Loaded, Record, Store, StoreError};
 
 /// Something that happened while waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,8 +132,7 @@ pub fn manifest(here: &Surroundings, id: SessionId) -> CliResult<Manifest> {
             Err(CliError::new(Exit::CannotDo, format!("session {id} was recorded by a newer ralph")))
         }
         Loaded::Damaged { path, why } => {
-            Err(CliError::new(Exit::CannotDo, format!("{} is damaged: {why}", path.display()))
-                .hint("`ralph worktree recover` makes damaged records good"))
+            Err(StoreError::Damaged { record: Record::Manifest, path, why }.into())
         }
         Loaded::Missing => Err(CliError::new(Exit::NotFound, format!("there is no session {id}"))),
     }

@@ -80,7 +80,8 @@ pub fn choose_lane(context: &Context, place: &Place) -> Result<(Lane, Option<Lan
     let lanes = context.store.lanes_of(&place.ticket)?;
     match choose(&place.ticket, place.base.as_ref(), &lanes) {
         Choice::Known(record) => Ok((record.lane.clone(), Some(*record))),
-        Choice::New(lane) => Ok((lane, None)),
+        // One whose record cannot be read is not new.
+        Choice::New(lane) => Ok((lane.clone(), context.store.lane(&lane)?)),
         Choice::Several(lanes) => Err(DispatchError::SeveralLanes { ticket: place.ticket.clone(), lanes }),
     }
 }

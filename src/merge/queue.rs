@@ -20,7 +20,7 @@ use crate::id::{BranchName, Lane};
 use crate::session::landing::{MAX_ENTRY, entries, entry_file, lock_file, merges};
 use crate::session::lane::MergedRecord;
 use crate::session::record::{decode_known, encode};
-use crate::session::store::{Store, StoreError};
+use crate::session::store::{Record, Store, StoreError};
 
 /// The version of an entry's format.
 const QUEUE_VERSION: u32 = 1;
@@ -204,13 +204,13 @@ pub(super) fn read(store: &Store, id: MergeId) -> Result<Option<Entry>, StoreErr
     let entry = parse(&path, &bytes)?;
     if entry.id != id {
         let why = format!("it is the entry of {}", entry.id);
-        return Err(StoreError::Damaged { path, why });
+        return Err(StoreError::Damaged { record: Record::Merge, path, why });
     }
     Ok(Some(entry))
 }
 
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Entry, StoreError> {
-    decode_known(path, bytes, QUEUE_VERSION)
+    decode_known(Record::Merge, path, bytes, QUEUE_VERSION)
 }
 
 /// The folder of an entry.

@@ -7,7 +7,7 @@ use super::act::{Place, Scope, Settled, recover};
 use super::error::RecoverError;
 use crate::id::SessionId;
 use crate::session::manifest::Manifest;
-use crate::session::store::{Loaded, StoreError};
+use crate::session::store::{Loaded, Record, StoreError};
 
 /// Neither lives nor has ended, as far as is on record.
 const UNKNOWN: &str = "its manifest does not say how it ended, and it is not on record as living";
@@ -87,6 +87,11 @@ pub fn ended_manifest(place: Place<'_>, id: SessionId) -> Result<Manifest, Ended
     }
     match store.load(id)? {
         Loaded::Manifest(manifest) if manifest.is_ended() => Ok(*manifest),
-        _ => Err(EndedError::Left { session: id, why: why.to_owned() }),
+        Loaded::Damaged { path, why } => {
+            Err(StoreError::Damaged { record: Record::Manifest, path, why }.into())
+        }
+        Loaded::Manifest(_) | Loaded::Newer { .. } | Loaded::Missing => {
+            Err(EndedError::Left { session: id, why: why.to_owned() })
+        }
     }
 }

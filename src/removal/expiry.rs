@@ -17,7 +17,7 @@ use crate::durable::temporary_id;
 use crate::git::{TRASH_FOLDER, TrashId};
 use crate::id::{Lane, SessionId};
 use crate::session::record::names_in;
-use crate::session::store::{Loaded, Store, StoreError};
+use crate::session::store::{Loaded, Record, Store, StoreError};
 
 /// What would be deleted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -211,7 +211,7 @@ pub(super) fn ended(store: &Store, id: SessionId) -> Result<Option<ExpiringSessi
                 size: Size::default(),
             }))
         }
-        Loaded::Damaged { path, why } => Err(StoreError::Damaged { path, why }),
+        Loaded::Damaged { path, why } => Err(StoreError::Damaged { record: Record::Manifest, path, why }),
         Loaded::Manifest(_) | Loaded::Newer { .. } | Loaded::Missing => Ok(None),
     }
 }

@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::git::{Parcel, TrashId};
 use crate::session::lane::LaneRecord;
 use crate::session::record::{decode_known, encode, names_in};
-use crate::session::store::{Store, StoreError};
+use crate::session::store::{Record, Store, StoreError};
 
 /// The version of the format.
 const TRASH_VERSION: u32 = 1;
@@ -99,13 +99,13 @@ pub(super) fn read(store: &Store, id: TrashId) -> Result<Option<TrashRecord>, St
     let record = parse(&path, &bytes)?;
     if record.parcel.id != id {
         let why = format!("it is the record of {}", record.parcel.id);
-        return Err(StoreError::Damaged { path, why });
+        return Err(StoreError::Damaged { record: Record::Removal, path, why });
     }
     Ok(Some(record))
 }
 
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<TrashRecord, StoreError> {
-    decode_known(path, bytes, TRASH_VERSION)
+    decode_known(Record::Removal, path, bytes, TRASH_VERSION)
 }
 
 /// Makes the removal's folder and writes its record: from here on it is known.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::launch::LaunchSpec;
 use super::manifest::{Glance, Parsed, parse};
 use super::record::{decode, encode};
-use super::store::{RunningEntry, StopRequest, StoreError, parse_lane};
+use super::store::{Record, RunningEntry, StopRequest, StoreError, parse_lane};
 
 /// The record of a session, whole and as lists look at it.
 pub(crate) fn manifest(data: &[u8]) {
@@ -35,8 +35,8 @@ pub(crate) fn launch(data: &[u8]) {
 /// The record of a lane, and the small ones beside it.
 pub(crate) fn lane(data: &[u8]) {
     again(data, parse_lane);
-    again(data, decode::<StopRequest>);
-    again(data, decode::<RunningEntry>);
+    again(data, |path, bytes| decode::<StopRequest>(Record::StopRequest, path, bytes));
+    again(data, |path, bytes| decode::<RunningEntry>(Record::Running, path, bytes));
 }
 
 fn again<T: Serialize + PartialEq + Debug>(data: &[u8], read: fn(&Path, &[u8]) -> Result<T, StoreError>) {

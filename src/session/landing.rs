@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::record::{decode, names_in};
-use super::store::{Store, StoreError};
+use super::store::{Record, Store, StoreError};
 use crate::durable::{self, LockState};
 use crate::id::BranchName;
 
@@ -55,7 +55,8 @@ pub fn landing_now(store: &Store) -> Result<Vec<BranchName>, StoreError> {
 }
 
 fn landing_of(path: &Path) -> Option<BranchName> {
-    let entry: serde_json::Value = decode(path, &durable::read(path, MAX_ENTRY).ok()??).ok()?;
+    let entry: serde_json::Value =
+        decode(Record::Merge, path, &durable::read(path, MAX_ENTRY).ok()??).ok()?;
     let stage = &entry["stage"];
     stage["target"].as_str().filter(|_| stage["at"] == "landing")?.parse().ok()
 }

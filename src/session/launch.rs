@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::leak::Around;
 use super::manifest::Limits;
 use super::record::encode;
-use super::store::{SessionDir, StoreError};
+use super::store::{Record, SessionDir, StoreError};
 use crate::durable;
 use crate::id::{BranchName, SessionId, TicketId};
 
@@ -139,7 +139,8 @@ impl LaunchSpec {
     }
 
     pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, StoreError> {
-        let damaged = |why: String| StoreError::Damaged { path: path.to_owned(), why };
+        let damaged =
+            |why: String| StoreError::Damaged { record: Record::Launch, path: path.to_owned(), why };
         let spec: Self = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
         if spec.schema_version != LAUNCH_VERSION {
             let version = u64::from(spec.schema_version);

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::error::StoreError;
+use super::error::{Record, StoreError};
 
 /// The record's bytes: indented JSON and a final newline. `what` it is, for the error.
 pub fn encode<T: Serialize>(what: &'static str, record: &T) -> Result<Vec<u8>, StoreError> {
@@ -20,9 +20,16 @@ pub fn encode<T: Serialize>(what: &'static str, record: &T) -> Result<Vec<u8>, S
 }
 
 /// A record of whatever version, of the file at `path`.
-pub(super) fn decode<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| StoreError::Damaged { path: path.to_owned(), why: e.to_string() })
+pub(super) fn decode<T: DeserializeOwned>(
+    record: Record,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|e| StoreError::Damaged {
+        record,
+        path: path.to_owned(),
+        why: e.to_string(),
+    })
 }
 
 /// A record of the file at `path`, which may be of any version up to `known`.
@@ -30,14 +37,19 @@ pub(super) fn decode<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T
 /// # Errors
 ///
 /// [`StoreError::Newer`] before anything else of it is read, [`StoreError::Damaged`].
-pub fn decode_known<T: DeserializeOwned>(path: &Path, bytes: &[u8], known: u32) -> Result<T, StoreError> {
+pub fn decode_known<T: DeserializeOwned>(
+    record: Record,
+    path: &Path,
+    bytes: &[u8],
+    known: u32,
+) -> Result<T, StoreError> {
     #[derive(Deserialize)]
     struct VersionOnly {
         schema_version: u64,
     }
-    match decode::<VersionOnly>(path, bytes)?.schema_version {
+    match decode::<VersionOnly>(record, path, bytes)?.schema_version {
         version if version > u64::from(known) => Err(StoreError::Newer { path: path.to_owned(), version }),
-        _ => decode(path, bytes),
+        _ => decode(record, path, bytes),
     }
 }
 

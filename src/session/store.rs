@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use super::error::StoreError;
+pub use super::error::{Record, StoreError};
 use super::lane::{LANE_VERSION, LaneRecord, PlainLaneRecord};
 use super::manifest::{self, Glance, Manifest, Parsed, State};
 use super::record::{decode, decode_known, encode, names_in};
@@ -241,13 +241,14 @@ impl Store {
 
     /// Every lane's record, in the order of their names, and what is wrong with those that cannot be read.
     pub fn lanes(&self) -> Result<(Vec<LaneRecord>, Vec<StoreError>), StoreError> {
-        self.lanes_in(|_| true)
+        let (records, damaged) = self.lanes_in(|_| true)?;
+        Ok((records, damaged.into_iter().map(|(_, error)| error).collect()))
     }
 
     fn lanes_in(
         &self,
         wanted: impl Fn(&str) -> bool,
-    ) -> Result<(Vec<LaneRecord>, Vec<StoreError>), StoreError> {
+    ) -> Result<(Vec<LaneRecord>, Vec<(String, StoreError)>), StoreError> {
         let mut records = Vec::new();
         let mut damaged = Vec::new();
         let Some(folder) = Folder::open(&self.lanes_dir())? else { return Ok((records, damaged)) };
@@ -260,7 +261,7 @@ impl Store {
             }) {
                 Ok(Some(record)) => records.push(record),
                 Ok(None) => {}
-                Err(error) => damaged.push(error),
+                Err(error) => damaged.push((name, error)),
             }
         }
         records.sort_by(|a, b| a.lane.cmp(&b.lane));
@@ -274,6 +275,26 @@ impl Store {
         Ok(records)
     }
 
+    /// What is wrong with a record that may be of a lane of the ticket: for who has found none that can be read, since
+    /// there may be one.
+    pub fn none_damaged_of(&self, ticket: &TicketId) -> Result<(), StoreError> {
+        let (_, damaged) = self.lanes_in(|folder| Slug::may_be_of(folder, ticket.as_str()))?;
+        damaged.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// The lane whose worktree has this registration. A registration is called after its lane, maybe with a number
+    /// behind that: where no record names it, the one that may be its and cannot be read is the answer.
+    pub fn lane_of_worktree(&self, id: &str) -> Result<Option<LaneRecord>, StoreError> {
+        let (records, damaged) = self.lanes_in(|_| true)?;
+        match records.into_iter().find(|record| record.worktree_id == id) {
+            None => damaged
+                .into_iter()
+                .find(|(folder, _)| id.starts_with(folder.as_str()))
+                .map_or(Ok(None), |(_, error)| Err(error)),
+            found => Ok(found),
+        }
+    }
+
     /// The sessions that live, or whose end no one has recorded yet. Grows with those only.
     pub fn running(&self) -> Result<Vec<SessionId>, StoreError> {
         ids_in(&self.running_dir())
@@ -283,7 +304,7 @@ impl Store {
     pub fn running_entry(&self, id: SessionId) -> Result<Option<RunningEntry>, StoreError> {
         let path = self.running_dir().join(id.to_string());
         let Some(bytes) = durable::read(&path, MAX_SMALL_FILE)? else { return Ok(None) };
-        decode(&path, &bytes).map(Some)
+        decode(Record::Running, &path, &bytes).map(Some)
     }
 
     /// Every session there is a record of, oldest first.
@@ -294,7 +315,7 @@ impl Store {
     /// A session's manifest as a document, of whatever version, to be shown only: nothing in it was checked but that
     /// it is JSON and has an id of its own.
     pub fn document(&self, id: SessionId) -> Result<serde_json::Value, StoreError> {
-        decode(&self.session_dir(id).manifest(), self.document_text(id)?.as_bytes())
+        decode(Record::Manifest, &self.session_dir(id).manifest(), self.document_text(id)?.as_bytes())
     }
 
     /// A session's manifest as the text that it is: one JSON document, of whatever version, that is this session's.
@@ -305,7 +326,7 @@ impl Store {
             session_id: std::borrow::Cow<'a, str>,
         }
         let path = self.session_dir(id).manifest();
-        let damaged = |why: String| StoreError::Damaged { path: path.clone(), why };
+        let damaged = |why: String| StoreError::Damaged { record: Record::Manifest, path: path.clone(), why };
         let bytes =
             durable::read(&path, manifest::MAX_BYTES)?.ok_or_else(|| damaged("it is missing".to_owned()))?;
         let text = String::from_utf8(bytes).map_err(|e| damaged(e.to_string()))?;
@@ -486,7 +507,7 @@ impl SessionDir {
     fn stop_wish(&self) -> Option<StopRequest> {
         let path = self.stop_request();
         let read = durable::read(&path, MAX_SMALL_FILE).ok().flatten();
-        read.and_then(|bytes| decode(&path, &bytes).ok())
+        read.and_then(|bytes| decode(Record::StopRequest, &path, &bytes).ok())
     }
 }
 
@@ -522,7 +543,7 @@ pub(super) fn parse_lane(path: &Path, bytes: &[u8]) -> Result<LaneRecord, StoreE
     {
         return Ok(record.into());
     }
-    decode_known(path, bytes, LANE_VERSION)
+    decode_known(Record::Lane, path, bytes, LANE_VERSION)
 }
 
 fn ids_in(directory: &Path) -> Result<Vec<SessionId>, StoreError> {

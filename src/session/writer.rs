@@ -17,7 +17,7 @@ use super::manifest::{Manifest, State};
 use super::record::encode;
 use super::state::{Event, step};
 use super::store::{
-    EntryMachine, LaneLock, Loaded, RunningEntry, SessionDir, Store, StoreError, load_manifest,
+    EntryMachine, LaneLock, Loaded, Record, RunningEntry, SessionDir, Store, StoreError, load_manifest,
 };
 use super::view;
 use crate::durable::{self, FileError, HeldLock, Reserve};
@@ -92,7 +92,7 @@ impl SessionWriter {
         let handed_over = handed == own && matches!(manifest.state, State::Launching | State::Queued);
         if !handed_over || lock.try_lock().is_err() {
             let why = "this session was not handed over to be begun".to_owned();
-            return Err(StoreError::Damaged { path: dir.lock(), why });
+            return Err(StoreError::Damaged { record: Record::Lock, path: dir.lock(), why });
         }
         Self::over(store, dir, HeldLock::adopt(lock), manifest)
     }
@@ -200,6 +200,7 @@ fn put_in_place(
     let hidden = SessionDir::at(unfinished(store, id));
     durable::create_private_dir(hidden.path())?;
     let lock = HeldLock::try_take(&hidden.lock())?.ok_or_else(|| StoreError::Damaged {
+        record: Record::Lock,
         path: hidden.lock(),
         why: "a new session's lock is held already".into(),
     })?;
@@ -226,7 +227,11 @@ pub fn replace_damaged(store: &Store, manifest: &Manifest) -> Result<(), StoreEr
     let dir = store.session_dir(manifest.session_id);
     let path = dir.manifest();
     let Some(_held) = HeldLock::try_take(&dir.lock())? else {
-        return Err(StoreError::Damaged { path, why: "and its session lives".to_owned() });
+        return Err(StoreError::Damaged {
+            record: Record::Manifest,
+            path,
+            why: "and its session lives".to_owned(),
+        });
     };
     if path.exists() {
         let kept = dir.path().join(format!("manifest.json.corrupt-{}", Timestamp::now().as_millisecond()));
@@ -241,15 +246,15 @@ fn unfinished(store: &Store, id: SessionId) -> PathBuf {
 }
 
 fn require(dir: &SessionDir) -> Result<Manifest, StoreError> {
-    let damaged = |path, why: &str| Err(StoreError::Damaged { path, why: why.to_owned() });
+    let damaged = |path, why: String| Err(StoreError::Damaged { record: Record::Manifest, path, why });
     match load_manifest(&dir.manifest())? {
         Loaded::Manifest(manifest) if dir.path().ends_with(manifest.session_id.to_string()) => Ok(*manifest),
-        Loaded::Manifest(_) => damaged(dir.manifest(), "it is the manifest of another session"),
+        Loaded::Manifest(_) => damaged(dir.manifest(), "it is the manifest of another session".to_owned()),
         Loaded::Newer { schema_version, .. } => {
             Err(StoreError::Newer { path: dir.manifest(), version: schema_version })
         }
-        Loaded::Damaged { path, why } => Err(StoreError::Damaged { path, why }),
-        Loaded::Missing => damaged(dir.manifest(), "it is missing"),
+        Loaded::Damaged { path, why } => damaged(path, why),
+        Loaded::Missing => damaged(dir.manifest(), "it is missing".to_owned()),
     }
 }
 
