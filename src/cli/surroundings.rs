@@ -180,18 +180,8 @@ impl Surroundings {
 
     /// Finishes merges that were interrupted.
     pub fn settle_merges(&self, root: &Path, out: &Out) -> CliResult<()> {
-        for one in merge::settle(&self.merge_place(root))? {
-            match one {
-                merge::Settled::Undone(what) => {
-                    out.note(&format!("{what}: its interrupted merge had not happened"));
-                }
-                merge::Settled::Finished(what) => {
-                    out.note(&format!("{what}: its interrupted merge was finished"));
-                }
-                merge::Settled::Left(what, error) => {
-                    out.note(&format!("{what}: its interrupted merge is left as it is: {error}"));
-                }
-            }
+        for settled in merge::settle(&self.merge_place(root))? {
+            out.note(&settled.to_string());
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::commit::{Desk, New, commit, refuse_changes};
 use super::error::MergeError;
 use super::land::{Landed, Load, discard, keep, land};
 use super::queue::{self, Entry, wait_for_turn};
-use super::settle::settle_in_turn;
+use super::settle::settle_and_tell;
 use super::{IfChanged, Place, Progress, WhyNoTarget};
 use crate::git::{
     BY_RALPH, CommitId, DraftKind, edited_tree, keep_collector_off, refuse_without_identity, tip_of,
@@ -54,7 +54,7 @@ pub fn commit_file(
     let what = format!("{} on {}", edit.path.display(), edit.target);
     let cancelled = || MergeError::Cancelled { lane: edit.lane.clone() };
     let turn = wait_for_turn(place.store, &what, progress)?.ok_or_else(cancelled)?;
-    settle_in_turn(place, &turn, None)?;
+    settle_and_tell(place, &turn, None, progress)?;
     if let Some(record) = place.store.lane(edit.lane)? {
         refuse_changes(place, &record, edit.changes)?;
     }
@@ -107,6 +107,7 @@ fn until_landed(desk: Desk<'_>, entry: &mut Entry, edit: &FileEdit<'_>) -> Resul
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::fs;
 
     use super::*;
     use crate::git::tests::fixture::Fixture;
@@ -195,6 +196,20 @@ mod tests {
         let (closed, heard) = close_and_hear(&fixture, "main", ".tickets/T-1.md");
         assert!(matches!(closed, Ok(Edited::Committed(_))), "{closed:?}");
         assert!(matches!(&heard[..], [told] if told.contains("could not be brought along")), "{heard:?}");
+    }
+
+    #[test]
+    fn an_interrupted_merge_that_cannot_be_finished_is_told_and_is_in_no_ones_way() {
+        let fixture = Fixture::new();
+        fixture.write(TICKET, ticket("open"));
+        fixture.commit_all("repo", "ticket");
+        let entry = format!("repo/.git/ralph/queue/{}.json", uuid::Uuid::now_v7());
+        fs::create_dir_all(fixture.path("repo/.git/ralph/queue")).unwrap();
+        fixture.write(&entry, "{");
+        let (edited, told) = close_and_hear(&fixture, "main", ".tickets/T-1.md");
+        assert!(matches!(edited, Ok(Edited::Committed(_))), "{edited:?}");
+        let is_left = |note: &String| note.contains("is left as it is") && note.contains(".json is damaged");
+        assert!(matches!(&told[..], [note] if is_left(note)), "{told:?}");
     }
 
     #[test]

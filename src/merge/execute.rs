@@ -15,7 +15,7 @@ use super::message::{MOST_LISTED, Subject, message};
 use super::other_side::other_sides;
 use super::plan::{Plan, decide};
 use super::queue::{self, Entry, LaneMerge, Turn, wait_for_turn};
-use super::settle::{Settled, settle_in_turn};
+use super::settle::settle_and_tell;
 use super::status_line::reconcile;
 use super::verify::{Checked, verify};
 use super::{MergeRequest, MergeStrategy, Place, Progress};
@@ -110,17 +110,7 @@ fn merge_claimed(
     decide(gather(place, &record, request)?)?;
     let cancelled = || MergeError::Cancelled { lane: record.lane.clone() };
     let turn = wait_for_turn(place.store, &record.lane.to_string(), progress)?.ok_or_else(cancelled)?;
-    for settled in settle_in_turn(place, &turn, Some(claim))? {
-        match settled {
-            Settled::Undone(what) => {
-                progress.note_about(&what, "its interrupted merge had not happened");
-            }
-            Settled::Finished(what) => progress.note_about(&what, "its interrupted merge was finished"),
-            Settled::Left(what, error) => {
-                progress.note_about(&what, &format!("its interrupted merge is left as it is: {error}"));
-            }
-        }
-    }
+    settle_and_tell(place, &turn, Some(claim), progress)?;
     // What was true before the wait may not be any more, the record of an interrupted merge included.
     let record = known_lane(place.store, &request.lane)?;
     let plan = decide(gather(place, &record, request)?)?;

@@ -1,11 +1,12 @@
 //! Finishing merges that were interrupted: what has landed is brought to its end, what has not never happened.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::Place;
 use super::error::MergeError;
 use super::land::{discard, finish};
 use super::queue::{self, Entry, Landing, Stage, Turn};
+use super::{Place, Progress};
 use crate::git::{contains, let_go_of_index, resume, tip_of};
 use crate::session::store::{LaneClaim, LaneLock};
 
@@ -20,6 +21,24 @@ pub enum Settled {
     Left(String, MergeError),
 }
 
+impl fmt::Display for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, became) = self.in_words();
+        write!(f, "{what}: {became}")
+    }
+}
+
+impl Settled {
+    /// Whose merge, and what became of it.
+    fn in_words(&self) -> (&str, String) {
+        match self {
+            Self::Undone(what) => (what, "its interrupted merge had not happened".to_owned()),
+            Self::Finished(what) => (what, "its interrupted merge was finished".to_owned()),
+            Self::Left(what, error) => (what, format!("its interrupted merge is left as it is: {error}")),
+        }
+    }
+}
+
 /// Finishes everything that was begun and that no one is at. Cheap where there is nothing to do.
 pub fn settle(place: &Place<'_>) -> Result<Vec<Settled>, MergeError> {
     if queue::waiting(place.store)?.is_empty() {
@@ -30,8 +49,21 @@ pub fn settle(place: &Place<'_>) -> Result<Vec<Settled>, MergeError> {
     settle_in_turn(place, &turn, None)
 }
 
-/// The same for who has the turn, and perhaps a lane.
-pub(super) fn settle_in_turn(
+/// The same for who has the turn, and perhaps a lane; and tells it.
+pub(super) fn settle_and_tell(
+    place: &Place<'_>,
+    turn: &Turn,
+    claim: Option<&LaneLock>,
+    progress: &dyn Progress,
+) -> Result<(), MergeError> {
+    for settled in settle_in_turn(place, turn, claim)? {
+        let (what, became) = settled.in_words();
+        progress.note_about(what, &became);
+    }
+    Ok(())
+}
+
+fn settle_in_turn(
     place: &Place<'_>,
     turn: &Turn,
     claim: Option<&LaneLock>,
