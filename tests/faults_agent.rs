@@ -514,6 +514,9 @@ mod and_their_worktrees {
         let play = "git switch -q --detach; commit; answer";
         let (repo, manifest) = played(&sandbox, play, &[]);
         assert_outcome(&manifest, "uncommitted", "HEAD is detached");
+        assert_eq!(manifest["work"]["operation"], "detached");
+        let inspected = repo.ralph(&["worktree", "inspect", "T-1"]).run().ok().stdout;
+        assert!(inspected.contains("; HEAD is detached from the lane's branch"), "{inspected}");
         let head = manifest["worktree"]["head_commit"].as_str().unwrap();
         repo.git(&["worktree", "remove", "--force", worktree(&manifest).to_str().unwrap()]);
         repo.git(&["reflog", "expire", "--expire=now", "--all"]);

@@ -313,7 +313,7 @@ fn work_in_words(value: &Value) -> Option<String> {
     if work.uncommitted + work.untracked > 0 {
         words.push_str(&format!("; not committed: {} changed, {} new", work.uncommitted, work.untracked));
     }
-    words.extend(work.operation.map(|operation| format!("; open: {operation}")));
+    words.extend(work.operation.map(|left| format!("; {left}")));
     Some(words)
 }
 

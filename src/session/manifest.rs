@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::leak::Leak;
+use super::left_open::LeftOpen;
 use crate::id::{BranchName, Lane, SessionId, TicketId};
 
 /// The version that this program writes.
@@ -428,7 +429,8 @@ pub struct Work {
     pub untracked: u64,
     /// An operation left open (`merge`, `rebase`, `cherry-pick`, `revert`, `bisect`, `am`), or `detached` or
     /// `other-branch` where HEAD is not on the lane's branch; null where there is none.
-    pub operation: Option<String>,
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub operation: Option<LeftOpen>,
     /// What a newer version wrote beside the above; kept.
     #[serde(flatten)]
     #[cfg_attr(feature = "schema", schemars(skip))]

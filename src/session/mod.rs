@@ -11,6 +11,7 @@ pub mod landing;
 pub mod lane;
 pub mod launch;
 pub mod leak;
+pub mod left_open;
 pub mod manifest;
 pub mod outcome;
 pub mod record;

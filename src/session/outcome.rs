@@ -2,6 +2,7 @@
 //!
 //! Unknown is never success. Whatever could not be read counts against success, and the reason says what it was.
 
+use super::left_open::LeftOpen;
 use super::manifest::{EndedBy, ExitRecord, Outcome, Usage, Work};
 
 /// What was found when a session had ended.
@@ -54,10 +55,36 @@ pub enum Status {
 /// The agent's own account of its last message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The last stop reason as the agent wrote it; `None` where no message was ever finished.
-    pub stop_reason: Option<String>,
+    /// Why it ended; `None` where no message was ever finished.
+    pub stop: Option<LastStop>,
     /// The last error it recorded, if its last message was one.
     pub error: Option<String>,
+}
+
+/// Why an agent's last message ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastStop {
+    /// What it means.
+    pub kind: StopKind,
+    /// The agent's own word for it, which the manifest keeps.
+    pub word: String,
+}
+
+/// What the end of an agent's last message means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopKind {
+    /// It had finished.
+    Finished,
+    /// It is an error.
+    Error,
+    /// It was aborted.
+    Aborted,
+    /// The model's limit cut it.
+    Length,
+    /// A tool was called: there should have been more.
+    Tool,
+    /// What is not known here.
+    Other,
 }
 
 /// What looking at the worktree gave.
@@ -93,7 +120,7 @@ impl Evidence {
         Some(ExitRecord {
             code,
             signal,
-            stop_reason: self.account.as_ref().and_then(|a| a.stop_reason.clone()),
+            stop_reason: self.account.as_ref().and_then(|a| a.stop.as_ref()).map(|stop| stop.word.clone()),
             ended_by: ended_by.clone(),
             forced: *forced,
             extra: serde_json::Map::new(),
@@ -178,24 +205,21 @@ fn judge_own_end(evidence: &Evidence, status: Status) -> (Outcome, Option<String
 /// Why an agent's account of its last message is not that of a finished run.
 fn abnormal_stop(account: &Account) -> Option<String> {
     let detail = account.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
-    match account.stop_reason.as_deref() {
-        Some("stop") => None,
-        Some("error") => Some(format!("its last message is an error{detail}")),
-        Some("aborted") => Some(format!("its last message was aborted{detail}")),
-        Some("length") => Some("its last message was cut at the model's length limit".into()),
-        Some("toolUse") => Some("it was cut off while a tool ran".into()),
-        Some(other) => Some(format!("its last message ended with {other:?}, which is not a normal stop")),
-        None => Some("it recorded no finished message".into()),
+    let Some(LastStop { kind, word }) = &account.stop else {
+        return Some("it recorded no finished message".into());
+    };
+    match kind {
+        StopKind::Finished => None,
+        StopKind::Error => Some(format!("its last message is an error{detail}")),
+        StopKind::Aborted => Some(format!("its last message was aborted{detail}")),
+        StopKind::Length => Some("its last message was cut at the model's length limit".into()),
+        StopKind::Tool => Some("it was cut off while a tool ran".into()),
+        StopKind::Other => Some(format!("its last message ended with {word:?}, which is not a normal stop")),
     }
 }
 
 fn judge_work(work: &Work) -> (Outcome, Option<String>) {
-    let open = match work.operation.as_deref() {
-        None => None,
-        Some("detached") => Some("HEAD is detached from the lane's branch".to_owned()),
-        Some("other-branch") => Some("another branch is checked out than the lane's".to_owned()),
-        Some(operation) => Some(format!("a {operation} is open")),
-    };
+    let open = work.operation.as_ref().map(LeftOpen::to_string);
     let lying = match (work.uncommitted, work.untracked) {
         (0, 0) => None,
         (changed, 0) => Some(format!("{} not committed", files(changed, "changed"))),
@@ -225,13 +249,12 @@ fn files(count: u64, kind: &str) -> String {
 mod tests {
     use super::*;
 
-    fn work(commits: u64, uncommitted: u64, untracked: u64, operation: Option<&str>) -> WorkFound {
-        let operation = operation.map(str::to_owned);
+    fn work(commits: u64, uncommitted: u64, untracked: u64, operation: Option<LeftOpen>) -> WorkFound {
         WorkFound::Read(Work { commits, uncommitted, untracked, operation, ..Work::default() })
     }
 
-    fn pi(stop_reason: Option<&str>) -> Option<Account> {
-        Some(Account { stop_reason: stop_reason.map(str::to_owned), error: None })
+    fn pi(stop: Option<StopKind>) -> Option<Account> {
+        Some(Account { stop: stop.map(|kind| LastStop { kind, word: format!("{kind:?}") }), error: None })
     }
 
     fn evidence(status: Status, ended_by: EndedBy, account: Option<Account>, work: WorkFound) -> Evidence {
@@ -242,29 +265,30 @@ mod tests {
     #[test]
     fn success_takes_exit_0_a_normal_stop_and_commits() {
         use Outcome::*;
+        use StopKind::{Aborted, Error, Finished, Length, Other, Tool};
         let exited = Status::Exited;
         let killed = Status::Signalled { signal: 11, core_dumped: true };
         let cases = [
-            (exited(0), pi(Some("stop")), work(1, 0, 0, None), Succeeded),
+            (exited(0), pi(Some(Finished)), work(1, 0, 0, None), Succeeded),
             (exited(0), None, work(1, 0, 0, None), Succeeded),
-            (exited(0), pi(Some("stop")), work(0, 0, 0, None), NoChanges),
-            (exited(0), pi(Some("stop")), work(1, 1, 0, None), Uncommitted),
-            (exited(0), pi(Some("stop")), work(1, 0, 1, None), Uncommitted),
-            (exited(0), pi(Some("stop")), work(0, 0, 0, Some("merge")), Uncommitted),
-            (exited(0), pi(Some("stop")), work(1, 0, 0, Some("detached")), Uncommitted),
-            (exited(0), pi(Some("error")), work(1, 0, 0, None), Failed),
-            (exited(0), pi(Some("aborted")), work(1, 0, 0, None), Failed),
-            (exited(0), pi(Some("length")), work(1, 0, 0, None), Failed),
-            (exited(0), pi(Some("toolUse")), work(1, 0, 0, None), Failed),
-            (exited(0), pi(Some("sideways")), work(1, 0, 0, None), Failed),
+            (exited(0), pi(Some(Finished)), work(0, 0, 0, None), NoChanges),
+            (exited(0), pi(Some(Finished)), work(1, 1, 0, None), Uncommitted),
+            (exited(0), pi(Some(Finished)), work(1, 0, 1, None), Uncommitted),
+            (exited(0), pi(Some(Finished)), work(0, 0, 0, Some(LeftOpen::Merge)), Uncommitted),
+            (exited(0), pi(Some(Finished)), work(1, 0, 0, Some(LeftOpen::Detached)), Uncommitted),
+            (exited(0), pi(Some(Error)), work(1, 0, 0, None), Failed),
+            (exited(0), pi(Some(Aborted)), work(1, 0, 0, None), Failed),
+            (exited(0), pi(Some(Length)), work(1, 0, 0, None), Failed),
+            (exited(0), pi(Some(Tool)), work(1, 0, 0, None), Failed),
+            (exited(0), pi(Some(Other)), work(1, 0, 0, None), Failed),
             (exited(0), pi(None), work(1, 0, 0, None), Failed),
-            (exited(1), pi(Some("stop")), work(1, 0, 0, None), Failed),
+            (exited(1), pi(Some(Finished)), work(1, 0, 0, None), Failed),
             (exited(139), None, work(1, 0, 0, None), Failed),
-            (killed, pi(Some("stop")), work(1, 0, 0, None), Failed),
-            (exited(0), pi(Some("stop")), WorkFound::Unreadable("disk".into()), Failed),
+            (killed, pi(Some(Finished)), work(1, 0, 0, None), Failed),
+            (exited(0), pi(Some(Finished)), WorkFound::Unreadable("disk".into()), Failed),
             (
                 exited(0),
-                pi(Some("stop")),
+                pi(Some(Finished)),
                 WorkFound::TreeGone(Work { commits: 1, ..Work::default() }),
                 Failed,
             ),
@@ -285,7 +309,8 @@ mod tests {
             (EndedBy::Launcher, Outcome::LaunchFailed),
             (EndedBy::Unknown("meteor".into()), Outcome::Failed),
         ] {
-            let evidence = evidence(Status::Exited(0), ended_by, pi(Some("stop")), work(1, 0, 0, None));
+            let evidence =
+                evidence(Status::Exited(0), ended_by, pi(Some(StopKind::Finished)), work(1, 0, 0, None));
             assert_eq!(judge(&evidence).outcome, expected, "{evidence:?}");
         }
     }

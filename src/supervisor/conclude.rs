@@ -9,16 +9,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::watch::{Ended, Signalled};
-use crate::agent::pi::session_file;
+use crate::agent::pi::session_file::{self, StopReason};
 use crate::durable;
 use crate::failpoint;
 use crate::git::{
-    CommitId, Found, GitError, GitProgram, Head, Look, Repo, Tree, held_by_session, look, pin, unlock_if,
-    unpin,
+    CommitId, Found, GitError, GitProgram, Head, Look, Operation, Repo, Tree, held_by_session, look, pin,
+    unlock_if, unpin,
 };
 use crate::session::launch::{AccountSource, LaunchSpec, Pinned, pin_name};
+use crate::session::left_open::LeftOpen;
 use crate::session::manifest::{EndedBy, Usage, Work};
-use crate::session::outcome::{Account, End, Evidence, WorkFound};
+use crate::session::outcome::{Account, End, Evidence, LastStop, StopKind, WorkFound};
 use crate::session::state::Event;
 use crate::session::store::{SessionDir, Store, StoreError};
 use crate::session::writer::SessionWriter;
@@ -103,10 +104,10 @@ fn evidence(spec: &LaunchSpec, end: End, found: Result<Found, GitError>, mut not
 }
 
 fn work(found: &Found, spec: &LaunchSpec) -> Work {
-    let operation = match (&found.operation, &found.head) {
-        (Some(operation), _) => Some(operation.as_str().to_owned()),
-        (None, Head::Detached(_)) => Some("detached".to_owned()),
-        (None, Head::Branch(branch)) if *branch != spec.branch.as_str() => Some("other-branch".to_owned()),
+    let operation = match (found.operation, &found.head) {
+        (Some(operation), _) => Some(left_open(operation)),
+        (None, Head::Detached(_)) => Some(LeftOpen::Detached),
+        (None, Head::Branch(branch)) if *branch != spec.branch.as_str() => Some(LeftOpen::OtherBranch),
         (None, _) => None,
     };
     Work {
@@ -121,6 +122,29 @@ fn work(found: &Found, spec: &LaunchSpec) -> Work {
     }
 }
 
+fn left_open(operation: Operation) -> LeftOpen {
+    match operation {
+        Operation::Merge => LeftOpen::Merge,
+        Operation::Rebase => LeftOpen::Rebase,
+        Operation::CherryPick => LeftOpen::CherryPick,
+        Operation::Revert => LeftOpen::Revert,
+        Operation::Bisect => LeftOpen::Bisect,
+        Operation::Am => LeftOpen::Am,
+    }
+}
+
+fn last_stop(reason: &StopReason) -> LastStop {
+    let kind = match reason {
+        StopReason::Stop => StopKind::Finished,
+        StopReason::Error => StopKind::Error,
+        StopReason::Aborted => StopKind::Aborted,
+        StopReason::Length => StopKind::Length,
+        StopReason::ToolUse => StopKind::Tool,
+        StopReason::Other(_) => StopKind::Other,
+    };
+    LastStop { kind, word: reason.to_string() }
+}
+
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
@@ -132,13 +156,10 @@ fn account(source: &AccountSource, notes: &mut Vec<String>) -> (Option<Account>,
         Ok(read) => read,
         Err(error) => {
             notes.push(format!("the agent's session file could not be read: {error}"));
-            return (Some(Account { stop_reason: None, error: None }), None);
+            return (Some(Account { stop: None, error: None }), None);
         }
     };
-    let account = Account {
-        stop_reason: read.last_stop_reason.as_ref().map(ToString::to_string),
-        error: read.last_error,
-    };
+    let account = Account { stop: read.last_stop_reason.as_ref().map(last_stop), error: read.last_error };
     let usage = (read.assistant_messages > 0).then(|| Usage {
         input_tokens: read.usage.input,
         output_tokens: read.usage.output,
