@@ -419,8 +419,8 @@ fn a_base_that_goes_while_the_batch_runs_is_told_for_the_ticket_that_needed_it()
     pi.go("T-1");
     let events = events(&running.wait().expect_code(1));
     assert_eq!(of_kind(&events, "ended")[0]["outcome"], "succeeded");
-    let reason = text(&about(&events, "not_launched", "T-2@side")["reason"]);
-    assert!(reason.contains("side"), "{reason}");
+    let told = about(&events, "not_launched", "T-2@side");
+    assert!(text(&told["reason"]).contains("side") && text(&told["hint"]).contains("git branch"), "{told}");
 }
 
 #[test]
@@ -613,8 +613,13 @@ mod merged {
                 .replace("${hook%/*}", "$(git rev-parse --git-common-dir)/hooks"),
         );
         let refused = events(&batch(&repo, &["T-1", "--merge", "--json"]).run().expect_code(1));
-        let reason = text(&about(&refused, "not_merged", "T-1")["reason"]);
-        assert!(reason.contains("post-merge") && reason.contains("--accept-changes"), "{reason}");
+        let refused = about(&refused, "not_merged", "T-1");
+        let (reason, hint) = (text(&refused["reason"]), text(&refused["hint"]));
+        assert!(
+            reason.starts_with("since its agent was launched") && reason.contains("post-merge"),
+            "{reason}"
+        );
+        assert!(hint.contains("ralph worktree merge T-1 --accept-changes"), "{hint}");
         let accepted = batch(&repo, &["T-1", "--merge", "--accept-changes", "--json"]).run().ok();
         assert_eq!(lanes(&events(&accepted), "merged"), ["T-1"]);
     }

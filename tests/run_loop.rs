@@ -379,6 +379,12 @@ fn a_conflict_moves_nothing_and_keeps_the_work_and_a_check_that_fails_does_not_l
         only(events.iter().filter(of).cloned().collect())
     };
     assert_eq!(not_merged("T-2")["files"], json!(["shared.txt"]));
+    let advised = |lane: &str, hint: &str| {
+        let told = not_merged(lane);
+        assert!(text(&told["hint"]).contains(hint), "{told}");
+    };
+    advised("T-2", "cd \"$(ralph worktree path T-2)\" && git merge main");
+    advised("T-3", "put it right in the lane, `ralph worktree dispatch T-3`");
     assert!(text(&not_merged("T-3")["reason"]).contains("test ! -e broken"), "{}", not_merged("T-3"));
     assert_eq!(repo.read("shared.txt"), "one\n");
     assert!(!repo.has("broken"));

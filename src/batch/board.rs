@@ -97,11 +97,15 @@ pub enum Verdict {
         reason: String,
         /// The files in conflict or in the way.
         files: Vec<String>,
+        /// What to do next, where that is known.
+        hint: Option<String>,
     },
     /// Its session could not be begun.
     NotLaunched {
         /// Why.
         reason: String,
+        /// What to do next, where that is known.
+        hint: Option<String>,
     },
     /// It was not worked on.
     Skipped(Skip),
@@ -386,8 +390,9 @@ impl Item {
                 self.place = Some(WorkPlace { branch, base_commit });
                 self.phase = Phase::Running { session: *session_id, since: at };
             }
-            Event::NotLaunched { reason, .. } => {
-                self.phase = Phase::Over(Verdict::NotLaunched { reason: reason.clone() });
+            Event::NotLaunched { reason, hint, .. } => {
+                let (reason, hint) = (reason.clone(), hint.clone());
+                self.phase = Phase::Over(Verdict::NotLaunched { reason, hint });
             }
             Event::Withdrawn { session_id, .. } => {
                 self.sessions.retain(|known| known != session_id);
@@ -412,9 +417,9 @@ impl Item {
             Event::Merged { into, commit, .. } => {
                 self.phase = Phase::Over(Verdict::Merged { into: into.clone(), commit: commit.clone() });
             }
-            Event::NotMerged { reason, files, .. } => {
-                let (reason, files) = (reason.clone(), files.clone());
-                self.phase = Phase::Over(Verdict::NotMerged { reason, files });
+            Event::NotMerged { reason, files, hint, .. } => {
+                let (reason, files, hint) = (reason.clone(), files.clone(), hint.clone());
+                self.phase = Phase::Over(Verdict::NotMerged { reason, files, hint });
             }
             Event::Skipped { why, .. } => {
                 // One that was worked on, and is not tried again, is what its last session left.

@@ -96,6 +96,9 @@ pub enum Event {
         session_id: SessionId,
         /// Why.
         reason: String,
+        /// What to do next, where that is known.
+        #[serde(default)]
+        hint: Option<String>,
     },
     /// The session was announced and never begun; the item waits again.
     Withdrawn {
@@ -148,6 +151,9 @@ pub enum Event {
         /// The files in conflict or in the way.
         #[serde(default)]
         files: Vec<String>,
+        /// What to do next, where that is known.
+        #[serde(default)]
+        hint: Option<String>,
     },
     /// The item's ticket was closed on the branch that has its work.
     Closed {

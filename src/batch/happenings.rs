@@ -119,7 +119,10 @@ impl Engine<'_> {
                     DispatchError::Contended { .. } if first => {
                         Event::Skipped { lane, why: Skip::Busy { session_id: None } }
                     }
-                    error => Event::NotLaunched { lane, session_id, reason: error.to_string() },
+                    error => {
+                        let (reason, hint) = (error.to_string(), error.hint());
+                        Event::NotLaunched { lane, session_id, reason, hint }
+                    }
                 })
             }
         }
@@ -215,8 +218,8 @@ impl Engine<'_> {
                 }
             }
             Landed::CalledOff => return Ok(()),
-            Landed::Not { reason, files } => {
-                self.about(item, |lane| Event::NotMerged { lane, reason, files })?;
+            Landed::Not { reason, files, hint } => {
+                self.about(item, |lane| Event::NotMerged { lane, reason, files, hint })?;
             }
         }
         self.add_further()

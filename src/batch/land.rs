@@ -88,7 +88,7 @@ impl Lander for BaseLander {
     fn land(&mut self, lane: &Lane, title: Option<&str>, called_off: &AtomicBool) -> Landed {
         let context = match Context::open(self.environment.clone(), self.machine.clone()) {
             Ok(context) => context,
-            Err(error) => return Landed::Not { reason: error.to_string(), files: Vec::new() },
+            Err(error) => return not_merged(error.to_string(), error.hint()),
         };
         let place =
             Place { repo: &context.repo, store: &context.store, machine: &context.machine, root: &self.root };
@@ -116,10 +116,10 @@ impl Lander for BaseLander {
             // The agent merged it itself, or it was taken up after a crash that came right behind the merge.
             Err(MergeError::NothingToMerge { target, .. }) => match tip_of(&context.repo, &target) {
                 Ok(Some(tip)) => self.merged(&place, lane, &target, &tip, kept),
-                Ok(None) => Landed::Not { reason: format!("{target} has gone"), files: Vec::new() },
-                Err(error) => Landed::Not { reason: error.to_string(), files: Vec::new() },
+                Ok(None) => not_merged(format!("{target} has gone"), None),
+                Err(error) => not_merged(error.to_string(), error.hint()),
             },
-            Err(error) => Landed::Not { files: files(&error), reason: reason(&error) },
+            Err(error) => Landed::Not { files: files(&error), reason: error.why(), hint: error.hint() },
         }
     }
 }
@@ -160,7 +160,7 @@ fn close_ticket(
     let inside = ticket_file(lane.ticket());
     let message = format!("Close {}", lane.ticket());
     let edit = FileEdit { lane, target, path: &inside, edit: &ticket::close, message: &message, changes };
-    match commit_file(place, &edit, progress).map_err(|error| reason(&error))? {
+    match commit_file(place, &edit, progress).map_err(|error| why_open(&error))? {
         Edited::Committed(commit) => Ok((Closed::Yes, Some(commit))),
         Edited::Unchanged => Ok((Closed::No, None)),
         Edited::NotTracked => {
@@ -205,14 +205,16 @@ fn rewrite(file: &Path, content: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Why it was not merged, where the lane is named beside it.
-fn reason(error: &MergeError) -> String {
-    let why = error.why();
-    match error {
-        MergeError::ConfigChanged { .. } => {
-            format!("{why}; look at that, and merge with --accept-changes if it is as you want it")
-        }
-        _ => why,
+fn not_merged(reason: String, hint: Option<String>) -> Landed {
+    Landed::Not { reason, files: Vec::new(), hint }
+}
+
+/// Why a ticket could not be closed. Of what is advised for a merge, only some is of use here.
+fn why_open(error: &MergeError) -> String {
+    let is_of_use = matches!(error, MergeError::ConfigChanged { .. } | MergeError::InTheWay { .. });
+    match error.hint().filter(|_| is_of_use) {
+        Some(hint) => format!("{}; {hint}", error.why()),
+        None => error.why(),
     }
 }
 

@@ -92,6 +92,8 @@ pub enum Landed {
         reason: String,
         /// The files in conflict or in the way.
         files: Vec<String>,
+        /// What to do next, where that is known.
+        hint: Option<String>,
     },
 }
 

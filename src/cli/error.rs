@@ -210,11 +210,12 @@ impl From<EndedError> for CliError {
 
 impl From<LaunchError> for CliError {
     fn from(error: LaunchError) -> Self {
-        match error {
-            LaunchError::Store(error) => error.into(),
-            other => Self::new(Exit::NotLaunched, other.to_string())
-                .hint("`ralph worktree recover` settles what is left of it"),
-        }
+        let (message, hint) = (error.to_string(), error.hint().map(str::to_owned));
+        let exit = match error {
+            LaunchError::Store(_) => Exit::CannotDo,
+            _ => Exit::NotLaunched,
+        };
+        Self { exit, message, hint }
     }
 }
 
@@ -234,39 +235,24 @@ pub fn worktree_gone(record: &LaneRecord) -> CliError {
 
 impl From<DispatchError> for CliError {
     fn from(error: DispatchError) -> Self {
-        let message = error.to_string();
-        match error {
-            DispatchError::Git(error) => error.into(),
-            DispatchError::Store(error) => error.into(),
-            DispatchError::File(error) => error.into(),
-            DispatchError::Launch(error) => error.into(),
-            DispatchError::Busy { lane, .. } => Self::new(Exit::Refused, message).hint(format!(
-                "follow it: ralph worktree logs -f {lane}; end it: ralph worktree stop {lane}"
-            )),
-            DispatchError::Contended { .. } => {
-                Self::new(Exit::Refused, message).hint("try again in a moment")
-            }
-            DispatchError::SeveralLanes { ticket, lanes } => several_lanes(&ticket, &lanes),
-            DispatchError::Unsettled { .. } => {
-                Self::new(Exit::Refused, message).hint("settle it: ralph worktree recover")
-            }
-            DispatchError::Elsewhere { host, .. } => Self::new(Exit::Refused, message)
-                .hint(format!("wait for it, stop it or settle it there: ralph worktree recover on {host}")),
-            DispatchError::OtherBranch { lane, .. } => Self::new(Exit::Refused, message)
-                .hint(format!("leave --branch out, or remove the lane first: ralph worktree remove {lane}")),
-            DispatchError::Agent(error) => Self::new(Exit::Usage, message).hint(error.hint()),
-            DispatchError::NotReady(error) => {
-                Self { exit: Exit::NotLaunched, message: error.reason, hint: error.hint }
-            }
-            DispatchError::NotLaunched { hint, .. } => Self { exit: Exit::NotLaunched, message, hint },
-            DispatchError::NotUtf8(_) => {
-                Self::new(Exit::CannotDo, message).hint("rename the folder, or set worktree-root")
-            }
-            DispatchError::TicketFolder { .. } => Self::new(Exit::Refused, message)
-                .hint("put that right on the branch, or commit the ticket's file to it"),
-            DispatchError::TicketFile { .. } => Self::new(Exit::CannotDo, message)
-                .hint("see that the worktree can be written to, or leave the file out: --no-ticket"),
-        }
+        let (message, hint) = (error.to_string(), error.hint());
+        let exit = match error {
+            DispatchError::Launch(error) => return error.into(),
+            DispatchError::Git(error) => exit_of(error.class()),
+            DispatchError::Store(_)
+            | DispatchError::File(_)
+            | DispatchError::NotUtf8(_)
+            | DispatchError::TicketFile { .. } => Exit::CannotDo,
+            DispatchError::Busy { .. }
+            | DispatchError::Contended { .. }
+            | DispatchError::Unsettled { .. }
+            | DispatchError::Elsewhere { .. }
+            | DispatchError::OtherBranch { .. }
+            | DispatchError::TicketFolder { .. } => Exit::Refused,
+            DispatchError::SeveralLanes { .. } | DispatchError::Agent(_) => Exit::Usage,
+            DispatchError::NotReady(_) | DispatchError::NotLaunched { .. } => Exit::NotLaunched,
+        };
+        Self { exit, message, hint }
     }
 }
 

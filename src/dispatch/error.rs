@@ -40,7 +40,7 @@ pub enum DispatchError {
         lane: String,
     },
     /// The ticket has several lanes.
-    #[error("{ticket} has several lanes, and none was named: {}", names(lanes))]
+    #[error("{ticket} has several lanes: {}", names(lanes))]
     SeveralLanes {
         /// The ticket.
         ticket: TicketId,
@@ -112,6 +112,38 @@ pub enum DispatchError {
 }
 
 impl DispatchError {
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Git(error) => return error.hint(),
+            Self::Store(error) => return error.hint().map(str::to_owned),
+            Self::File(error) => return error.hint().map(str::to_owned),
+            Self::Launch(error) => return error.hint().map(str::to_owned),
+            Self::NotReady(error) => return error.hint.clone(),
+            Self::NotLaunched { hint, .. } => return hint.clone(),
+            Self::Agent(error) => error.hint(),
+            Self::Busy { lane, .. } => {
+                format!("follow it: ralph worktree logs -f {lane}; end it: ralph worktree stop {lane}")
+            }
+            Self::Contended { .. } => "try again in a moment".to_owned(),
+            Self::SeveralLanes { .. } => "name one of them".to_owned(),
+            Self::Unsettled { .. } => "settle it: ralph worktree recover".to_owned(),
+            Self::Elsewhere { host, .. } => {
+                format!("wait for it, stop it or settle it there: ralph worktree recover on {host}")
+            }
+            Self::OtherBranch { lane, .. } => {
+                format!("leave --branch out, or remove the lane first: ralph worktree remove {lane}")
+            }
+            Self::NotUtf8(_) => "rename the folder, or set worktree-root".to_owned(),
+            Self::TicketFile { .. } => {
+                "see that the worktree can be written to, or leave the file out: --no-ticket".to_owned()
+            }
+            Self::TicketFolder { .. } => {
+                "put that right on the branch, or commit the ticket's file to it".to_owned()
+            }
+        })
+    }
+
     /// Whether it failed for want of room on a disk.
     pub fn is_full(&self) -> bool {
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);

@@ -74,3 +74,15 @@ pub enum LaunchError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+impl LaunchError {
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Start { .. } | Self::System { .. } | Self::Vanished { .. } | Self::StillThere { .. } => {
+                Some("`ralph worktree recover` settles what is left of it")
+            }
+        }
+    }
+}

@@ -268,8 +268,11 @@ impl Sum {
 pub(super) fn why(item: &Item, row: &Row<'_>) -> Option<String> {
     let skipped = || row.skipped.map(|(_, why)| why.to_string());
     match &item.phase {
-        Phase::Over(Verdict::NotMerged { reason, .. } | Verdict::NotLaunched { reason }) => {
-            Some(reason.clone())
+        Phase::Over(Verdict::NotMerged { reason, hint, .. } | Verdict::NotLaunched { reason, hint }) => {
+            Some(match hint {
+                Some(hint) => format!("{reason}; {hint}"),
+                None => reason.clone(),
+            })
         }
         Phase::Over(Verdict::Skipped(why)) => Some(why.to_string()),
         Phase::Over(Verdict::Ended(_)) => {

@@ -132,8 +132,11 @@ fn merge(html: &mut Html, row: &Row<'_>, item: &Item) {
                 html.constant(if row.closed { "; ticket closed" } else { "" });
             });
         }
-        Phase::Over(Verdict::NotMerged { reason, files }) => {
+        Phase::Over(Verdict::NotMerged { reason, files, hint }) => {
             html.foreign(reason);
+            if let Some(hint) = hint {
+                html.within("small", &[], |html| html.foreign(hint));
+            }
             if !files.is_empty() {
                 html.within("ul", &[("class", "files")], |html| {
                     for file in files.iter().take(MOST_FILES) {

@@ -168,12 +168,13 @@ fn it_says_what_came_of_each_ticket_and_why() {
                 "conflict with pt2-beef in 2 files <here>",
                 "src/<b>main</b>.rs",
                 "Cargo.lock",
+                "merge main into it & again",
             ],
         ),
         (8, vec!["failed", "exit status 1: <error> & \"more\""]),
         (9, vec!["skipped", "needs pt8-0000, which did not come to a good end"]),
         (10, vec!["uncommitted"]),
-        (17, vec!["not launched", "the prompt file <tf.md> is not there"]),
+        (17, vec!["not launched", "the prompt file <tf.md> is not there; write it to <tf.md>"]),
         (20, vec!["closed already", "its ticket is closed"]),
     ] {
         for said in said {

@@ -133,8 +133,10 @@ fn row(item: &Item) -> Vec<Cell> {
     let (result, tone) = result(item);
     let note = match item.verdict() {
         Some(Verdict::Merged { into, commit }) => format!("{into} at {}", commit.get(..12).unwrap_or(commit)),
-        Some(Verdict::NotMerged { reason, files }) => format!("{reason}{}", words::further(reason, files)),
-        Some(Verdict::NotLaunched { reason }) => reason.clone(),
+        Some(Verdict::NotMerged { reason, files, .. }) => {
+            format!("{reason}{}", words::further(reason, files))
+        }
+        Some(Verdict::NotLaunched { reason, .. }) => reason.clone(),
         Some(Verdict::Skipped(why)) => why.to_string(),
         Some(Verdict::Ended(_)) | None => {
             item.last.as_ref().and_then(|last| last.reason.clone()).unwrap_or_default()

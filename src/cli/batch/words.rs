@@ -29,8 +29,14 @@ pub fn line(event: &Event, board: &Board) -> Option<String> {
                 _ => format!("{} runs", strong(lane)),
             }
         }
-        Event::NotLaunched { lane, reason, .. } => {
-            format!("{} {}: {}", strong(lane), toned("was not launched", Tone::Bad), one_line(reason))
+        Event::NotLaunched { lane, reason, hint, .. } => {
+            format!(
+                "{} {}: {}{}",
+                strong(lane),
+                toned("was not launched", Tone::Bad),
+                one_line(reason),
+                advice(hint.as_deref())
+            )
         }
         Event::Ended { lane, outcome, reason, work, usage, next, .. } => {
             ended(lane, outcome, reason.as_deref(), work.as_deref(), usage.as_deref(), next)
@@ -39,13 +45,14 @@ pub fn line(event: &Event, board: &Board) -> Option<String> {
             let commit = commit.get(..12).unwrap_or(commit);
             format!("{} {} into {}, now {commit}", strong(lane), toned("merged", Tone::Good), one_line(into))
         }
-        Event::NotMerged { lane, reason, files } => {
+        Event::NotMerged { lane, reason, files, hint } => {
             format!(
-                "{} {}: {}{}; its work stays on its branch",
+                "{} {}: {}{}; its work stays on its branch{}",
                 strong(lane),
                 toned("was not merged", Tone::Bad),
                 one_line(reason),
-                further(reason, files)
+                further(reason, files),
+                advice(hint.as_deref())
             )
         }
         Event::Closed { lane } => format!("{}'s ticket was closed", strong(lane)),
@@ -159,6 +166,10 @@ pub fn further(reason: &str, files: &[String]) -> String {
     if more.is_empty() { String::new() } else { format!(" ({})", some(&more)) }
 }
 
+fn advice(hint: Option<&str>) -> String {
+    hint.map(|hint| format!("; {}", one_line(hint))).unwrap_or_default()
+}
+
 fn strong(lane: &Lane) -> String {
     toned(&lane.to_string(), Tone::Strong)
 }
@@ -171,6 +182,24 @@ fn toned(text: &str, tone: Tone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_to_do_is_said_where_work_was_not_merged_or_an_agent_not_launched() {
+        let lane: Lane = "T-1".parse().unwrap();
+        let hint = |text: &str| Some(text.to_owned());
+        let reason = "why".to_owned();
+        let not_merged = Event::NotMerged {
+            lane: lane.clone(),
+            reason: reason.clone(),
+            files: Vec::new(),
+            hint: hint("merge main"),
+        };
+        let session_id = crate::id::SessionId::generate();
+        let not_launched = Event::NotLaunched { lane, session_id, reason, hint: hint("wait") };
+        let said = |event| line(event, &Board::default()).unwrap();
+        assert!(said(&not_merged).ends_with("why; its work stays on its branch; merge main"));
+        assert!(said(&not_launched).ends_with("why; wait"));
+    }
 
     #[test]
     fn files_are_named_once() {

@@ -159,7 +159,8 @@ impl Simulation {
             self.slots[slot] = end + 1;
             if at % 29 == 17 {
                 let reason = "the prompt file <tf.md> is not there".to_owned();
-                return self.tell(start + 1, Event::NotLaunched { lane, session_id, reason });
+                let hint = Some("write it to <tf.md>".to_owned());
+                return self.tell(start + 1, Event::NotLaunched { lane, session_id, reason, hint });
             }
             let branch = lane.default_branch();
             let worktree = "/x".to_owned();
@@ -208,6 +209,7 @@ impl Simulation {
                 lane: lane.clone(),
                 reason: "conflict with pt2-beef in 2 files <here>".into(),
                 files: vec!["src/<b>main</b>.rs".into(), "Cargo.lock".into()],
+                hint: Some("merge main into it & again".into()),
             },
             _ => Event::Merged {
                 lane: lane.clone(),
