@@ -240,12 +240,18 @@ fn what_a_sparse_checkout_leaves_out_and_a_submodule_keep_nothing_from_being_tak
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);
     let repo = &scene.repo;
-    fs::create_dir(repo.path().join("sub")).unwrap();
-    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},sub", repo.head())]);
+    for sub in ["sub", "removed", "replaced"] {
+        fs::create_dir(repo.path().join(sub)).unwrap();
+        repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},{sub}", repo.head())]);
+    }
+    repo.write("plain", "plain\n");
+    repo.git(&["add", "plain"]);
     repo.commit_file("out/x", "x\n", "Out");
-    repo.filter("new/3", "false");
-    let work = "echo more >>out/x; echo more >>README.md; mkdir new; echo 3 >new/3; git add -A; \
-        git update-index --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm work; answer";
+    repo.filter("z/3", "false");
+    let work = "echo more >>out/x; echo more >>README.md; mkdir z; echo 3 >z/3; git add -A; \
+        git rm -q --cached removed replaced plain; rm -r removed replaced plain; echo x >replaced; mkdir plain; \
+        git add replaced; for sub in sub plain; do \
+        git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),$sub; done; git commit -qm work; answer";
     scene.pi.plays_for("T-3", work);
     repo.finish("T-3", &[]);
     repo.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/out/"]);
@@ -253,7 +259,11 @@ fn what_a_sparse_checkout_leaves_out_and_a_submodule_keep_nothing_from_being_tak
     let refused = repo.worktree(&["merge", "T-3", "--accept-changes"]).run();
     assert_eq!(refused.code, Some(4), "{refused}");
     assert_eq!((repo.head(), repo.status_porcelain()), (before, status));
+    assert_eq!(repo.read("plain"), "plain\n");
     assert!(!repo.has("out") && !repo.has(".git/index.lock"));
+    repo.filter("z/3", "cat");
+    repo.merged(&["T-3", "--accept-changes"]);
+    assert_eq!((repo.read("replaced"), repo.status_porcelain()), ("x\n".to_owned(), Vec::new()));
 }
 
 #[test]

@@ -267,45 +267,71 @@ fn take_back(
     touched: &BTreeMap<PathBuf, Touch>,
 ) -> Result<(), GitError> {
     let staged = staged(repo, tree)?;
-    let is_open = |(path, touch): &(&PathBuf, &Touch)| {
-        let in_index = staged.get(*path);
-        // Else it has followed already, or was staged by someone: git judges that.
-        in_index != touch.new.as_ref()
-            && in_index == touch.old.as_ref()
-            // git writes nothing into submodules here.
-            && ![&touch.old, &touch.new].into_iter().flatten().any(Side::is_submodule)
-    };
+    let open: Vec<_> = touched
+        .iter()
+        .filter(|(path, touch)| {
+            let in_index = staged.get(*path);
+            // The others have followed already, or were staged by someone: git judges that.
+            in_index != touch.new.as_ref() && in_index == touch.old.as_ref()
+        })
+        .collect();
     // First, since a folder of the merge's may stand where a file is to be again.
-    for (path, touch) in touched.iter().filter(is_open) {
-        if let Touch { old: None, new: Some(new) } = touch {
-            let file = tree.path.join(path);
-            // Brought by the merge, and not yet in the index: ours if it is what the merge brings.
-            if there(&file)? && is_half_written(repo, tree, path, new)? {
-                fs::remove_file(&file).map_err(|e| GitError::io("remove", &file, e))?;
-            }
-            remove_empty_above(tree.path, path);
-        }
+    for (path, touch) in &open {
+        take_away(repo, tree, path, touch)?;
     }
-    let mut put_back = Vec::new();
-    for (path, touch) in touched.iter().filter(is_open) {
+    let mut missing = Vec::new();
+    for (path, touch) in open {
+        let Some(old) = &touch.old else { continue };
         let file = tree.path.join(path);
         // An edit that has not given way yet.
         let is_mine =
             || kept.iter().any(|kept| kept.file == *path && text_of(&file).as_ref() == Some(&kept.mine));
-        let is_gone = match (&touch.old, &touch.new) {
-            (Some(_), None) => !there(&file)?,
-            (Some(_), Some(new)) => !is_mine() && (!there(&file)? || is_half_written(repo, tree, path, new)?),
-            (None, _) => false,
+        let is_missing = match &touch.new {
+            Some(new) if !old.is_submodule() && !new.is_submodule() => {
+                !is_mine() && (!there(&file)? || is_half_written(repo, tree, path, new)?)
+            }
+            _ => !there(&file)?,
         };
-        if is_gone {
-            put_back.push(path.clone());
+        if is_missing {
+            missing.push((path.clone(), old));
         }
     }
-    if !put_back.is_empty() {
-        let absent = touched::told_not_to_look(repo, tree)?;
-        put_back.retain(|path| !absent.contains(path));
+    if missing.is_empty() {
+        return Ok(());
     }
-    check_out(repo, tree, &put_back)
+    let absent = touched::told_not_to_look(repo, tree)?;
+    let mut files = Vec::new();
+    for (path, old) in missing.into_iter().filter(|(path, _)| !absent.contains(path)) {
+        if old.is_submodule() {
+            let folder = tree.path.join(path);
+            fs::create_dir_all(&folder).map_err(|e| GitError::io("make", &folder, e))?;
+        } else {
+            files.push(path);
+        }
+    }
+    check_out(repo, tree, &files)
+}
+
+/// Takes away what a merge has brought where the old commit has no file. Of submodules git makes and removes the folder
+/// only.
+fn take_away(repo: &Repo, tree: WorkTree<'_>, path: &Path, touch: &Touch) -> Result<(), GitError> {
+    let file = tree.path.join(path);
+    match (&touch.old, &touch.new) {
+        (Some(old), Some(new)) if new.is_submodule() && !old.is_submodule() => {
+            // One that holds something stays.
+            drop(fs::remove_dir(&file));
+        }
+        (old, Some(new)) if !new.is_submodule() && old.as_ref().is_none_or(Side::is_submodule) => {
+            if there(&file)? && is_half_written(repo, tree, path, new)? {
+                fs::remove_file(&file).map_err(|e| GitError::io("remove", &file, e))?;
+            }
+            if old.is_none() {
+                remove_empty_above(tree.path, path);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Folders that a merge made for its files go with the last of them, as with git.
