@@ -124,3 +124,32 @@ fn reachable(entry: &Entry) -> Result<Reach, GitError> {
     }
     Ok(entry.locked.clone().map_or(Reach::Gone, Reach::Away))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::tests::fixture::Fixture;
+
+    #[test]
+    fn a_branch_is_known_by_every_second_name_to_either_engine() {
+        for extension in [None, Some("extensions.partialClone")] {
+            let fixture = Fixture::new();
+            fixture.git("repo", &["symbolic-ref", "refs/heads/lost", "refs/heads/none"]);
+            fixture.git("repo", &["symbolic-ref", "refs/heads/trunk", "refs/heads/main"]);
+            fixture.git("repo", &["symbolic-ref", "refs/heads/old/trunk", "refs/heads/trunk"]);
+            fixture.git("repo", &["branch", "other"]);
+            if let Some(extension) = extension {
+                fixture.git("repo", &["config", extension, "origin"]);
+            }
+            let repo = fixture.repo();
+            let names = repo.second_names_of("refs/heads/main").unwrap();
+            assert_eq!(names, ["refs/heads/old/trunk", "refs/heads/trunk"]);
+            let main = "main".parse().unwrap();
+            assert!(matches!(trees_of(&repo, &main), Ok(Ok(trees)) if trees.len() == 1));
+            fixture.git("repo", &["switch", "-q", "old/trunk"]);
+            let blocked = trees_of(&repo, &main).unwrap().unwrap_err();
+            assert_eq!(blocked.why, WhyBlocked::SecondName("old/trunk".to_owned()));
+            assert!(matches!(trees_of(&repo, &"other".parse().unwrap()), Ok(Ok(trees)) if trees.is_empty()));
+        }
+    }
+}
