@@ -201,6 +201,26 @@ fn a_checkout_that_git_was_killed_in_is_taken_up_where_it_stopped() {
 }
 
 #[test]
+fn a_large_file_that_git_was_killed_in_is_taken_up_too_and_an_own_one_stays() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+    pi.plays("head -c 73400320 /dev/zero >large; git add -A; git commit -qm large; answer");
+    repo.finish("T-1", &[]);
+    let killed = repo.worktree(&["merge", "T-1"]).env("RALPH_FAILPOINT", "merge.landed:kill").run();
+    assert_eq!(killed.signal, Some(9), "{killed}");
+    let (large, mine) = (repo.path().join("large"), [&[0; 1000][..], b"mine"].concat());
+    fs::write(&large, &mine).unwrap();
+    let recovered = repo.worktree(&["recover"]).run().ok();
+    assert!(recovered.stderr.contains("T-1: its interrupted merge is left as it is"), "{recovered}");
+    assert_eq!(fs::read(&large).unwrap(), mine);
+    fs::write(&large, []).unwrap();
+    fs::File::options().write(true).open(&large).unwrap().set_len(66 << 20).unwrap();
+    let recovered = repo.worktree(&["recover"]).run().ok();
+    assert!(recovered.stderr.contains("T-1: its interrupted merge was finished"), "{recovered}");
+    assert_eq!((fs::metadata(&large).unwrap().len(), repo.status_porcelain()), (70 << 20, Vec::new()));
+}
+
+#[test]
 fn what_was_put_into_a_touched_file_since_the_crash_stays_and_is_told() {
     let sandbox = Sandbox::new();
     let scene = Scene::new(&sandbox);

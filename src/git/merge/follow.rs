@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -352,12 +352,29 @@ fn is_half_written(repo: &Repo, tree: WorkTree<'_>, path: &Path, new: &Side) -> 
         let wanted = touched::content(repo, new)?;
         return Ok(target.is_some_and(|target| target.as_os_str().as_encoded_bytes() == wanted));
     }
-    let Ok(found) = durable::read(&file, 1 << 30) else { return Ok(false) };
-    let Some(found) = found else { return Ok(false) };
-    match touched::content(repo, new) {
-        Ok(content) if content.starts_with(&found) => Ok(true),
-        Ok(_) | Err(GitError::ProgramSaidTooMuch { .. }) => is_written(repo, tree, path, new),
-        Err(error) => Err(error),
+    let Ok(found) = durable::open_no_follow(&file) else { return Ok(false) };
+    Ok(is_beginning(repo, found, new)? || is_written(repo, tree, path, new)?)
+}
+
+/// Whether the side begins with what is found, or is all of it. They are read side by side: they may be large.
+fn is_beginning(repo: &Repo, mut found: impl Read, side: &Side) -> Result<bool, GitError> {
+    let mut verdict = None;
+    let streamed = repo.fetching().args(["cat-file", "blob", &side.object]).run_streaming(&mut |wanted| {
+        let mut part = Vec::new();
+        verdict = match found.by_ref().take(wanted.len() as u64).read_to_end(&mut part) {
+            Ok(_) if part == wanted => None,
+            Ok(_) => Some(wanted.starts_with(&part)),
+            // What cannot be read is someone's.
+            Err(_) => Some(false),
+        };
+        verdict.is_none()
+    });
+    match verdict {
+        Some(verdict) => Ok(verdict),
+        None => {
+            streamed?.into_stdout()?;
+            Ok(found.read(&mut [0]).is_ok_and(|more| more == 0))
+        }
     }
 }
 
