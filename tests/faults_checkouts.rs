@@ -246,3 +246,20 @@ fn row_44_a_partial_clone_fetches_what_the_checkout_needs() {
     assert!(matches!(content, Some(Entry::File { content, .. }) if content == b"now\n"));
     assert!(missing() >= 1, "only what was needed was fetched");
 }
+
+#[test]
+fn row_44_in_a_partial_clone_too_a_branch_that_stands_for_the_users_does_not_take_that_along() {
+    let sandbox = Sandbox::new();
+    let origin = with_folders(&sandbox, "origin");
+    origin.git(&["config", "uploadpack.allowFilter", "true"]);
+    let repo = origin.clone_as("app", &["--filter=blob:none"]);
+    // As git itself writes it or not, by its version: libgit2 does not open such a repository.
+    repo.git(&["config", "core.repositoryFormatVersion", "1"]);
+    repo.git(&["config", "extensions.partialClone", "origin"]);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays("git symbolic-ref refs/heads/ralph/T-1 refs/heads/main; answer");
+    let main = repo.rev_parse("refs/heads/main");
+    drop(repo.finished(&["T-1"]));
+    drop(repo.worktree(&["remove", "T-1"]).run().ok());
+    assert_eq!(repo.rev_parse("refs/heads/main"), main);
+}

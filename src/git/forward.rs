@@ -153,7 +153,7 @@ impl Landing {
         let Forward { worktree, branch, from, to, behind } = self.0;
         // Seen from the worktree, so that the log of its HEAD tells of the move too.
         let moved = Call::write(repo.program(), Place::GitDir(&worktree.admin_dir))
-            .args(["update-ref", "-m", "ralph: brought up to its base", &branch])
+            .args(["update-ref", "--no-deref", "-m", "ralph: brought up to its base", &branch])
             .args([to.as_str(), from.as_str()])
             .succeed();
         match moved {

@@ -234,15 +234,18 @@ impl Repo {
                 // libgit2 compares once more, under the reference's own lock.
                 reference.delete().map_err(|e| GitError::libgit2("delete the reference", full, e))
             }
+            // git would compare what a symbolic reference leads to.
+            Backend::Program(_) if self.alias_target(full)?.is_some() => return Err(moved()),
             Backend::Program(_) => self.update_ref(&["-d", full, expected.as_str()]),
         };
         failpoint::hit("ref.deleted");
         deleted
     }
 
+    /// Of the reference itself, never of what a symbolic one leads to: an agent may have made it one.
     fn update_ref(&self, args: &[&str]) -> Result<(), GitError> {
         Call::write(self.program(), Place::GitDir(self.common_dir()))
-            .arg("update-ref")
+            .args(["update-ref", "--no-deref"])
             .args(args)
             .succeed()?;
         Ok(())

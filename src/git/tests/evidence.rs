@@ -5,7 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use super::fixture::{Fixture, PATIENCE};
-use crate::git::{CommitId, Found, GitProgram, Head, Look, Operation, Repo, Site, Tree, glance, look, pin};
+use crate::git::{
+    CommitId, Found, GitError, GitProgram, Head, Look, Operation, Repo, Site, Tree, glance, look, pin, unpin,
+};
 
 const TREE: &str = "repo.ralph/t-1";
 
@@ -459,5 +461,27 @@ fn git_is_asked_about_a_worktree_in_which_anything_is_changed() {
         assert_eq!(without_git(&lane).tree, Tree::Present, "before {what}");
         change(&lane);
         assert!(matches!(without_git(&lane).tree, Tree::Unclear { .. }), "{what}");
+    }
+}
+
+#[test]
+fn a_pin_whose_name_was_made_to_stand_for_a_branch_neither_moves_nor_deletes_that() {
+    let lane = lane();
+    lane.write("new.txt", "x");
+    lane.commit("two");
+    let (tip, main) = (lane.look().branch_tip.unwrap(), lane.start.clone());
+    for repo in through_both(&lane) {
+        let lock = repo.lock(PATIENCE).unwrap();
+        let plant =
+            || lane.fixture.git("repo", &["symbolic-ref", "refs/ralph/sessions/x/head", "refs/heads/main"]);
+        let mains = || lane.fixture.git("repo", &["rev-parse", "--verify", "refs/heads/main"]);
+        plant();
+        pin(&repo, &lock, "sessions/x/head", &tip).unwrap();
+        assert_eq!(mains(), main.as_str());
+        assert_eq!(lane.fixture.git("repo", &["rev-parse", "refs/ralph/sessions/x/head"]), tip.as_str());
+        plant();
+        let error = unpin(&repo, &lock, "sessions/x/head", &main).unwrap_err();
+        assert!(matches!(error, GitError::RefMoved { .. }), "{error}");
+        assert_eq!(mains(), main.as_str());
     }
 }
