@@ -57,6 +57,10 @@ fn rows_82_83_and_85_what_an_agent_set_up_runs_nowhere_and_the_merge_is_refused_
         ("rm \"$HOOKS/commit-msg\"", "the hook commit-msg was removed"),
         ("chmod -x \"$HOOKS/commit-msg\"", "the hook commit-msg was changed"),
         ("printf '* merge=x\\n' >\"$HOOKS/../info/attributes\"", "info/attributes was added"),
+        (
+            "mkdir -p \"$XDG_CONFIG_HOME/git\"; printf '* merge=union\\n' >\"$XDG_CONFIG_HOME/git/attributes\"",
+            "an attributes file of the user's or the machine's was changed",
+        ),
         ("git replace HEAD HEAD^", "the replacement refs/replace/"),
     ] {
         let sandbox = Sandbox::new();
@@ -83,6 +87,43 @@ fn rows_82_83_and_85_what_an_agent_set_up_runs_nowhere_and_the_merge_is_refused_
         repo.merge(&["--dry-run"]).refused(4, &[changed]);
         assert!(!sandbox.path("tmp/evil").exists(), "{does} ran");
     }
+}
+
+#[test]
+fn row_83_a_hook_among_hundreds_of_files_or_too_large_to_be_read_is_guarded_too() {
+    let changes_it = "printf 'x\n' >>\"$HOOKS/commit-msg\"";
+    let others = "the hook or another of the many files of its folder was changed";
+    for (beside, bytes, does, changed) in [
+        ("a", 0, changes_it, others),
+        ("a/b/c", 0, changes_it, "the hook commit-msg was changed"),
+        ("a/b/c", 0, "printf 'x\n' >>\"$HOOKS/a/b/c599\"", others),
+        ("none", 17 << 20, changes_it, "the hook commit-msg was changed"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.set_env("HOOKS", sandbox.work().join("app/.git/hooks"));
+        let repo = scene(
+            &sandbox,
+            |repo| {
+                repo.hook("commit-msg", &format!("exit 0\n#{}", "x".repeat(bytes)));
+                for number in 0..600 {
+                    repo.write(format!(".git/hooks/{beside}{number:03}"), "");
+                }
+            },
+            &format!("commit; {does}; answer"),
+        );
+        repo.merge(&[]).refused(4, &["since its agent was launched", changed]);
+        assert_eq!(repo.merge(&["--accept-changes"]).ok().json()["status"], "merged");
+    }
+}
+
+#[test]
+fn row_83_hundreds_of_files_beside_the_hooks_are_no_change() {
+    let sandbox = Sandbox::new();
+    let before = |repo: &Repo<'_>| {
+        (0..600).for_each(|number| drop(repo.write(format!(".git/hooks/a/b{number:03}"), "")));
+    };
+    let repo = scene(&sandbox, before, COMMITS);
+    assert_eq!(repo.merge(&[]).ok().json()["status"], "merged");
 }
 
 #[test]

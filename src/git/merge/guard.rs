@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::durable;
+use crate::git::attributes::attribute_files;
 use crate::git::config::Settings;
 use crate::git::program::{Call, Place};
 use crate::git::repo::{Backend, open_libgit2};
@@ -57,9 +58,22 @@ const FILES: [&str; 3] = ["info/attributes", "info/grafts", "objects/info/altern
 const HOOK: &str = "the hook ";
 const HOOKS_PATH: &str = "the setting core.hookspath";
 
+/// The attributes files that git reads though no setting names them. On record whether there are any or not: a record
+/// without it is of a ralph that did not look.
+const UNNAMED: &str = "an attributes file of the user's or the machine's";
+
+/// Of a larger file size and times are hashed.
 const LARGEST: u64 = 16 << 20;
-/// No folder of hooks holds more.
+/// As many are read, those in the folder itself first; of the others, only what tells that they were written.
 const MOST_HOOKS: usize = 500;
+/// Where there are more, none of them is known to be what it was.
+const MOST_FILES: usize = 20_000;
+/// How deep in their folder.
+const DEEPEST_HOOK: usize = 4;
+/// What those are called together whose content is not read.
+const OTHER_HOOKS: &str = "or another of the many files of its folder";
+/// What stands for the hash of what there is too much of.
+const TOO_MANY: &str = "too many";
 
 /// The settings that change as people and agents work, and mean nothing: where branches are pushed to.
 const BUSY: &str = "branch.";
@@ -108,11 +122,14 @@ pub fn watched(repo: &Repo) -> Result<Watched, GitError> {
     for (name, hash) in hooks_in(&hooks) {
         guard.insert(format!("{HOOK}{name}"), hash);
     }
-    let attributes = settings.attributes_file();
-    for file in FILES.iter().map(|name| common.join(name)).chain(attributes) {
-        if file.symlink_metadata().is_ok() {
-            guard.insert(format!("the file {}", file.display()), hash_of_file(&file));
-        }
+    let is_there = |file: &PathBuf| file.symlink_metadata().is_ok();
+    let named = settings.attributes_file();
+    let everywhere = attribute_files(&settings, common, repo.program()).below.into_iter();
+    let unnamed = everywhere.filter(|file| is_there(file) && named.as_ref() != Some(file));
+    let unnamed: Vec<String> = unnamed.map(|file| hash_of_file(&file)).collect();
+    guard.insert(UNNAMED.to_owned(), hash(unnamed.iter().map(String::as_bytes)));
+    for file in FILES.iter().map(|name| common.join(name)).chain(named).filter(is_there) {
+        guard.insert(format!("the file {}", file.display()), hash_of_file(&file));
     }
     for name in repo.refs_below("refs/replace/")? {
         guard.insert(format!("the replacement {name}"), String::new());
@@ -128,8 +145,12 @@ pub fn guard_changes(before: &Guard, now: &Guard) -> Vec<String> {
     let names = names.into_iter().filter(|name| !(elsewhere && name.starts_with(HOOK)));
     let change = |name: &String| match (before.get(name), now.get(name)) {
         (Some(_), None) => Some(format!("{name} was removed")),
+        (None, Some(_)) if *name == UNNAMED => None,
         (None, Some(_)) => Some(format!("{name} was added")),
-        (before, now) => (before != now).then(|| format!("{name} was changed")),
+        (before, now) => {
+            let differs = before != now || now.is_some_and(|now| now == TOO_MANY);
+            differs.then(|| format!("{name} was changed"))
+        }
     };
     names.filter_map(change).collect()
 }
@@ -142,10 +163,13 @@ pub(super) fn hooks_folder(repo: &Repo, settings: &Settings) -> PathBuf {
     }
 }
 
+/// The hooks, by name. What git runs stands in the folder itself: no number of files below keeps it from being read.
 fn hooks_in(folder: &Path) -> Vec<(String, String)> {
-    let walk = WalkDir::new(folder).min_depth(1).max_depth(4).follow_root_links(true).sort_by_file_name();
+    let at = |depth| WalkDir::new(folder).min_depth(depth).max_depth(depth);
+    let entries = (1..=DEEPEST_HOOK).flat_map(|depth| at(depth).follow_root_links(true).sort_by_file_name());
     let mut found = Vec::new();
-    for entry in walk.into_iter().take(MOST_HOOKS) {
+    let mut others: Vec<String> = Vec::new();
+    for (count, entry) in entries.enumerate() {
         let Ok(entry) = entry else {
             found.push((folder.display().to_string(), "unreadable".to_owned()));
             continue;
@@ -155,7 +179,18 @@ fn hooks_in(folder: &Path) -> Vec<(String, String)> {
         if entry.file_type().is_dir() || name.ends_with(".sample") {
             continue;
         }
-        found.push((name, hash_of_file(entry.path())));
+        if count >= MOST_FILES {
+            found.push((OTHER_HOOKS.to_owned(), TOO_MANY.to_owned()));
+            return found;
+        }
+        if found.len() < MOST_HOOKS {
+            found.push((name, hash_of_file(entry.path())));
+        } else {
+            others.extend([name, hash_of_facts(entry.path())]);
+        }
+    }
+    if !others.is_empty() {
+        found.push((OTHER_HOOKS.to_owned(), hash(others.iter().map(String::as_bytes))));
     }
     found
 }
@@ -168,8 +203,19 @@ fn hash_of_file(path: &Path) -> String {
     let mode = fs::metadata(&real).map_or(0, |meta| meta.permissions().mode() & 0o111);
     match durable::read(&real, LARGEST) {
         Ok(Some(content)) => hash([&link[..], &mode.to_le_bytes(), &content]),
-        Ok(None) | Err(_) => hash([&link[..], b"unreadable"]),
+        Ok(None) => hash([&link[..], b"unreadable"]),
+        Err(_) => hash([&link[..], b"unreadable", hash_of_facts(&real).as_bytes()]),
     }
+}
+
+/// What differs once a file, or a link to it, was written, without its content. The time of the last change (`ctime`) is not
+/// for its owner to choose.
+fn hash_of_facts(path: &Path) -> String {
+    let facts = |meta: fs::Metadata| {
+        format!("{:?}", (meta.mode(), meta.size(), meta.mtime(), meta.ctime(), meta.ctime_nsec()))
+    };
+    let facts = [path.symlink_metadata(), path.metadata()].map(|meta| meta.map(facts).unwrap_or_default());
+    hash(facts.iter().map(String::as_bytes))
 }
 
 /// Every part goes in with its length, so that no two lists of parts are the same bytes.
@@ -180,4 +226,32 @@ fn hash<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> String {
         hash.update(part);
     }
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(entries: &[(&str, &str)]) -> Guard {
+        entries.iter().map(|(name, hash)| ((*name).to_owned(), (*hash).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_a_record_of_before_does_not_have_is_no_change() {
+        let now = guard(&[(UNNAMED, "1")]);
+        assert_eq!(guard_changes(&Guard::new(), &now), Vec::<String>::new());
+        assert_eq!(guard_changes(&guard(&[(UNNAMED, "0")]), &now), [format!("{UNNAMED} was changed")]);
+    }
+
+    #[test]
+    fn what_there_is_too_much_of_is_never_known_to_be_what_it_was() {
+        let many = guard(&[("the hook or another of the many files of its folder", TOO_MANY)]);
+        assert_eq!(
+            guard_changes(&many, &many),
+            ["the hook or another of the many files of its folder was changed"]
+        );
+        let folder = tempfile::tempdir().unwrap();
+        (0..=MOST_FILES).for_each(|number| fs::write(folder.path().join(format!("{number}")), "").unwrap());
+        assert_eq!(hooks_in(folder.path()).last().unwrap().1, TOO_MANY);
+    }
 }
