@@ -162,14 +162,65 @@ fn what_every_push_writes_is_no_change() {
 
 #[test]
 fn row_84_a_filter_out_of_the_worktree_is_refused() {
-    let sandbox = Sandbox::new();
-    let play = "printf '* filter=x\\n' >.gitattributes; mkdir tools; printf 'touch %s/evil\\n' \"$TMPDIR\" >tools/f; \
-                chmod +x tools/f; git add .; git -c filter.x.smudge= commit -qm trap; answer";
-    let repo = scene(&sandbox, |repo| drop(repo.git(&["config", "filter.x.smudge", "./tools/f"])), play);
-    let refs = repo.refs();
-    repo.merge(&[]).refused(6, &["the filter \"x\"", "./tools/f", "a relative command would run whatever"]);
-    assert_eq!(repo.refs(), refs);
-    assert!(!sandbox.path("tmp/evil").exists());
+    for command in [
+        "./tools/f",
+        "sh tools/f",
+        "sh ./tools//f",
+        "X=1 ./tools/f",
+        "sh -c 'exec tools/f %f'",
+        "cat | sh f.sh",
+    ] {
+        let sandbox = Sandbox::new();
+        let play = "printf '* filter=x\\n' >.gitattributes; mkdir tools; printf 'touch %s/evil; cat\\n' \"$TMPDIR\" >tools/f; \
+                    cp tools/f f.sh; chmod +x tools/f; git add .; git -c filter.x.smudge= commit -qm trap; answer";
+        let repo = scene(&sandbox, |repo| drop(repo.git(&["config", "filter.x.smudge", command])), play);
+        let refs = repo.refs();
+        repo.merge(&[]).refused(6, &["the filter \"x\"", command, "a relative command would run whatever"]);
+        assert_eq!(repo.refs(), refs);
+        assert!(!sandbox.path("tmp/evil").exists(), "{command}");
+    }
+}
+
+#[test]
+fn row_84_a_filter_that_runs_nothing_of_the_branch_is_no_ones_concern() {
+    for command in
+        ["sed 's/a/b/' | sed -e s.md/x.md/ -e 's|f.sh/|x/|'", "cat -- 2>/dev/null", "/bin/sh -c cat tools/%f"]
+    {
+        let sandbox = Sandbox::new();
+        let play = "printf '* filter=x\\n' >.gitattributes; mkdir s; echo x >s/a; git add .; \
+                    git -c filter.x.smudge= commit -qm filtered; answer";
+        let repo = scene(&sandbox, |repo| drop(repo.git(&["config", "filter.x.smudge", command])), play);
+        assert_eq!(repo.merge(&[]).ok().json()["status"], "merged");
+    }
+}
+
+#[test]
+fn row_84_a_merge_driver_out_of_the_worktree_is_refused_by_every_strategy_that_would_run_it() {
+    for (command, strategy) in [
+        ("./tools/m %A %B", "merge"),
+        ("sh tools/m %A %B", "merge"),
+        ("./tools/m %A %B", "rebase"),
+        ("sh tools/m %A %B", "rebase"),
+    ] {
+        let sandbox = Sandbox::new();
+        let lines = |changed: &str| format!("{changed}\n{}", "same\n".repeat(20));
+        let repo = scene(
+            &sandbox,
+            |repo| {
+                repo.write(".gitattributes", "*.txt merge=x\n");
+                repo.write("tools/m", "cat \"$2\" >>\"$1\"\n");
+                repo.write("f.txt", lines("one"));
+                repo.commit_all("A driver");
+                repo.git(&["config", "merge.x.driver", command]);
+            },
+            "printf 'theirs\\n' >>f.txt; git commit -qam theirs; answer",
+        );
+        repo.commit_file("f.txt", &lines("ours"), "Ours");
+        let refs = repo.refs();
+        let ended = repo.merge(&["--strategy", strategy]);
+        ended.refused(6, &["the merge driver \"x\"", command, "a relative command would run whatever"]);
+        assert_eq!(repo.refs(), refs);
+    }
 }
 
 #[test]

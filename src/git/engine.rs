@@ -12,6 +12,7 @@ use super::config::{Settings, Switch};
 use super::conversions::{self, LineEnds};
 use super::listing::{Listing, list};
 use super::program::AtATime;
+use super::relative::runs_from_tree;
 use super::repo::{Backend, Repo};
 use super::why::WhyGitProgram;
 use super::{CommitId, GitError, Worktree};
@@ -76,7 +77,7 @@ impl Repo {
             }
             for (name, used_by) in &asked.filters {
                 if let Some(commands) = filters.get(name) {
-                    refuse_relative(name, commands, used_by)?;
+                    self.refuse_relative(commit, name, commands, used_by)?;
                     in_part.get_or_insert_with(|| WhyGitProgram::Filter(name.clone()));
                 }
             }
@@ -103,7 +104,12 @@ impl Repo {
                 let needed = conversions::plan(listing, &asked, (&below, above.as_deref()), ends, &is_filter);
                 for name in &needed {
                     let used_by = asked.filters.get(name).map_or("an attributes file", String::as_str);
-                    refuse_relative(name, filters.get(name).map_or(&[], Vec::as_slice), used_by)?;
+                    self.refuse_relative(
+                        commit,
+                        name,
+                        filters.get(name).map_or(&[], Vec::as_slice),
+                        used_by,
+                    )?;
                 }
             }
             plain = listing;
@@ -166,9 +172,14 @@ impl Repo {
         Ok(copied.then_some(WhyGitProgram::WorktreeConfig))
     }
 
-    /// Settings for a call of the program that turn off every filter that `commit` does not ask for: what someone
-    /// configured after that commit was checked out does not run.
-    pub(super) fn filters_off_but_for(&self, commit: &CommitId) -> Result<Vec<(String, String)>, GitError> {
+    /// Settings for a call of the program that turn off every filter that `commit` does not ask for, or that would run
+    /// something of the worktree at `top`: what someone configured after that commit was checked out, or put there, does
+    /// not run.
+    pub(super) fn filters_off_but_for(
+        &self,
+        commit: &CommitId,
+        top: &Path,
+    ) -> Result<Vec<(String, String)>, GitError> {
         let settings = self.settings()?;
         let filters = configured_filters(&settings)?;
         if filters.is_empty() {
@@ -177,14 +188,41 @@ impl Repo {
         let (asked, _) = self.asked_by(commit, &settings)?;
         let mut off = Vec::new();
         for (name, commands) in &filters {
-            let wanted = asked.filters.get(name);
-            if wanted.is_some_and(|used_by| refuse_relative(name, commands, used_by).is_ok()) {
+            if asked.filters.contains_key(name) && !self.any_runs_from(commands, commit, top)? {
                 continue;
             }
             off.extend(FILTER_COMMANDS.map(|part| (format!("filter.{name}.{part}"), String::new())));
             off.push((format!("filter.{name}.required"), "false".to_owned()));
         }
         Ok(off)
+    }
+
+    fn any_runs_from(&self, commands: &[String], commit: &CommitId, top: &Path) -> Result<bool, GitError> {
+        for command in commands {
+            if runs_from_tree(command, top) || self.runs_from(command, commit)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn refuse_relative(
+        &self,
+        commit: &CommitId,
+        name: &str,
+        commands: &[String],
+        used_by: &str,
+    ) -> Result<(), GitError> {
+        for command in commands {
+            if self.runs_from(command, commit)? {
+                return Err(GitError::RelativeFilter {
+                    filter: name.to_owned(),
+                    used_by: used_by.to_owned(),
+                    command: command.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What the attributes of a commit ask for, and its files where they make a plan.
@@ -221,23 +259,6 @@ fn configured_filters(settings: &Settings) -> Result<BTreeMap<String, Vec<String
         }
     }
     Ok(filters)
-}
-
-fn refuse_relative(name: &str, commands: &[String], used_by: &str) -> Result<(), GitError> {
-    match commands.iter().find(|command| is_relative(command)) {
-        None => Ok(()),
-        Some(command) => Err(GitError::RelativeFilter {
-            filter: name.to_owned(),
-            used_by: used_by.to_owned(),
-            command: command.clone(),
-        }),
-    }
-}
-
-/// Whether a command's program is a path that means another file in every folder.
-pub(super) fn is_relative(command: &str) -> bool {
-    let program = command.split_whitespace().next().unwrap_or_default().trim_start_matches(['"', '\'']);
-    program.contains('/') && !program.starts_with(['/', '~', '$'])
 }
 
 /// Whether the attributes that git goes by are those in the commit's own files, and cost nothing to look at: in a partial

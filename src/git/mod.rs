@@ -46,6 +46,7 @@ mod reach;
 mod reflock;
 mod refs;
 mod registry;
+mod relative;
 mod repo;
 mod standing;
 mod system;

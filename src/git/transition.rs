@@ -154,7 +154,7 @@ impl<'a> Transition<'a> {
         let mut object = OsString::from(format!("{}:", self.to));
         object.push(path);
         let mut call = self.repo.fetching().args(["cat-file", "--filters"]).arg(object);
-        for (key, value) in self.repo.filters_off_but_for(self.to)? {
+        for (key, value) in self.repo.filters_off_but_for(self.to, &self.worktree.path)? {
             call = call.setting(key, value);
         }
         Ok(!call.succeed()?.starts_with(&content))
@@ -177,7 +177,7 @@ impl<'a> Transition<'a> {
         let compare = || {
             Call::write(&program, self.place()).args(["read-tree", commit.as_str()]).succeed()?;
             let mut call = Call::write(&program, self.place());
-            for (key, value) in self.repo.filters_off_but_for(commit)? {
+            for (key, value) in self.repo.filters_off_but_for(commit, &self.worktree.path)? {
                 call = call.setting(key, value);
             }
             let mut paths = HashSet::new();
@@ -225,7 +225,7 @@ impl<'a> Transition<'a> {
     /// A call that writes files as `commit` has them.
     fn call(&self, held: &'a HeldLock, commit: &CommitId) -> Result<Call<'a>, GitError> {
         let mut call = Call::write(self.repo.program(), self.place()).holding(held);
-        for (key, value) in self.repo.filters_off_but_for(commit)? {
+        for (key, value) in self.repo.filters_off_but_for(commit, &self.worktree.path)? {
             call = call.setting(key, value);
         }
         Ok(call)

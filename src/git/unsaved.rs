@@ -199,7 +199,7 @@ fn look_at_files(repo: &Repo, subject: &Subject<'_>, found: &mut Found) -> Resul
         "--ignore-submodules=none",
         "--no-renames",
     ]);
-    for (key, value) in repo.filters_off_but_for(subject.base)? {
+    for (key, value) in repo.filters_off_but_for(subject.base, &subject.standing.path)? {
         call = call.setting(key, value);
     }
     call.for_each_record(&mut |record| {

@@ -315,7 +315,7 @@ fn status_call<'a>(
         "--ignore-submodules=none",
         "--no-renames",
     ]);
-    for (key, value) in repo.filters_off_but_for(start)? {
+    for (key, value) in repo.filters_off_but_for(start, top)? {
         call = call.setting(key, value);
     }
     Ok(call)

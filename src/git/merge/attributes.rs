@@ -8,7 +8,6 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::durable;
 use crate::git::attributes::{attribute_files, read_attributes};
-use crate::git::engine::is_relative;
 use crate::git::printed::TreeEntry;
 use crate::git::{CommitId, GitError, Repo};
 
@@ -17,7 +16,7 @@ pub(super) fn attributes_folder(repo: &Repo, scratch: &Path, commit: &CommitId) 
     let top = scratch.join("attributes");
     durable::remove_all(&top)?;
     fs::create_dir(&top).map_err(|e| GitError::io("create", &top, e))?;
-    let relative = relative_drivers(repo)?;
+    let relative = relative_drivers(repo, &[commit])?;
     for (path, content) in files_of(repo, commit)? {
         refuse_relative(&relative, &content, &path.to_string_lossy())?;
         let file = top.join(&path);
@@ -25,14 +24,34 @@ pub(super) fn attributes_folder(repo: &Repo, scratch: &Path, commit: &CommitId) 
         fs::create_dir_all(folder).map_err(|e| GitError::io("create", folder, e))?;
         fs::write(&file, content).map_err(|e| GitError::io("write", &file, e))?;
     }
+    refuse_relative_elsewhere(repo, &relative)?;
+    Ok(top)
+}
+
+/// Refuses merge drivers that the attributes of one of the commits put to use, and that would run a program out of a
+/// worktree.
+pub(super) fn refuse_relative_drivers(repo: &Repo, commits: &[&CommitId]) -> Result<(), GitError> {
+    let relative = relative_drivers(repo, commits)?;
     if !relative.is_empty() {
-        for file in attribute_files(&repo.settings()?, repo.common_dir(), repo.program()).all() {
-            if let Some(content) = read_attributes(&file)? {
-                refuse_relative(&relative, &content, &file.to_string_lossy())?;
+        for commit in commits {
+            for (path, content) in files_of(repo, commit)? {
+                refuse_relative(&relative, &content, &path.to_string_lossy())?;
             }
         }
     }
-    Ok(top)
+    refuse_relative_elsewhere(repo, &relative)
+}
+
+/// The same of the attribute files outside the commits.
+fn refuse_relative_elsewhere(repo: &Repo, relative: &[(String, String)]) -> Result<(), GitError> {
+    if !relative.is_empty() {
+        for file in attribute_files(&repo.settings()?, repo.common_dir(), repo.program()).all() {
+            if let Some(content) = read_attributes(&file)? {
+                refuse_relative(relative, &content, &file.to_string_lossy())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The attribute files of a commit, by path.
@@ -59,14 +78,21 @@ fn is_inside(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(name) if name != ".git"))
 }
 
-/// The merge drivers whose command is a path that is not absolute: name and command.
-fn relative_drivers(repo: &Repo) -> Result<Vec<(String, String)>, GitError> {
-    let settings = repo.settings()?;
-    let drivers = settings.matching("merge.*")?.into_iter().filter_map(|(key, command)| {
-        let name = key.strip_prefix("merge.")?.strip_suffix(".driver")?.to_owned();
-        is_relative(&command).then_some((name, command))
-    });
-    Ok(drivers.collect())
+/// The merge drivers that would run something of one of the commits: name and command.
+fn relative_drivers(repo: &Repo, commits: &[&CommitId]) -> Result<Vec<(String, String)>, GitError> {
+    let mut relative = Vec::new();
+    for (key, command) in repo.settings()?.matching("merge.*")? {
+        let Some(name) = key.strip_prefix("merge.").and_then(|rest| rest.strip_suffix(".driver")) else {
+            continue;
+        };
+        for commit in commits {
+            if repo.runs_from(&command, commit)? {
+                relative.push((name.to_owned(), command.clone()));
+                break;
+            }
+        }
+    }
+    Ok(relative)
 }
 
 fn refuse_relative(drivers: &[(String, String)], content: &[u8], file: &str) -> Result<(), GitError> {

@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::attributes::refuse_relative_drivers;
+use super::plain::merge_plainly;
 use super::tree::synced;
 use crate::durable;
 use crate::git::program::{Call, Place};
@@ -28,6 +30,11 @@ pub enum Rebased {
 
 /// Puts the commits of `tip` that `onto` lacks on top of it. `scratch` as for [`merge_trees`](super::merge_trees).
 pub fn rebase(repo: &Repo, scratch: &Path, onto: &CommitId, tip: &CommitId) -> Result<Rebased, GitError> {
+    match refuse_relative_drivers(repo, &[onto, tip]) {
+        // Where no file was touched by both, no driver is asked.
+        Err(GitError::RelativeDriver { .. }) if merge_plainly(repo, onto, tip)?.is_some() => {}
+        checked => checked?,
+    }
     let bench = Bench::make(repo, scratch, tip)?;
     bench.call().args(["read-tree", "-m", "-u", tip.as_str()]).succeed()?;
     let answer = bench

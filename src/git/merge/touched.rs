@@ -86,7 +86,7 @@ pub(super) fn dirty(
         "--ignore-submodules=dirty",
         "--no-renames",
     ]);
-    for (key, value) in repo.filters_off_but_for(commit)? {
+    for (key, value) in repo.filters_off_but_for(commit, tree.path)? {
         call = call.setting(key, value);
     }
     let mut found = BTreeMap::new();

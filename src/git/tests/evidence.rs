@@ -316,6 +316,20 @@ fn a_worktree_that_was_moved_is_found_by_its_branch() {
 }
 
 #[test]
+fn a_filter_that_would_run_what_lies_in_the_worktree_does_not_run_for_a_look() {
+    let fixture = Fixture::new();
+    fixture.write("repo/.gitattributes", "* filter=x\n");
+    fixture.commit_all("repo", "filtered");
+    let ran = fixture.path("ran");
+    fixture.git("repo", &["config", "filter.x.clean", "sh tools/f"]);
+    let lane = lane_in(fixture);
+    lane.write("tools/f", &format!("touch '{}'; cat\n", ran.display()));
+    lane.write("README.md", "changed\n");
+    assert_eq!(lane.look().uncommitted, 1);
+    assert!(!ran.exists());
+}
+
+#[test]
 fn a_look_changes_nothing_and_runs_nothing_that_was_configured_meanwhile() {
     let lane = lane();
     let ran = lane.fixture.path("ran");
