@@ -385,3 +385,38 @@ fn row_86_nor_can_what_pi_recorded_or_what_a_ticket_is_called() {
         assert_harmless(&shown.stdout);
     }
 }
+
+#[test]
+fn row_86_nor_can_an_outcome_or_a_folder_that_an_agent_chose() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let session = repo.finished(&["T-1"]);
+    let odd = sandbox.path(&format!("tmp/odd{HOSTILE}folder"));
+    let tree = repo.tree_of(&sandbox, "T-1");
+    tree.git(&["switch", "-q", "--detach"]);
+    tree.git(&["worktree", "add", "-q", odd.to_str().unwrap(), "ralph/T-1"]);
+    let unseen = "left-\u{202e}to-right";
+    repo.branch(unseen, "ralph/T-1");
+    let manifest =
+        repo.common_dir().join(format!("ralph/sessions/{}/manifest.json", text(&session["session_id"])));
+    let mut forged = session.clone();
+    forged["outcome"] = json!(format!("odd{HOSTILE}outcome"));
+    fs::write(&manifest, forged.to_string()).unwrap();
+    let shown = |words: &[&str], expected: &str| {
+        for screen in [
+            repo.worktree(words).env("TERM", "xterm").on_terminal().wait().stdout,
+            repo.worktree(words).run().stdout,
+        ] {
+            assert!(screen.contains(expected), "{}: {screen:?}", words.join(" "));
+            assert_harmless(&screen);
+            assert!(!screen.contains('\u{202e}'), "{screen:?}");
+        }
+    };
+    shown(&["wait", "T-1"], "oddoutcome");
+    fs::write(&manifest, session.to_string()).unwrap();
+    shown(&["remove", "T-1", "--dry-run"], "oddfolder");
+    repo.git(&["worktree", "remove", "--force", odd.to_str().unwrap()]);
+    shown(&["remove", "T-1", "--dry-run"], "all of its commits are in left-to-right");
+}

@@ -75,10 +75,10 @@ impl Out {
         self.raw(text.as_bytes())
     }
 
-    /// A line for people.
+    /// A line for people. Whoever made it of what, it holds nothing that a terminal would act on but ralph's own styles.
     pub fn line(&self, text: &str) -> CliResult {
         let mut stdout = anstream::stdout().lock();
-        written(writeln!(stdout, "{text}"))
+        written(writeln!(stdout, "{}", clean_but_for_styles(text)))
     }
 
     /// Bytes, as they are.
@@ -152,6 +152,10 @@ impl Tone {
         }
     }
 
+    /// All that its styles are made of.
+    const SEQUENCES: [&str; 6] =
+        ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
+
     /// The tone of an outcome.
     pub fn of(outcome: &Outcome) -> Self {
         match outcome {
@@ -162,6 +166,22 @@ impl Tone {
             Outcome::Failed | Outcome::TimedOut | Outcome::LaunchFailed | Outcome::Lost => Self::Bad,
         }
     }
+}
+
+/// Text that a terminal acts on by its styles only. What stands between two of them is cleaned by itself.
+fn clean_but_for_styles(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, _) in text.match_indices('\u{1b}') {
+        let is_here = |sequence: &&&str| text.get(at..).is_some_and(|rest| rest.starts_with(**sequence));
+        if let Some(sequence) = Tone::SEQUENCES.iter().find(is_here) {
+            shown.push_str(&clean(text.get(from..at).unwrap_or_default()));
+            shown.push_str(sequence);
+            from = at + sequence.len();
+        }
+    }
+    shown.push_str(&clean(text.get(from..).unwrap_or_default()));
+    shown
 }
 
 /// A cell of a table.
@@ -227,5 +247,22 @@ pub fn outcome_word(outcome: &Outcome) -> String {
     match serde_json::to_value(outcome) {
         Ok(serde_json::Value::String(word)) => word,
         _ => format!("{outcome:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_keeps_the_styles_of_every_tone_and_nothing_else_that_a_terminal_acts_on() {
+        for tone in [Tone::Good, Tone::Doubtful, Tone::Bad, Tone::Faint, Tone::Strong, Tone::Plain] {
+            let style = tone.style();
+            let line = format!("{style}what\tit is{style:#}: so");
+            assert_eq!(clean_but_for_styles(&line), line, "{tone:?}");
+            let hostile = format!("{style}a\u{1b}]0;b\u{7}c\u{1b}[8md\u{9b}2Je\u{202e}f{style:#}\u{1b}]0;g");
+            assert_eq!(clean_but_for_styles(&hostile), format!("{style}acdef{style:#}"), "{tone:?}");
+        }
+        assert_eq!(clean_but_for_styles("a\u{1b}]0;\u{1b}[0mb"), "a\u{1b}[0mb");
     }
 }
