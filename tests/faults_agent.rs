@@ -582,6 +582,13 @@ mod and_their_worktrees {
             ("echo a >a; git add a; answer", json!([1, 0, null]), "1 changed file is not committed"),
             ("leave_merge_open; answer", json!([1, 0, "merge"]), "a merge is open"),
             (
+                "git switch -qc side; echo a >a; git add a; git commit -qm a; echo b >a; git commit -qam b; \
+                 git switch -q ralph/T-1; echo c >a; git add a; git commit -qm c; \
+                 git cherry-pick side~1 side >/dev/null 2>&1 || :; git add a; git commit -qm resolved; answer",
+                json!([0, 0, "cherry-pick"]),
+                "a cherry-pick is open",
+            ),
+            (
                 "echo a >a; git add a; git commit -qm a; echo b >a; git commit -qam b; \
                  git rebase -q --exec false HEAD~1 >/dev/null 2>&1 || :; answer",
                 json!([0, 0, "rebase"]),

@@ -131,6 +131,19 @@ fn an_operation_that_is_open_is_not_walked_over() {
 }
 
 #[test]
+fn half_of_the_commits_that_an_agent_was_picking_is_not_merged() {
+    let sandbox = Sandbox::new();
+    let play = "git switch -qc side; echo a >a; git add a; git commit -qm a; echo b >b; git add b; git commit -qm b; \
+                git switch -q ralph/T-1; echo c >a; git add a; git commit -qm c; \
+                git cherry-pick side~1 side >/dev/null 2>&1 || :; git add a; git commit -qm resolved; answer";
+    let scene = Scene::playing(&sandbox, play);
+    scene.refused(&[], &["a cherry-pick is open in the worktree of T-1"]);
+    scene.lane().git(&["-c", "core.editor=true", "cherry-pick", "--skip"]);
+    scene.repo.merged(&["T-1"]);
+    assert_eq!(scene.repo.read("b"), "b\n");
+}
+
+#[test]
 fn a_ticket_that_differs_only_in_its_status_is_not_in_the_way() {
     let sandbox = Sandbox::new();
     let scene = Scene::playing(

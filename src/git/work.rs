@@ -17,7 +17,11 @@ use super::registry::{self, Entry};
 use super::repo::{Repo, RepoLock};
 use super::worktree::{back_link, is_empty, settled};
 use super::{CommitId, GitError, Head};
+use crate::durable;
 use crate::id::BranchName;
+
+/// A list of commits to be picked is no longer.
+const LONGEST_LIST: u64 = 64 << 20;
 
 /// What to look at.
 #[derive(Debug, Clone, Copy)]
@@ -236,7 +240,12 @@ pub(super) fn operation(git_dir: &Path) -> Result<Option<Operation>, GitError> {
             return Ok(Some(operation));
         }
     }
-    Ok(None)
+    // Of several commits, the head file goes with each that is committed by hand, and the list of what is left stays.
+    let left = durable::read(&git_dir.join("sequencer/todo"), LONGEST_LIST)?;
+    Ok(left.map(|left| match left.starts_with(b"revert") {
+        true => Operation::Revert,
+        false => Operation::CherryPick,
+    }))
 }
 
 /// How many files have changes that no commit has.

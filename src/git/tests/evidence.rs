@@ -229,6 +229,30 @@ fn whatever_was_begun_and_not_ended_is_named() {
 }
 
 #[test]
+fn what_is_left_of_several_commits_to_be_picked_or_reverted_is_an_operation_left_open() {
+    for (begin, operation) in [("cherry-pick", Operation::CherryPick), ("revert", Operation::Revert)] {
+        let lane = lane();
+        for (branch, content) in [("theirs", ["theirs\n", "more\n"]), ("ralph/t-1", ["ours\n", "ours too\n"])]
+        {
+            lane.git(&["switch", "-q", "-C", branch, lane.start.as_str()]);
+            for content in content {
+                lane.write("README.md", content);
+                lane.commit("change");
+            }
+        }
+        let others =
+            if operation == Operation::CherryPick { ["theirs~1", "theirs"] } else { ["HEAD~1", "HEAD"] };
+        drop(lane.fixture.command(TREE, &[begin, "--no-edit", others[0], others[1]]).output().unwrap());
+        assert_eq!(lane.look().operation, Some(operation));
+        lane.write("README.md", "resolved\n");
+        lane.commit("resolved");
+        assert_eq!(lane.look().operation, Some(operation), "one is left");
+        lane.git(&[begin, "--abort"]);
+        assert_eq!(lane.look().operation, None);
+    }
+}
+
+#[test]
 fn a_folder_that_is_gone_leaves_the_branch_to_tell() {
     let lane = lane();
     lane.write("a", "x");
