@@ -280,6 +280,24 @@ fn a_ticket_that_git_does_not_track_is_closed_in_its_file() {
 }
 
 #[test]
+fn a_ticket_that_only_the_users_branch_tracks_stays_open_there() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::with_files(&sandbox, "app", &[(".pi/prompts/tf.md", "Work on $1\n")]);
+    repo.branch("release", "main");
+    repo.ticket("T-1", "Tracked on main");
+    repo.commit_all("Tickets");
+    repo.write("ralph.toml", "base = 'release'\n");
+    repo.commit_all("Settings");
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    let ended = run(&repo, &[]).run().ok();
+    assert!(repo.log("release").contains(&"T-1: attempt 1".to_owned()), "{ended}");
+    assert_eq!(repo.status_porcelain(), Vec::<String>::new());
+    let said = "T-1: its ticket could not be closed and stays open: git tracks .tickets/T-1.md in";
+    assert!(ended.stdout.contains(said), "{ended}");
+}
+
+#[test]
 fn a_ticket_that_appears_while_it_runs_is_worked_on_too() {
     let sandbox = Sandbox::new();
     let repo = Repo::with_files(&sandbox, "app", &[(".pi/prompts/tf.md", "Work on $1\n")]);

@@ -13,7 +13,7 @@ use super::overlay::merged_before;
 use super::workers::{Closed, Landed, Lander, halts_now_or_soon};
 use crate::dispatch::{Context, Environment};
 use crate::durable;
-use crate::git::{CommitId, tip_of};
+use crate::git::{CommitId, is_tracked, tip_of};
 use crate::id::{BranchName, Lane};
 use crate::merge::{
     Conflict, Edited, FileEdit, IfChanged, MergeError, MergeRequest, MergeStrategy, Merged, Place, Progress,
@@ -149,7 +149,8 @@ impl BaseLander {
     }
 }
 
-/// Closes the lane's ticket: by a commit on the branch that tracks its file, else in the main checkout's file.
+/// Closes the lane's ticket: by a commit on the branch that tracks its file, else in the main checkout's file, if that is not
+/// tracked either: what git tracks there is the user's.
 fn close_ticket(
     place: &Place<'_>,
     lane: &Lane,
@@ -164,9 +165,12 @@ fn close_ticket(
         Edited::Committed(commit) => Ok((Closed::Yes, Some(commit))),
         Edited::Unchanged => Ok((Closed::No, None)),
         Edited::NotTracked => {
-            let Some(file) = place.repo.main_checkout().map(|main| main.join(&inside)) else {
-                return Ok((Closed::No, None));
-            };
+            let Some(main) = place.repo.main_checkout() else { return Ok((Closed::No, None)) };
+            if is_tracked(place.repo, &inside).map_err(|error| error.to_string())? {
+                let (file, main) = (inside.display(), main.display());
+                return Err(format!("git tracks {file} in {main}, but not on {target}"));
+            }
+            let file = main.join(&inside);
             let read = durable::read(&file, MAX_TICKET).map_err(|error| error.to_string())?;
             let changed = read.and_then(|text| ticket::close(&text).filter(|closed| *closed != text));
             let Some(closed) = changed else { return Ok((Closed::No, None)) };

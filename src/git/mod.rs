@@ -84,9 +84,9 @@ pub use merge::{
     Blocked, Change, Draft, DraftKind, Follower, Guard, HeldIndex, Hooked, Joined, Kept, Named, NewCommit,
     Rebased, Reconcile, Signing, TrackedFile, TreeId, TreeMerge, Versions, Watched, Way, WhyBlocked,
     Workshop, advance, are_all, commit_tree, contains, edited_tree, follow, guard, guard_changes, has_hooks,
-    join, last_change, let_go_of_index, merge_trees, named, pin_merge, rebase, refuse_without_identity,
-    reporting_hooks, resume, run_hooks, signing, squashed_commits, touched_files, tracked_file, tree_of,
-    unpin_merge, unverified, watched, way,
+    is_tracked, join, last_change, let_go_of_index, merge_trees, named, pin_merge, rebase,
+    refuse_without_identity, reporting_hooks, resume, run_hooks, signing, squashed_commits, touched_files,
+    tracked_file, tree_of, unpin_merge, unverified, watched, way,
 };
 pub use parcel::{BranchFate, Parcel, TrashId};
 pub use past::has_held;

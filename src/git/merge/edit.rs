@@ -38,6 +38,16 @@ pub fn tracked_file(repo: &Repo, commit: &CommitId, path: &Path) -> Result<Optio
     Ok(Some(TrackedFile { mode, content }))
 }
 
+/// Whether the main checkout's index has `path`.
+pub fn is_tracked(repo: &Repo, path: &Path) -> Result<bool, GitError> {
+    let mut found = false;
+    Call::read(repo.program(), Place::GitDir(repo.common_dir()))
+        .args(["--literal-pathspecs", "ls-files", "-z", "--"])
+        .arg(path)
+        .for_each_record(&mut |_| found = true)?;
+    Ok(found)
+}
+
 /// The tree of `commit` with another content in one of its files. `scratch` as for
 /// [`merge_trees`](super::merge_trees).
 pub fn edited_tree(

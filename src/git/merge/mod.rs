@@ -33,7 +33,7 @@ mod workshop;
 
 pub use changed::{Change, last_change, touched_files};
 pub use commit::{NewCommit, Signing, commit_tree, refuse_without_identity, signing, squashed_commits};
-pub use edit::{TrackedFile, edited_tree, tracked_file};
+pub use edit::{TrackedFile, edited_tree, is_tracked, tracked_file};
 pub use follow::{Reconcile, Versions, Way, follow, resume, way};
 pub use follower::{Follower, Kept};
 pub use followers::{Blocked, WhyBlocked, are_all};
