@@ -159,3 +159,16 @@ fn a_lane_that_never_had_a_session_has_no_log() {
     pi.go("T-1");
     drop(repo.worktree(&["wait", "T-1"]).run());
 }
+
+#[test]
+fn output_without_line_ends_is_told_to_programs_in_parts_of_bounded_length() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let agent = ScriptedPi::other(&sandbox, "agent");
+    agent.plays("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo next; printf end");
+    repo.finished(&["T-1", "--agent", "agent {ticket}"]);
+    let lines = repo.worktree(&["logs", "T-1", "--json"]).run().ok().json_lines();
+    let lengths: Vec<usize> = lines.iter().map(|line| text(&line["text"]).len()).collect();
+    assert_eq!(lengths, [1 << 20, 1 << 20, 3_000_000 - (2 << 20), 4, 3]);
+    assert_eq!(text(&lines[4]["text"]), "end");
+}

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::args::{Global, LogsArgs};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
+use super::lines::Lines;
 use super::render::{Form, Out, Tone, clean, on_terminal};
 use super::surroundings::{Surroundings, current_session};
 use super::waiting::{Happening, Vigil, is_live, manifest};
@@ -92,7 +93,7 @@ pub fn show(
         shown: match source {
             Source::Session => Shown::Transcript(Transcript::new()),
             Source::Stdout | Source::Stderr if bytes == Bytes::Readable && out.form() == Form::Json => {
-                Shown::Lines { printable: Printable::new(), begun: String::new() }
+                Shown::Lines { printable: Printable::new(), lines: Lines::default() }
             }
             Source::Stdout | Source::Stderr if bytes == Bytes::Readable && on_terminal() => {
                 Shown::Stripped(Printable::new())
@@ -123,10 +124,10 @@ pub fn show(
             }
         }
     }
-    if let Shown::Lines { begun, .. } = &log.shown
-        && !begun.is_empty()
+    if let Shown::Lines { lines, .. } = &mut log.shown
+        && let Some(rest) = lines.rest()
     {
-        out.json_line(&output_line(begun))?;
+        out.json_line(&output_line(&rest))?;
     }
     if log.offset == 0 && out.form() == Form::Text {
         let when = if is_live(here, manifest.session_id)? { "yet" } else { "at all" };
@@ -181,7 +182,7 @@ enum Shown {
     /// For programs: an object a line.
     Lines {
         printable: Printable,
-        begun: String,
+        lines: Lines,
     },
     AsItIs,
 }
@@ -215,11 +216,9 @@ impl Log<'_> {
                         show_entry(&entry, out)?;
                     }
                 }
-                Shown::Lines { printable, begun } => {
-                    begun.push_str(&printable.push(bytes));
-                    while let Some((line, rest)) = begun.split_once('\n') {
-                        out.json_line(&output_line(line))?;
-                        *begun = rest.to_owned();
+                Shown::Lines { printable, lines } => {
+                    for line in lines.push(&printable.push(bytes)) {
+                        out.json_line(&output_line(&line))?;
                     }
                 }
                 Shown::Stripped(printable) => {

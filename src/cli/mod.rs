@@ -17,6 +17,7 @@ mod exit;
 mod files_line;
 mod gc;
 mod inspect;
+mod lines;
 mod list;
 mod live;
 mod logs;

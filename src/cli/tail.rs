@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::agent::pi::transcript::{Entry, EntryKind, Transcript};
 use crate::agent::printable::Printable;
+use crate::cli::lines::Lines;
 use crate::cli::render::one_line;
 use crate::session::manifest::{Manifest, Outcome};
 
@@ -34,7 +35,7 @@ pub struct Tail {
 }
 
 enum Form {
-    Text { printable: Printable, begun: String },
+    Text { printable: Printable, lines: Lines },
     Transcript(Transcript),
 }
 
@@ -44,7 +45,7 @@ impl Tail {
         let (path, form) = match &manifest.agent.session_file {
             Some(path) => (Some(path), Form::Transcript(Transcript::new())),
             None => {
-                let text = Form::Text { printable: Printable::new(), begun: String::new() };
+                let text = Form::Text { printable: Printable::new(), lines: Lines::default() };
                 (manifest.output.stdout.as_ref(), text)
             }
         };
@@ -62,15 +63,12 @@ impl Tail {
         }
         let lines = match &mut self.form {
             Form::Transcript(transcript) => transcript.push(&bytes).iter().filter_map(told).collect(),
-            Form::Text { printable, begun } => {
-                begun.push_str(&printable.push(&bytes));
-                let end = match rest {
-                    Rest::Too => begun.len(),
-                    Rest::Later => begun.rfind('\n').map_or(0, |at| at + 1),
-                };
-                let later = begun.split_off(end);
-                let whole = std::mem::replace(begun, later);
-                whole.lines().map(str::to_owned).collect::<Vec<_>>()
+            Form::Text { printable, lines } => {
+                let mut ended = lines.push(&printable.push(&bytes));
+                if rest == Rest::Too {
+                    ended.extend(lines.rest());
+                }
+                ended
             }
         };
         let shown = lines.iter().map(|line| one_line(line).chars().take(LONGEST).collect::<String>());
@@ -87,7 +85,7 @@ pub fn complaint(manifest: &Manifest) -> Option<String> {
     let mut tail = Tail {
         path: Some(PathBuf::from(path)),
         file: None,
-        form: Form::Text { printable: Printable::new(), begun: String::new() },
+        form: Form::Text { printable: Printable::new(), lines: Lines::default() },
     };
     tail.new_lines(Rest::Too).into_iter().next()
 }
@@ -117,7 +115,7 @@ mod tests {
     use std::io::Write;
 
     fn tail_of(path: PathBuf) -> Tail {
-        let form = Form::Text { printable: Printable::new(), begun: String::new() };
+        let form = Form::Text { printable: Printable::new(), lines: Lines::default() };
         Tail { path: Some(path), file: None, form }
     }
 
