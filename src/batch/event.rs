@@ -1,6 +1,7 @@
 //! What happens in a batch, one entry each: the lines of its journal and of `batch --json`, version 1.
 //!
-//! Variants and fields are only ever added. A reader skips an event that it does not know.
+//! Variants and fields are only ever added. Who only looks on passes over an event that it does not know; who takes a
+//! batch up refuses its journal then (`journal`), since what is next could hang on it.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! A batch's journal: `<store>/batches/<id>/journal.jsonl`, one entry a line, durable before the act that it announces.
 //!
 //! Who holds the batch's lock appends; the file only grows. A last line that a crash cut off was never acted upon: it is
-//! cut away before anything is appended. An event of a newer version makes the journal one that is shown and not
-//! resumed.
+//! cut away before anything is appended. A journal with an event that only a newer version knows is told of, and not
+//! taken up.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -235,7 +235,8 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, u64), Jour
     Ok((entries, whole as u64))
 }
 
-/// What is wrong with a line: it is no entry, or holds something that a newer version has added.
+/// What is wrong with a line: it is no entry, or holds something that a newer version has added. That may be an event,
+/// or a reason or an outcome within one, so that only serde's words tell it of them all; the test below holds them.
 fn unreadable(path: &Path, line: usize, error: &serde_json::Error) -> JournalError {
     let (path, why) = (path.to_owned(), error.to_string());
     let added = why.strip_prefix("unknown variant `").and_then(|rest| rest.split_once('`'));
@@ -251,6 +252,7 @@ fn unreadable(path: &Path, line: usize, error: &serde_json::Error) -> JournalErr
 #[cfg(test)]
 mod tests {
     use super::super::board::tests::{begun, entry, items};
+    use super::super::event::Skip;
     use super::*;
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -326,12 +328,15 @@ mod tests {
         let (_folder, store) = store();
         let id = BatchId::generate();
         let mut journal = Journal::begin(&store, id).unwrap();
-        journal.append(&[entry(begun(items(&[("a", &[])]))), entry(Event::Resumed)]).unwrap();
+        let skipped = Event::Skipped { lane: "a".parse().unwrap(), why: Skip::Gone };
+        let entries = [begun(items(&[("a", &[])])), Event::Resumed, skipped].map(entry);
+        journal.append(&entries).unwrap();
         drop(journal);
         let path = dir(&store, id).join("journal.jsonl");
         let written = fs::read_to_string(&path).unwrap();
         for (from, to, said) in [
             ("\"resumed\"", "\"teleported\"", "line 2 holds \"teleported\", which this one does not know"),
+            ("\"gone\"", "\"eclipsed\"", "line 3 holds \"eclipsed\", which this one does not know"),
             ("\"schema_version\":1", "\"schema_version\":2", "line 1 begins version 2 of the format"),
         ] {
             fs::write(&path, written.replace(from, to)).unwrap();
