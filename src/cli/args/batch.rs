@@ -146,7 +146,7 @@ pub struct LandingArgs {
 /// How the sessions of several tickets are started, tried again and bounded.
 #[derive(Debug, Clone, Args)]
 pub struct PoolArgs {
-    /// At most so many sessions at a time [default: what cores and free memory allow]
+    /// At most so many sessions at a time [default: two a core, sixteen at most, as far as free memory goes]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub jobs: Option<u16>,
     /// Try a ticket again so often: in the same worktree, going on with the agent's session, with more time [default: 0]
