@@ -33,8 +33,6 @@ pub struct Conditions<'a> {
     pub now: Instant,
     /// Items that are not tried again before this moment.
     pub held_until: &'a HashMap<usize, Instant>,
-    /// How many may be started now.
-    pub starts: usize,
     /// How many of those that were never worked on may be.
     pub fresh: usize,
 }
@@ -85,10 +83,9 @@ pub fn decide(board: &Board, rules: Rules, conditions: &Conditions<'_>) -> Vec<D
         .filter(|item| item.holds_components())
         .flat_map(|item| item.components().iter().map(String::as_str))
         .collect();
-    let mut starts = conditions.starts;
     let mut fresh = conditions.fresh;
     for at in candidates {
-        if starts == 0 || active.len() >= rules.jobs {
+        if active.len() >= rules.jobs {
             break;
         }
         let Some(item) = board.items().get(at) else { continue };
@@ -99,7 +96,6 @@ pub fn decide(board: &Board, rules: Rules, conditions: &Conditions<'_>) -> Vec<D
         if may_run_beside(item, &active, &taken, rules.untagged) {
             taken.extend(item.components().iter().map(String::as_str));
             active.push(item);
-            starts -= 1;
             fresh -= usize::from(is_fresh);
             decisions.push(Decision::Start(at));
         }
@@ -168,12 +164,7 @@ mod tests {
     const RULES: Rules = Rules { jobs: 2, handover: Handover::Landed, untagged: Untagged::Together };
 
     fn decided(board: &Board, rules: Rules) -> Vec<Decision> {
-        let conditions = Conditions {
-            now: Instant::now(),
-            held_until: &HashMap::new(),
-            starts: usize::MAX,
-            fresh: usize::MAX,
-        };
+        let conditions = Conditions { now: Instant::now(), held_until: &HashMap::new(), fresh: usize::MAX };
         decide(board, rules, &conditions)
     }
 
@@ -250,7 +241,7 @@ mod tests {
         assert_eq!(decided(&halted, RULES), []);
         let now = Instant::now();
         let held_until = HashMap::from([(0, now + std::time::Duration::from_secs(1))]);
-        let conditions = Conditions { now, held_until: &held_until, starts: 9, fresh: 9 };
+        let conditions = Conditions { now, held_until: &held_until, fresh: 9 };
         assert_eq!(decide(&board(vec![begun(all)]), RULES, &conditions), []);
     }
 

@@ -241,7 +241,7 @@ impl<'a> Engine<'a> {
             self.look()?;
             let held_back = self.start_what_may_start()?;
             self.observer.draw(&self.board, &self.watch);
-            if let Some(finish) = self.end(held_back)? {
+            if let Some(finish) = self.finish_or_go_on(held_back)? {
                 return Ok((finish, self.board));
             }
             let message = match self.next_look(held_back, Instant::now()) {
@@ -377,12 +377,7 @@ impl<'a> Engine<'a> {
     fn start_what_may_start(&mut self) -> Result<usize, BatchError> {
         loop {
             let now = Instant::now();
-            let conditions = Conditions {
-                now,
-                held_until: &self.held_until,
-                starts: usize::MAX,
-                fresh: self.fresh_allowed(),
-            };
+            let conditions = Conditions { now, held_until: &self.held_until, fresh: self.fresh_allowed() };
             let decisions = decide(&self.board, self.setup.rules, &conditions);
             let mut starts = Vec::new();
             let mut skips = Vec::new();
@@ -448,8 +443,9 @@ impl<'a> Engine<'a> {
         [pace.flatten(), held, drawing, watching, warning].into_iter().flatten().min()
     }
 
-    /// Whether that was all.
-    fn end(&mut self, held_back: usize) -> Result<Option<Finish>, BatchError> {
+    /// Finishes the batch if that was all. If nothing runs and more is left, it goes on: with items that are there since,
+    /// or, where none may be begun any more, by giving up those that wait.
+    fn finish_or_go_on(&mut self, held_back: usize) -> Result<Option<Finish>, BatchError> {
         let count = |is: fn(&Phase) -> bool| self.board.items().iter().filter(|i| is(&i.phase)).count();
         let starting = count(|phase| matches!(phase, Phase::Starting { .. }));
         let running = count(|phase| matches!(phase, Phase::Running { .. }));
@@ -483,7 +479,7 @@ impl<'a> Engine<'a> {
         }
         if let Some(why) = self.board.halt() {
             self.give_up_waiting(why)?;
-            return self.end(0);
+            return self.finish_or_go_on(0);
         }
         let now = Instant::now();
         if held_back > 0 || self.held_until.values().any(|at| *at > now) {
@@ -491,7 +487,7 @@ impl<'a> Engine<'a> {
         }
         if self.fresh_allowed() == 0 {
             self.halt(Halt::EnoughTickets, Urgency::Graceful)?;
-            return self.end(0);
+            return self.finish_or_go_on(0);
         }
         Err(BatchError::Stuck(waiting))
     }

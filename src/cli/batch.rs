@@ -1,6 +1,7 @@
 //! `ralph worktree batch` and `ralph run`: many tickets, some at a time.
 
 mod bases;
+mod command;
 mod live;
 mod report;
 mod setup;
@@ -14,15 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
+use super::args::Global;
 use super::args::batch::{BatchArgs, LoopArgs};
-use super::args::{Cli, Command, Global, WorktreeCommand};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::merge::verify_of;
 use super::render::{Form, Out};
 use super::surroundings::{Surroundings, TicketLookup, layer};
 use super::waiting::{Heard, listen};
-use crate::agent::redact::{REDACTED, redacted, redacted_line, redacted_script};
 use crate::batch::after_merge::AfterMerge;
 use crate::batch::board::Board;
 use crate::batch::event::{BatchId, EVENTS_VERSION, Entry, Event, Halt, ItemRecord, Skip};
@@ -42,6 +42,7 @@ use crate::id::{Lane, RefName, TicketId};
 use crate::merge::IfChanged;
 use crate::ticket::TicketFolder;
 use bases::refuse_bases;
+use command::{again, command};
 use report::{Page, Reported};
 use setup::{default_base, setup, template};
 use show::Show;
@@ -93,63 +94,6 @@ fn note_unreadable(error: JournalError, out: &Out) {
     let CliError { message, hint, .. } = error.into();
     out.note(&message);
     hint.iter().for_each(|hint| out.note(hint));
-}
-
-/// What the command asked for that began a batch.
-fn again(here: &Surroundings, known: &Known, out: &Out) -> CliResult<Wish> {
-    use clap::Parser;
-    let command = known.command().unwrap_or_default();
-    let refuse = |why: &str| {
-        let message = format!("the command that began batch {} cannot be repeated: {why}", known.id);
-        CliError::new(Exit::Usage, message).hint("give the same command again")
-    };
-    if command.iter().any(|word| word.contains(REDACTED)) {
-        return Err(refuse("it held what looks like a secret, which was not written down")
-            .hint("give the same command again, secret and all: it takes the batch up where it was"));
-    }
-    let words = std::iter::once("ralph").chain(command.iter().map(String::as_str));
-    let parsed = Cli::try_parse_from(words).map_err(|_| refuse("it is of another version of ralph"))?;
-    let wish = match parsed.command {
-        Command::Run(args) => Some(ticketflow::over(Wish::of_run(&args), here.main(), out)?),
-        Command::Worktree(worktree) => match *worktree {
-            // The items are on record.
-            WorktreeCommand::Batch(args) => Some(Wish::of_batch(&BatchArgs { from: None, ..*args })?),
-            _ => None,
-        },
-        _ => None,
-    };
-    wish.ok_or_else(|| refuse("it is none that begins a batch"))
-}
-
-/// What was typed, as far as it may be written down: the manifests do not have these secrets either.
-fn command() -> Vec<String> {
-    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    written_down(&words.collect::<Vec<_>>())
-}
-
-fn written_down(words: &[String]) -> Vec<String> {
-    let mut safe = redacted(words);
-    for (at, word) in words.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|before| words.get(before));
-        let (given, line) = match (before, word.split_once('=')) {
-            (Some(option), _) if line_of(option).is_some() => (option.as_str(), word.as_str()),
-            (_, Some(halves)) => halves,
-            _ => continue,
-        };
-        let (Some(safe), Some(line_without)) = (safe.get_mut(at), line_of(given)) else { continue };
-        let kept = word.strip_suffix(line).unwrap_or_default();
-        *safe = format!("{kept}{}", line_without(line));
-    }
-    safe
-}
-
-/// How the secrets are taken out of what this option is given, where that is a whole command line.
-fn line_of(option: &str) -> Option<fn(&str) -> String> {
-    match option {
-        "--agent" | "--flags" => Some(redacted_line),
-        "--verify" => Some(redacted_script),
-        _ => None,
-    }
 }
 
 /// A batch that is about to be run.
@@ -465,25 +409,4 @@ fn hear(orders: Sender<Message>) -> CliResult<()> {
         };
         orders.send(Message::Order(order)).is_ok()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_typed_is_written_down_without_the_secrets_in_its_command_lines() {
-        let cases: &[(&[&str], &[&str])] = &[
-            (&["batch", "--agent", "ag --password hunter2"], &["batch", "--agent", "ag --password ***"]),
-            (&["--agent=ag --password=hunter2 x", "T-1"], &["--agent=ag --password=*** x", "T-1"]),
-            (&["--verify", "make && up --token hunter2"], &["--verify", "make && up --token ***"]),
-            (&["--verify", "TOKEN=$T up --token $T"], &["--verify", "TOKEN=$T up --token $T"]),
-            (&["--flags=--key-file=x --token hunter2"], &["--flags=--key-file=x --token ***"]),
-            (&["T-1", "--", "--api-key", "hunter2"], &["T-1", "--", "--api-key", "***"]),
-        ];
-        for (typed, safe) in cases {
-            let typed: Vec<String> = typed.iter().map(|word| (*word).to_owned()).collect();
-            assert_eq!(written_down(&typed), *safe, "{typed:?}");
-        }
-    }
 }
