@@ -76,6 +76,13 @@ impl FileError {
     }
 }
 
+/// What the C library says of a disk without room, or of a user who may not fill it further.
+const FULL: [(&str, io::ErrorKind); 3] = [
+    ("No space left on device", io::ErrorKind::StorageFull),
+    ("Out of diskspace", io::ErrorKind::StorageFull),
+    ("Disk quota exceeded", io::ErrorKind::QuotaExceeded),
+];
+
 /// What to do about a file that the machine does not let ralph write.
 pub fn remedy(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {
@@ -91,13 +98,16 @@ pub fn remedy(kind: io::ErrorKind) -> Option<&'static str> {
 
 /// The same where all that there is of the cause is what a library or a program said, in the C library's words.
 pub fn remedy_of(said: &str) -> Option<&'static str> {
-    let causes = [
-        ("No space left on device", io::ErrorKind::StorageFull),
-        ("Out of diskspace", io::ErrorKind::StorageFull),
-        ("Disk quota exceeded", io::ErrorKind::QuotaExceeded),
-        ("Read-only file system", io::ErrorKind::ReadOnlyFilesystem),
-    ];
-    causes.iter().find(|(words, _)| said.contains(words)).and_then(|(_, kind)| remedy(*kind))
+    let read_only = ("Read-only file system", io::ErrorKind::ReadOnlyFilesystem);
+    FULL.iter()
+        .chain([&read_only])
+        .find(|(words, _)| said.contains(words))
+        .and_then(|(_, kind)| remedy(*kind))
+}
+
+/// Whether a library or a program says that there is no room.
+pub fn says_full(said: &str) -> bool {
+    FULL.iter().any(|(words, _)| said.contains(words))
 }
 
 /// Makes `path` a directory of mode 0700, with its parents, whatever the umask; one that exists is left as it is.

@@ -5,12 +5,11 @@
 //! ticket closed.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use crate::git::{CommitId, GitError, Named, Repo, contains, has_held, named, tip_of};
-use crate::id::{BranchName, RefName, TicketId};
+use crate::id::{BranchName, RefName};
 use crate::session::lane::{LaneRecord, MergedRecord};
-use crate::ticket::{Status, status_of};
+use crate::ticket::{Status, file_inside, status_of};
 
 /// How it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,11 +86,6 @@ impl fmt::Display for AfterMerge {
     }
 }
 
-/// Where a ticket's file is, below the top of a checkout.
-pub fn ticket_file(ticket: &TicketId) -> PathBuf {
-    Path::new(".tickets").join(format!("{ticket}.md"))
-}
-
 /// How the ticket of a lane stands that was merged.
 pub fn after_merge(repo: &Repo, record: &LaneRecord, merged: &MergedRecord) -> AfterMerge {
     look(repo, record, merged).unwrap_or_else(|error| AfterMerge::Unknown { why: error.to_string() })
@@ -102,7 +96,7 @@ fn look(repo: &Repo, record: &LaneRecord, merged: &MergedRecord) -> Result<After
         Whereabouts::There(work) => work,
         Whereabouts::Gone(after) => return Ok(after),
     };
-    let file = ticket_file(record.lane.ticket());
+    let file = file_inside(record.lane.ticket());
     let is_closed = |content: &[u8]| status_of(content) == Some(Status::Closed);
     let was_closed = match repo.content(&tip, &file)? {
         Some(content) if is_closed(&content) => return Ok(AfterMerge::Closed { on }),

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::after_merge::ticket_file;
 use super::overlay::merged_before;
 use super::workers::{Closed, Landed, Lander, halts_now_or_soon};
 use crate::dispatch::{Context, Environment};
@@ -158,7 +157,7 @@ fn close_ticket(
     changes: IfChanged,
     progress: &dyn Progress,
 ) -> Result<(Closed, Option<CommitId>), String> {
-    let inside = ticket_file(lane.ticket());
+    let inside = ticket::file_inside(lane.ticket());
     let message = format!("Close {}", lane.ticket());
     let edit = FileEdit { lane, target, path: &inside, edit: &ticket::close, message: &message, changes };
     match commit_file(place, &edit, progress).map_err(|error| why_open(&error))? {

@@ -12,7 +12,7 @@ use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::{Cell, Form, Out, Tone, one_line, quoted, table};
 use super::surroundings::{Surroundings, current_session, directory, open};
-use crate::git::{Repo, tree_now};
+use crate::git::{Repo, TRASH_FOLDER, tree_now};
 use crate::id::{Lane, SessionId};
 use crate::report::{sessions, sessions_text};
 use crate::session::lane::LaneRecord;
@@ -133,7 +133,7 @@ fn under(dir: &Path, out: &Out) -> CliResult {
     let walk = WalkDir::new(dir).follow_links(false).sort_by_file_name();
     let mut walk = walk.into_iter().filter_entry(|entry| {
         entry.file_type().is_dir()
-            && !matches!(entry.file_name().to_str(), Some(".git" | ".trash" | "node_modules"))
+            && !matches!(entry.file_name().to_str(), Some(".git" | TRASH_FOLDER | "node_modules"))
     });
     while let Some(entry) = walk.next() {
         let entry = match entry {

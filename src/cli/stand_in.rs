@@ -14,7 +14,7 @@ use super::demo::project::{Act, Beat, DemoTicket, ticket, ticket_file};
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::render::Out;
-use crate::supervisor::MARK_VARIABLE;
+use crate::session::launch::SESSION_VARIABLE;
 
 /// The hidden subcommand.
 pub const STAND_IN: &str = "__stand-in-agent";
@@ -42,7 +42,7 @@ fn find(arguments: &[OsString]) -> CliResult<(&'static DemoTicket, PathBuf)> {
         |message: &str| CliError::new(Exit::Usage, format!("the stand-in agent of `ralph demo` {message}"));
     let id = arguments.first().and_then(|id| id.to_str()).unwrap_or_default();
     let ticket = ticket(id).ok_or_else(|| usage("knows the demo's tickets only"))?;
-    let tree = std::env::var_os("RALPH_WORKTREE").filter(|_| std::env::var_os(MARK_VARIABLE).is_some());
+    let tree = std::env::var_os("RALPH_WORKTREE").filter(|_| std::env::var_os(SESSION_VARIABLE).is_some());
     let tree = tree.map(PathBuf::from).ok_or_else(|| usage("works in a session only"))?;
     match fs::read_to_string(tree.join(ticket_file(id))) {
         Ok(content) if content == ticket.content => Ok((ticket, tree)),

@@ -21,9 +21,9 @@ use crate::removal;
 use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
 use crate::session::launch::OutputMode;
+use crate::session::launch::SESSION_VARIABLE;
 use crate::session::manifest::Limits;
 use crate::session::store::Store;
-use crate::supervisor::MARK_VARIABLE;
 use crate::ticket::{Backlog, Resolution as TicketResolution, TicketFolder};
 
 /// As many lanes are named where the one that was typed is not there.
@@ -254,7 +254,7 @@ impl Surroundings {
         let Some(folder) = folder else { return Ok((typed.ticket().clone(), None)) };
         match folder.resolve(typed.ticket().as_str()) {
             TicketResolution::Exact(id) | TicketResolution::Partial(id) => {
-                let file = folder.path().join(format!("{id}.md"));
+                let file = folder.file_of(&id);
                 let found = folder.find(&id);
                 let file = found.ok().flatten().map_or(file, |found| found.ticket.path().to_owned());
                 Ok((id, Some(file)))
@@ -385,7 +385,7 @@ pub enum NotInside {
 
 /// Refuses something where these variables say that a session is running.
 pub fn refuse_inside_a_session(variables: &BTreeMap<String, String>, what: NotInside) -> CliResult<()> {
-    let Some(session) = variables.get(MARK_VARIABLE) else { return Ok(()) };
+    let Some(session) = variables.get(SESSION_VARIABLE) else { return Ok(()) };
     let (why, hint) = match what {
         NotInside::Dispatch => ("a session does not dispatch another", "dispatch from a shell of your own"),
         NotInside::Approve => {

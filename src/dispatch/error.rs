@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::agent::AgentError;
+use crate::durable;
 use crate::git::GitError;
 use crate::id::{SessionId, TicketId};
 use crate::launch::LaunchError;
@@ -155,12 +156,9 @@ impl DispatchError {
             cause = error.source();
         }
         // git and libgit2 have words only.
-        FULL.iter().any(|words| self.to_string().contains(words))
+        durable::says_full(&self.to_string())
     }
 }
-
-/// What the system says of a disk without room, or of a user who may not fill it further.
-const FULL: [&str; 3] = ["No space left on device", "Out of diskspace", "Disk quota exceeded"];
 
 fn names(lanes: &[LaneRecord]) -> String {
     lanes.iter().map(unambiguous_name).collect::<Vec<_>>().join(", ")

@@ -1,11 +1,11 @@
 //! What would be run, exactly: the program as it is found, its version, the prompt that will answer, every argument.
 //! Nothing is started to find out.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::earlier::EarlierRecord;
 use super::{AgentRequest, Context, ProjectTrust};
-use crate::agent::pi::prompt::{PromptFound, PromptSearch};
+use crate::agent::pi::prompt::{PromptFound, PromptSearch, prompt_inside};
 use crate::agent::pi::version::{self, PiVersion};
 use crate::agent::pi::{Pi, default_capture};
 use crate::agent::{Agent, AgentError, Capture, Invocation, program};
@@ -163,14 +163,10 @@ fn find_prompt(
         check: request.prompt_check,
     };
     if !subject.worktree.exists()
-        && let Some(name) =
-            request.workflow.trim().strip_prefix('/').and_then(|w| w.split_whitespace().next())
+        && let Some(inside) = prompt_inside(&request.workflow)
+        && context.repo.tracks(subject.start, &inside).unwrap_or(false)
     {
-        let inside = Path::new(".pi/prompts").join(format!("{name}.md"));
-        let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
-        if plain && context.repo.tracks(subject.start, &inside).unwrap_or(false) {
-            return Ok((Some(subject.worktree.join(inside)), None));
-        }
+        return Ok((Some(subject.worktree.join(inside)), None));
     }
     let found = pi.find_prompt(&search);
     let found = found.map_err(|error| NotReady { reason: error.to_string(), hint: Some(error.hint()) })?;

@@ -13,13 +13,14 @@ use super::{Context, Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
     Base, CommitId, Created, Files, Forwarded, GitError, Head, Interrupted, Located, LockOutcome, Origin,
-    Outlook, Worktree, complete_files, create, finish, forget_missing, lock as lock_worktree, outlook, pin,
-    standing, undo, write_files,
+    Outlook, TRASH_FOLDER, Worktree, complete_files, create, finish, forget_missing, lock as lock_worktree,
+    outlook, pin, standing, undo, write_files,
 };
 use crate::id::SessionId;
 use crate::session::lane::{LANE_VERSION, LaneRecord};
 use crate::session::launch::{Pinned, pin_name};
 use crate::session::store::LaneLock;
+use crate::ticket;
 use crate::words::count;
 
 /// A worktree that is complete and locked for its session.
@@ -48,7 +49,7 @@ pub fn make_ready(
     match &plan.located {
         Located::Present(worktree) => locate_present(context, plan, place, worktree, claim, reason),
         Located::Missing(missing) => {
-            let aside = plan.site.path.with_file_name(".trash");
+            let aside = plan.site.path.with_file_name(TRASH_FOLDER);
             crate::durable::create_private_dir(&aside)?;
             let lock = repo.lock(REPO_PATIENCE)?;
             let kept = kept_registration(&aside)?;
@@ -265,7 +266,7 @@ pub fn pin_earlier_work(context: &Context, ready: &Ready, session: SessionId) ->
 
 /// Where a ticket's file is, below the top of a worktree.
 fn ticket_inside(file: &Path) -> Option<PathBuf> {
-    Some(Path::new(".tickets").join(file.file_name()?))
+    Some(Path::new(ticket::FOLDER).join(file.file_name()?))
 }
 
 /// Brings a ticket's file into the worktree where the branch does not have it. Answers its path there, which is no
@@ -283,7 +284,7 @@ pub fn bring_ticket(context: &Context, file: &Path, ready: &Ready) -> Result<Opt
     let Some(content) = crate::durable::read(file, 1 << 20)? else { return Ok(None) };
     let tree = rustix::fs::open(worktree, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|e| failed(e.into()))?;
-    match rustix::fs::mkdirat(&tree, ".tickets", Mode::from_raw_mode(0o755)) {
+    match rustix::fs::mkdirat(&tree, ticket::FOLDER, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
         Err(e) => return Err(failed(e.into())),
     }
@@ -292,7 +293,7 @@ pub fn bring_ticket(context: &Context, file: &Path, ready: &Ready) -> Result<Opt
     let copy = rustix::fs::openat2(&tree, &inside, new, Mode::from_raw_mode(0o644), beneath).map_err(
         |e| match e {
             rustix::io::Errno::LOOP | rustix::io::Errno::XDEV | rustix::io::Errno::NOTDIR => {
-                DispatchError::TicketFolder { path: worktree.join(".tickets") }
+                DispatchError::TicketFolder { path: worktree.join(ticket::FOLDER) }
             }
             e => failed(e.into()),
         },

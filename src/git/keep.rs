@@ -54,7 +54,8 @@ pub(super) fn keep(
         pins.push(("rest", held.write(repo, now)?));
     }
     for (name, commit) in pins {
-        durable(Call::write(repo.program(), Place::GitDir(repo.common_dir())))
+        Call::write(repo.program(), Place::GitDir(repo.common_dir()))
+            .synced()
             .args(["update-ref", "--no-deref"])
             .arg(format!("{folder}{name}"))
             .arg(commit.as_str())
@@ -89,7 +90,8 @@ pub(super) fn keep_registration(
     let collector_off = keep_collector_off(repo)?;
     let pin = format!("{TRASH}{name}/rest");
     let kept = held.write(repo, now)?;
-    durable(Call::write(repo.program(), Place::GitDir(repo.common_dir())))
+    Call::write(repo.program(), Place::GitDir(repo.common_dir()))
+        .synced()
         .args(["update-ref", "--no-deref", &pin, kept.as_str()])
         .succeed()?;
     drop(collector_off);
@@ -131,11 +133,6 @@ const TRASH: &str = "refs/ralph/trash/";
 
 fn refs_of(id: &TrashId) -> String {
     format!("{TRASH}{id}/")
-}
-
-/// What is written is on the disk before anything moves.
-fn durable(call: Call<'_>) -> Call<'_> {
-    call.setting("core.fsync", "objects,reference").setting("core.fsyncMethod", "fsync")
 }
 
 /// Objects that the index holds and HEAD does not: staged files, the sides of a conflict, what a resolved one was
@@ -180,7 +177,7 @@ struct Held {
 
 impl Held {
     fn write(&self, repo: &Repo, now: Timestamp) -> Result<CommitId, GitError> {
-        let write = || durable(Call::write(repo.program(), Place::GitDir(repo.common_dir())));
+        let write = || Call::write(repo.program(), Place::GitDir(repo.common_dir())).synced();
         let mode = |kind: &str| match kind {
             "tree" => Some("040000"),
             "blob" => Some("100644"),

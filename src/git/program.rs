@@ -344,6 +344,11 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Has git put what it writes on the disk before anything leads to it, or moves.
+    pub(super) fn synced(self) -> Self {
+        self.setting("core.fsync", "objects,reference").setting("core.fsyncMethod", "fsync")
+    }
+
     /// Lets git write so many files at a time; several, where nothing is said.
     pub(super) fn writing(self, at_a_time: AtATime) -> Self {
         match at_a_time {

@@ -11,8 +11,9 @@ use crate::id::{Lane, RefName};
 use crate::launch::Probe;
 use crate::launch::local::{origin, probe};
 use crate::session::lane::LaneRecord;
-use crate::session::launch::LaunchSpec;
+use crate::session::launch::not_work_of;
 use crate::session::store::{LaneClaim, LaneLock, Loaded, Store};
+use crate::ticket::file_inside;
 
 /// Takes the lane, waiting for who is about to be done with it.
 pub(super) fn claim(store: &Store, lane: &Lane) -> Result<LaneLock, MergeError> {
@@ -89,12 +90,8 @@ fn was_merged(
 
 fn tree_facts(place: &Place<'_>, record: &LaneRecord) -> Result<Option<TreeFacts>, MergeError> {
     let start: CommitId = record.base_commit.parse()?;
-    let mut not_work = vec![Path::new(".tickets").join(format!("{}.md", record.lane.ticket()))];
-    if let Some(session) = record.current_session {
-        // One that cannot be read exempts nothing.
-        let spec = LaunchSpec::read(&place.store.session_dir(session)).ok().flatten();
-        not_work.extend(spec.into_iter().flat_map(|spec| spec.not_work).map(Into::into));
-    }
+    let mut not_work = not_work_of(place.store, record.current_session);
+    not_work.push(file_inside(record.lane.ticket()));
     let question = Look {
         worktree: Path::new(&record.worktree),
         branch: &record.branch,

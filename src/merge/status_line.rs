@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use crate::git::Versions;
+use crate::ticket;
 
 /// What an edited file is to hold after a merge; `None` where the edit is in the way.
 pub(super) fn reconcile(path: &Path, versions: Versions<'_>) -> Option<String> {
@@ -46,7 +47,7 @@ fn has_every_line(mine: &str, new: &str) -> bool {
 }
 
 fn is_ticket(path: &Path) -> bool {
-    path.parent() == Some(Path::new(".tickets"))
+    path.parent() == Some(Path::new(ticket::FOLDER))
         && path.extension().is_some_and(|extension| extension == "md")
 }
 

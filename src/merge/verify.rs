@@ -18,12 +18,10 @@ use crate::process::check::{Check, CheckEnd, end_marked, run};
 use crate::process::descendants::Mark;
 use crate::process::identity::this_process;
 use crate::redact::redacted_script;
+use crate::session::launch::SESSION_VARIABLE;
 
 /// The variable that everything a check starts bears in its environment.
 pub(super) const MARK_VARIABLE: &str = "RALPH_MERGE_ID";
-
-/// The variable that everything a session starts bears: a check is no part of one.
-const SESSION_VARIABLE: &str = "RALPH_SESSION_ID";
 
 /// The folder of the worktrees for checks, below the one for worktrees.
 const FOLDER: &str = ".merges";
@@ -70,6 +68,7 @@ pub(super) fn verify(
         ("RALPH_MERGE_TARGET", value(checked.target.as_str())),
         ("RALPH_MERGE_COMMIT", value(checked.commit.as_str())),
     ];
+    // A check is no part of a session.
     let removed = LOCAL_ENV_VARS.iter().copied().chain([SESSION_VARIABLE]);
     let check = Check {
         command: &verify.command,

@@ -19,14 +19,14 @@ use crate::process::descendants::{Kin, Mark, living};
 use crate::process::ending::{Pace, SweepError, sweep};
 use crate::process::identity::Machine;
 use crate::process::wait::Remaining;
-use crate::session::launch::LaunchSpec;
+use crate::session::launch::{LaunchSpec, SESSION_VARIABLE};
 use crate::session::manifest::{Manifest, Outcome};
 use crate::session::outcome::{End, Evidence, WorkFound};
 use crate::session::state::Event;
 use crate::session::store::{LaneClaim, Loaded, Store, StoreError};
 use crate::session::view;
 use crate::session::writer::{SessionWriter, ViewPlace, discard_unfinished, remove_running_entry};
-use crate::supervisor::{Ended, MARK_VARIABLE, Signalled, conclude};
+use crate::supervisor::{Ended, Signalled, conclude};
 use crate::words::count;
 
 /// How long what was left running has to end by itself, at most: others wait for it.
@@ -390,7 +390,7 @@ fn conclude_without_spec(
 }
 
 fn kin(manifest: &Manifest) -> Kin {
-    let mark = Mark::new(MARK_VARIABLE, &manifest.session_id.to_string());
+    let mark = Mark::new(SESSION_VARIABLE, &manifest.session_id.to_string());
     let process = &manifest.process;
     let since = process.supervisor.as_ref().map(|s| s.start_ticks);
     Kin::Marked { mark, since_ticks: since.unwrap_or(0) }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::durable::LockState;
 use crate::id::SessionId;
 use crate::process::descendants::values_of_mark;
+use crate::session::launch::SESSION_VARIABLE;
 use crate::session::store::Store;
-use crate::supervisor::MARK_VARIABLE;
 
 /// Sessions of which nothing can be running any more.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Census {
         };
         let dead: Vec<SessionId> = sessions.iter().filter(is_dead).copied().collect();
         // What cannot be told here is looked for session by session.
-        let Ok(marks) = values_of_mark(MARK_VARIABLE) else { return Self::default() };
+        let Ok(marks) = values_of_mark(SESSION_VARIABLE) else { return Self::default() };
         let is_quiet = |id: &SessionId| !marks.contains(id.to_string().as_bytes());
         Self { quiet: dead.into_iter().filter(is_quiet).collect() }
     }

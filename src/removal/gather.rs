@@ -1,7 +1,7 @@
 //! The facts about a lane, looked up. Nothing is changed.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::decide::{BranchFacts, Facts, Named, SessionFact};
@@ -14,8 +14,9 @@ use crate::id::{Lane, RefName, SessionId};
 use crate::process::inside::{Occupant, occupants, wait_for_end};
 use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
-use crate::session::launch::LaunchSpec;
+use crate::session::launch::not_work_of;
 use crate::session::store::{LaneClaim, LaneLock, Loaded, Store, StoreError};
+use crate::ticket::file_inside;
 
 /// How long git is waited for that still works in a worktree.
 const GIT_PATIENCE: Duration = Duration::from_secs(2);
@@ -83,7 +84,8 @@ pub(super) fn gather(place: &Place<'_>, record: &LaneRecord) -> Result<Gathered,
     };
     if let Some(standing) = &standing {
         let base_commit: CommitId = record.base_commit.parse()?;
-        let not_work = not_work(store, record);
+        let mut not_work = not_work_of(store, record.current_session);
+        not_work.push(file_inside(record.lane.ticket()));
         let subject = Subject {
             standing,
             branch: &record.branch,
@@ -137,15 +139,4 @@ fn session_fact(store: &Store, session: Option<SessionId>) -> Result<SessionFact
             SessionFact::Unclear(id, format!("its manifest is of version {schema_version}"))
         }
     })
-}
-
-/// What ralph itself put into the worktree: the copy of the ticket's file.
-fn not_work(store: &Store, record: &LaneRecord) -> Vec<PathBuf> {
-    let mut paths = vec![Path::new(".tickets").join(format!("{}.md", record.lane.ticket()))];
-    if let Some(session) = record.current_session {
-        // One that cannot be read exempts nothing.
-        let spec = LaunchSpec::read(&store.session_dir(session)).ok().flatten();
-        paths.extend(spec.into_iter().flat_map(|spec| spec.not_work).map(PathBuf::from));
-    }
-    paths
 }

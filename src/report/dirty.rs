@@ -1,13 +1,13 @@
 //! What lies in the trees of lanes now: looked at side by side, none of them for long.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{Dirty, LaneReport};
 use crate::git::{Look, Repo, Tree, glance};
-use crate::session::launch::LaunchSpec;
+use crate::session::launch::not_work_of;
 use crate::session::store::Store;
 
 /// How long git may take over one tree before that is shown as unknown.
@@ -53,10 +53,7 @@ fn dirty(repo: &Repo, store: &Store, lane: &LaneReport, patience: Duration) -> D
         Ok(start) => start,
         Err(error) => return Dirty::Unknown { why: format!("{error}") },
     };
-    // What ralph itself put there is no one's work.
-    let spec = lane.session_id.map(|id| LaunchSpec::read(&store.session_dir(id)));
-    let not_work = spec.and_then(Result::ok).flatten().map(|spec| spec.not_work).unwrap_or_default();
-    let ignore: Vec<PathBuf> = not_work.into_iter().map(PathBuf::from).collect();
+    let ignore = not_work_of(store, lane.session_id);
     let worktree = Path::new(&lane.worktree);
     let question = Look { worktree, branch: &lane.branch, start: &start, ignore: &ignore };
     match glance(repo, &question, patience) {

@@ -4,14 +4,14 @@
 //! (`RALPH_ARG_<position>`) and nowhere else.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::leak::Around;
 use super::manifest::Limits;
 use super::record::encode;
-use super::store::{Record, SessionDir, StoreError};
+use super::store::{Record, SessionDir, Store, StoreError};
 use crate::durable;
 use crate::id::{BranchName, SessionId, TicketId};
 
@@ -19,6 +19,9 @@ use crate::id::{BranchName, SessionId, TicketId};
 pub const LAUNCH_VERSION: u32 = 1;
 
 const MAX_BYTES: u64 = 4 << 20;
+
+/// The variable that everything a session starts bears in its environment: the session's id.
+pub const SESSION_VARIABLE: &str = "RALPH_SESSION_ID";
 
 /// What a supervisor is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +127,13 @@ pub fn pin_name(session: SessionId, pinned: Pinned) -> String {
         Pinned::Head => "head",
     };
     format!("sessions/{session}/{what}")
+}
+
+/// What ralph itself put into a lane's worktree, by what its last session was launched with: paths below it that are no
+/// one's work. A record that cannot be read exempts nothing.
+pub fn not_work_of(store: &Store, session: Option<SessionId>) -> Vec<PathBuf> {
+    let spec = session.and_then(|id| LaunchSpec::read(&store.session_dir(id)).ok().flatten());
+    spec.into_iter().flat_map(|spec| spec.not_work).map(PathBuf::from).collect()
 }
 
 impl LaunchSpec {

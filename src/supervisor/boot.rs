@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 use super::conclude::conclude;
 use super::leaks::{NoticeError, notice};
-use super::watch::{Ended, MARK_VARIABLE, Signalled, Watch, WatchError};
+use super::watch::{Ended, Signalled, Watch, WatchError};
 use crate::durable::FileError;
 use crate::failpoint;
 use crate::git::GitProgram;
@@ -30,7 +30,7 @@ use crate::process::priority::give_way;
 use crate::process::signal::Handle;
 use crate::process::spawn::{Program, spawn};
 use crate::process::wait::{Listener, reap};
-use crate::session::launch::{LaunchSpec, OutputMode, secret_variable};
+use crate::session::launch::{LaunchSpec, OutputMode, SESSION_VARIABLE, secret_variable};
 use crate::session::manifest::{AgentProcess, ProcessRecord, RecordedPid, SupervisorProcess};
 use crate::session::outcome::End;
 use crate::session::state::{Event, supervised_by};
@@ -160,7 +160,7 @@ fn end_unrecorded(agent: &Handle, spec: &LaunchSpec) -> Result<(), SweepError> {
     let failed = |e: rustix::io::Errno| SweepError::Signal { pid: agent.identity().pid, source: e.into() };
     agent.send(Signal::KILL).map_err(failed)?;
     let supervisor = rustix::process::getpid().as_raw_nonzero().get();
-    let mark = Mark::new(MARK_VARIABLE, &spec.session_id.to_string());
+    let mark = Mark::new(SESSION_VARIABLE, &spec.session_id.to_string());
     let kin = Kin::OfSupervisor { supervisor, mark };
     sweep(&kin, Duration::ZERO, || reap().map(|(_, remaining)| (Pace::AtOnce, remaining))).map(|_| ())
 }
@@ -222,7 +222,7 @@ fn program(
 
 /// The variables that every agent's environment has beside what it inherits.
 pub const ADDED_VARIABLES: [&str; 9] = [
-    MARK_VARIABLE,
+    SESSION_VARIABLE,
     "RALPH_TICKET_ID",
     "RALPH_WORKTREE",
     "RALPH_BASE_COMMIT",

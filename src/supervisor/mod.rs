@@ -12,4 +12,4 @@ mod watch;
 
 pub use boot::{ADDED_VARIABLES, Inherited, SupervisorError, supervise};
 pub use conclude::conclude;
-pub use watch::{Ended, MARK_VARIABLE, Signalled};
+pub use watch::{Ended, Signalled};

@@ -17,16 +17,13 @@ use crate::process::identity::is_alive;
 use crate::process::memory::shed_code;
 use crate::process::signal::{Delivery, Handle};
 use crate::process::wait::{Listener, Remaining, Wake, reap};
-use crate::session::launch::{AccountSource, LaunchSpec, OutputMode};
+use crate::session::launch::{AccountSource, LaunchSpec, OutputMode, SESSION_VARIABLE};
 use crate::session::manifest::EndedBy;
 use crate::session::outcome::{End, Status};
 use crate::session::state::Event;
 use crate::session::store::{StoreError, Urgency};
 use crate::session::writer::SessionWriter;
 use crate::words::count;
-
-/// The variable that everything a session starts bears in its environment.
-pub const MARK_VARIABLE: &str = "RALPH_SESSION_ID";
 
 /// How long what an agent left running has between being asked to end and being killed, at most.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
@@ -123,7 +120,7 @@ impl<'a> Watch<'a> {
         let limits = &spec.limits;
         let idle = limits.idle_timeout_s.map(|s| IdleWatch::start(s.duration(), modified(&signs), started));
         let supervisor = rustix::process::getpid().as_raw_nonzero().get();
-        let mark = Mark::new(MARK_VARIABLE, &spec.session_id.to_string());
+        let mark = Mark::new(SESSION_VARIABLE, &spec.session_id.to_string());
         Self {
             writer,
             listener,

@@ -55,10 +55,27 @@ pub struct Listing {
     pub problems: Vec<Problem>,
 }
 
+/// The folder of tickets, below the top of a checkout.
+pub const FOLDER: &str = ".tickets";
+
+/// Where a ticket's file is, below the top of a checkout.
+pub fn file_inside(ticket: &TicketId) -> PathBuf {
+    Path::new(FOLDER).join(file_name(ticket))
+}
+
+fn file_name(ticket: &TicketId) -> String {
+    format!("{ticket}.md")
+}
+
 impl TicketFolder {
+    /// Where the file of a ticket is, or would be.
+    pub fn file_of(&self, ticket: &TicketId) -> PathBuf {
+        self.path.join(file_name(ticket))
+    }
+
     /// Reads the names in the folder of `main_checkout`. `None`: it has no `.tickets` folder.
     pub fn open(main_checkout: &Path) -> Result<Option<Self>, FileError> {
-        let path = main_checkout.join(".tickets");
+        let path = main_checkout.join(FOLDER);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

@@ -23,7 +23,7 @@ mod yaml;
 
 pub use backlog::{Backlog, Blocked, Blocker};
 pub use close::close;
-pub use folder::{Found, Listing, TicketFolder};
+pub use folder::{FOLDER, Found, Listing, TicketFolder, file_inside};
 pub use graph::Graph;
 pub use model::{Dep, Priority, Status, Ticket};
 pub use problem::{Cycle, Problem, Why};

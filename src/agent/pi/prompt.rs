@@ -146,17 +146,30 @@ impl PromptFound {
     }
 }
 
+/// Where a project keeps the file of a workflow's prompt, below its top. `None`: it has none.
+pub fn prompt_inside(workflow: &str) -> Option<PathBuf> {
+    let name = name_in(workflow).filter(|name| is_file_name(name))?;
+    Some(Path::new(".pi/prompts").join(format!("{name}.md")))
+}
+
+/// The name of a workflow's prompt; plain words and skills have none.
+fn name_in(workflow: &str) -> Option<&str> {
+    let name = workflow.trim().strip_prefix('/')?.split_whitespace().next()?;
+    (!name.starts_with("skill:")).then_some(name)
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.contains(['/', '\0']) && !name.starts_with('.') && name.len() <= 200
+}
+
 impl Pi {
     /// Finds what will answer the prompt of a session of this pi.
     pub fn find_prompt(&self, search: &PromptSearch<'_>) -> Result<PromptFound, PromptError> {
-        let workflow = search.workflow.trim();
-        let Some(name) = workflow.strip_prefix('/').and_then(|rest| rest.split_whitespace().next()) else {
-            return Ok(PromptFound::NotNeeded);
-        };
-        if search.check == PromptCheck::Skip || name.starts_with("skill:") {
+        let Some(name) = name_in(search.workflow) else { return Ok(PromptFound::NotNeeded) };
+        if search.check == PromptCheck::Skip {
             return Ok(PromptFound::NotNeeded);
         }
-        if name.contains(['/', '\0']) || name.starts_with('.') || name.len() > 200 {
+        if !is_file_name(name) {
             return Err(PromptError::BadName {
                 name: format!("/{}", name.chars().take(60).collect::<String>()),
             });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::facts::{
     Agent, Answer, Asked, Facts, Folder, Git, Node, Pi, Place, Prompt, Repository, RunsOn, Stands, Trouble,
 };
-use crate::agent::pi::prompt::{Origin, PromptFound, PromptSearch};
+use crate::agent::pi::prompt::{Origin, PromptFound, PromptSearch, prompt_inside};
 use crate::agent::pi::provider::ProviderSigns;
 use crate::agent::pi::version::{self, PiVersion};
 use crate::agent::{self, pi, program};
@@ -20,7 +20,7 @@ use crate::dispatch::{AgentRequest, Environment};
 use crate::git::{CommitId, ErrorClass, GitError, GitProgram, Repo};
 use crate::process::filesystem::FileSystem;
 use crate::process::probe::{Feature, try_out, use_folder};
-use crate::supervisor::MARK_VARIABLE;
+use crate::session::launch::SESSION_VARIABLE;
 
 /// Looks at everything.
 pub fn look(global: &Global) -> CliResult<Facts> {
@@ -48,7 +48,7 @@ pub fn look(global: &Global) -> CliResult<Facts> {
         names.collect::<Vec<_>>().iter().map(String::as_str),
     );
     Ok(Facts {
-        inside: variables.get(MARK_VARIABLE).cloned(),
+        inside: variables.get(SESSION_VARIABLE).cloned(),
         git: find_git(&environment),
         agent: find_agent(&settings, &searched, signs),
         settings: said,
@@ -163,11 +163,11 @@ fn find_prompt(
     version: Option<&PiVersion>,
 ) -> Result<Prompt, Trouble> {
     let name = request.workflow.split_whitespace().next().unwrap_or_default().to_owned();
-    let inside = name.strip_prefix('/').map(|name| Path::new(".pi/prompts").join(format!("{name}.md")));
-    if let (Some(inside), Some(repo), Some(start)) = (&inside, searched.repo, searched.start)
-        && repo.tracks(start, inside).unwrap_or(false)
+    if let (Some(inside), Some(repo), Some(start)) =
+        (prompt_inside(&request.workflow), searched.repo, searched.start)
+        && repo.tracks(start, &inside).unwrap_or(false)
     {
-        return Ok(Prompt { name, found: Answer::Committed(inside.clone()) });
+        return Ok(Prompt { name, found: Answer::Committed(inside) });
     }
     let main = searched.repo.and_then(Repo::main_checkout);
     let search = PromptSearch {

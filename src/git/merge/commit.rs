@@ -4,7 +4,6 @@ use git2::{Repository, Signature, Time};
 
 use super::identity::identity;
 use super::objects::sync_objects;
-use super::tree::synced;
 use super::tree_id::TreeId;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, GitProgram, Repo};
@@ -97,7 +96,7 @@ fn ended(message: &str) -> String {
 }
 
 fn commit_by_program(program: &GitProgram, repo: &Repo, new: &NewCommit<'_>) -> Result<CommitId, GitError> {
-    let mut call = synced(Call::write(program, Place::GitDir(repo.common_dir()))).arg("commit-tree");
+    let mut call = Call::write(program, Place::GitDir(repo.common_dir())).synced().arg("commit-tree");
     for parent in new.parents {
         call = call.args(["-p", parent.as_str()]);
     }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::tree::synced;
 use super::tree_id::TreeId;
 use crate::git::printed::TreeEntry;
 use crate::git::program::{Call, Place};
@@ -57,13 +56,13 @@ pub fn edited_tree(
     path: &Path,
     file: &TrackedFile,
 ) -> Result<TreeId, GitError> {
-    let write = || synced(Call::write(repo.program(), Place::GitDir(repo.common_dir())));
+    let write = || Call::write(repo.program(), Place::GitDir(repo.common_dir())).synced();
     let call = write().args(["hash-object", "-w", "--no-filters", "--stdin"]).input(file.content.clone());
     let object = TreeId::printed(&call.succeed()?, &call)?;
     let index = scratch.join("edit-index");
     let program = repo.program().clone().with_env("GIT_INDEX_FILE", index.as_os_str());
     let call = || {
-        synced(Call::write(&program, Place::GitDir(repo.common_dir()))).setting("core.splitIndex", "false")
+        Call::write(&program, Place::GitDir(repo.common_dir())).synced().setting("core.splitIndex", "false")
     };
     call().args(["read-tree", commit.as_str()]).succeed()?;
     let mut info = format!("{} {}\t", file.mode, object.as_str()).into_bytes();

@@ -5,8 +5,6 @@ use crate::git::repo::RepoLock;
 use crate::git::{CommitId, GitError, Repo};
 use crate::id::{BranchName, RefName};
 
-use super::tree::synced;
-
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
@@ -53,7 +51,7 @@ pub fn advance(
     log: &str,
 ) -> Result<(), GitError> {
     let full = branch.full();
-    let call = synced(Call::write(repo.program(), Place::GitDir(repo.common_dir()))).uninterrupted().args([
+    let call = Call::write(repo.program(), Place::GitDir(repo.common_dir())).synced().uninterrupted().args([
         "update-ref",
         "--no-deref",
         "-m",

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use super::attributes::refuse_relative_drivers;
 use super::plain::merge_plainly;
-use super::tree::synced;
 use crate::durable;
 use crate::git::program::{Call, Place};
 use crate::git::{CommitId, GitError, Repo};
@@ -87,7 +86,8 @@ impl<'r> Bench<'r> {
 
     fn call(&self) -> Call<'_> {
         let place = Place::Tree { admin: &self.admin, top: &self.top };
-        synced(Call::write(self.repo.program(), place))
+        Call::write(self.repo.program(), place)
+            .synced()
             .setting("core.sparseCheckout", "true")
             .setting("core.sparseCheckoutCone", "false")
             .setting("index.sparse", "false")

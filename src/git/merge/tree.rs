@@ -44,7 +44,7 @@ pub fn merge_trees(
     }
     let top = attributes_folder(repo, scratch, ours)?;
     let place = Place::Tree { admin: repo.common_dir(), top: &top };
-    let mut call = synced(Call::write(repo.program(), place)).args([
+    let mut call = Call::write(repo.program(), place).synced().args([
         "merge-tree",
         "--write-tree",
         "-z",
@@ -87,11 +87,6 @@ pub fn tree_of(repo: &Repo, commit: &CommitId) -> Result<TreeId, GitError> {
     let call =
         repo.fetching().args(["rev-parse", "--verify", "--end-of-options"]).arg(format!("{commit}^{{tree}}"));
     TreeId::printed(&call.succeed()?, &call)
-}
-
-/// What is written is on the disk before anything leads to it.
-pub(super) fn synced(call: Call<'_>) -> Call<'_> {
-    call.setting("core.fsync", "objects,reference").setting("core.fsyncMethod", "fsync")
 }
 
 fn version(repo: &Repo) -> Result<(u32, u32), GitError> {
