@@ -3,8 +3,8 @@
 
 use super::error::MergeError;
 use super::land::keep;
+use super::open_workshop::{MARK_VARIABLE, close, open};
 use super::queue::{Entry, Turn};
-use super::verify::{MARK_VARIABLE, close, open};
 use super::{IfChanged, Place, Progress};
 use crate::git::{
     CommitId, Draft, DraftKind, GitError, Hooked, NewCommit, Repo, Signing, TreeId, commit_tree, guard,

@@ -2,9 +2,9 @@
 //! the worktrees.
 
 use super::error::MergeError;
+use super::open_workshop::close;
 use super::queue::{self, Entry, Landing, LaneMerge, Stage, Turn};
 use super::status_line::reconcile;
-use super::verify::close;
 use super::{Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{

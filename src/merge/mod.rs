@@ -19,6 +19,7 @@ pub(crate) mod fuzz;
 mod gather;
 mod land;
 mod message;
+mod open_workshop;
 mod other_side;
 mod plan;
 mod queue;

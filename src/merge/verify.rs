@@ -8,23 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::MergeError;
+use super::open_workshop::{MARK_VARIABLE, close, open};
 use super::queue::{self, Entry, MergeId, Turn};
-use super::{Place, Progress, REPO_PATIENCE};
+use super::{Place, Progress};
 use crate::durable::{self, FileError};
 use crate::failpoint;
-use crate::git::{CommitId, LOCAL_ENV_VARS, Workshop};
+use crate::git::{CommitId, LOCAL_ENV_VARS};
 use crate::id::{BranchName, Lane};
-use crate::process::check::{Check, CheckEnd, end_marked, run};
+use crate::process::check::{Check, CheckEnd, run};
 use crate::process::descendants::Mark;
-use crate::process::identity::this_process;
 use crate::redact::redacted_script;
 use crate::session::launch::SESSION_VARIABLE;
-
-/// The variable that everything a check starts bears in its environment.
-pub(super) const MARK_VARIABLE: &str = "RALPH_MERGE_ID";
-
-/// The folder of the worktrees for checks, below the one for worktrees.
-const FOLDER: &str = ".merges";
 
 /// The logs of so many checks that were not passed are kept.
 const LOGS_KEPT: usize = 20;
@@ -106,49 +100,6 @@ pub(super) fn verify(
         }
         Err(error) => failed(error.to_string()),
     }
-}
-
-/// Opens the merge's workshop on a commit, on record first.
-pub(super) fn open(
-    place: &Place<'_>,
-    turn: &Turn,
-    entry: &mut Entry,
-    commit: &CommitId,
-    lane: &Lane,
-) -> Result<Workshop, MergeError> {
-    let path = place.root.join(FOLDER).join(format!("merge-{}", entry.id));
-    entry.workshop = Some(queue::OpenWorkshop {
-        path: path.clone(),
-        boot_id: place.machine.boot_id.clone(),
-        since_ticks: this_process().map_or(0, |me| me.start_ticks),
-    });
-    queue::write(place.store, entry)?;
-    let workshop = Workshop::at(path);
-    let lock = place.repo.lock(REPO_PATIENCE)?;
-    let created = workshop.register(place.repo, &lock, commit, &format!("ralph merges {lane}"))?;
-    drop(lock);
-    failpoint::hit("verify.registered");
-    workshop.fill(place.repo, &created, turn.lock())?;
-    Ok(workshop)
-}
-
-/// Throws a merge's workshop away, with whatever still runs in it.
-pub(super) fn close(place: &Place<'_>, entry: &mut Entry) -> Result<(), MergeError> {
-    let Some(open) = &entry.workshop else { return Ok(()) };
-    // After a reboot nothing of it runs.
-    if open.boot_id == place.machine.boot_id {
-        let mark = Mark::new(MARK_VARIABLE, &entry.id.to_string());
-        end_marked(mark, open.since_ticks)
-            .map_err(|error| MergeError::NotEnded { why: error.to_string() })?;
-    }
-    let workshop = Workshop::at(open.path.clone());
-    workshop.empty(place.repo)?;
-    {
-        let lock = place.repo.lock(REPO_PATIENCE)?;
-        workshop.unregister(place.repo, &lock)?;
-    }
-    entry.workshop = None;
-    Ok(queue::write(place.store, entry)?)
 }
 
 fn log_file(place: &Place<'_>, id: MergeId) -> PathBuf {
