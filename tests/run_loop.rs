@@ -23,6 +23,14 @@ fn lanes(ended: &Finished, kind: &str) -> Vec<String> {
     of_kind.map(|event| text(&event["lane"]).to_owned()).collect()
 }
 
+/// A repository whose tickets git does not track; there is one, `T-1`.
+fn with_untracked_ticket(sandbox: &Sandbox) -> Repo<'_> {
+    let files = [(".pi/prompts/tf.md", "Work on $1\n"), (".gitignore", ".tickets\n")];
+    let repo = Repo::with_files(sandbox, "app", &files);
+    repo.ticket("T-1", "Not tracked");
+    repo
+}
+
 fn status_of(repo: &Repo<'_>, ticket: &str) -> String {
     let file = repo.read(format!(".tickets/{ticket}.md"));
     file.lines().find_map(|line| line.strip_prefix("status: ")).unwrap().to_owned()
@@ -165,12 +173,7 @@ fn what_was_opened_again_since_it_was_merged_is_worked_on_again() {
 #[test]
 fn one_that_git_does_not_track_is_worked_on_again_too() {
     let sandbox = Sandbox::new();
-    let repo = Repo::with_files(
-        &sandbox,
-        "app",
-        &[(".pi/prompts/tf.md", "Work on $1\n"), (".gitignore", ".tickets\n")],
-    );
-    repo.ticket("T-1", "Not tracked");
+    let repo = with_untracked_ticket(&sandbox);
     let pi = ScriptedPi::new(&sandbox);
     pi.plays("commit work-$attempt.txt; answer stop");
     drop(repo.worktree(&["batch", "T-1", "--merge"]).run().ok());
@@ -264,12 +267,7 @@ fn where_closing_fails_it_is_said_why_and_the_next_run_tries_again() {
 #[test]
 fn a_ticket_that_git_does_not_track_is_closed_in_its_file() {
     let sandbox = Sandbox::new();
-    let repo = Repo::with_files(
-        &sandbox,
-        "app",
-        &[(".pi/prompts/tf.md", "Work on $1\n"), (".gitignore", ".tickets\n")],
-    );
-    repo.ticket("T-1", "Not tracked");
+    let repo = with_untracked_ticket(&sandbox);
     let pi = ScriptedPi::new(&sandbox);
     pi.plays(COMMITS);
     let before = repo.read(".tickets/T-1.md");

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::fixture::{Fixture, PATIENCE, dispatch_on, lane_lock, listing, present};
-use crate::git::{Base, Engine, Files, WhyGitProgram, create, finish, undo, write_files};
+use super::fixture::{Fixture, PATIENCE, create_on, dispatch_on, lane_lock, listing, present};
+use crate::git::{Base, Engine, Files, WhyGitProgram, finish, undo, write_files};
 
 /// A repository with a few files of every kind, committed.
 fn of_every_kind() -> Fixture {
@@ -90,7 +90,7 @@ fn a_bare_repository_has_no_checkout_to_copy_from() {
     fs::rename(fixture.path("bare"), fixture.path("repo")).unwrap();
     let repo = fixture.repo();
     let site = fixture.site("t-1");
-    dispatch_on(&repo, &site, &repo.head_base().unwrap());
+    fixture.dispatch(&repo, &site);
     fixture.git("repo", &["worktree", "add", "-q", "--detach", "../theirs"]);
     assert_eq!(listing(&site.path), listing(&fixture.path("theirs")));
     assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), "");
@@ -138,7 +138,7 @@ fn an_object_whose_content_is_another_ones_is_refused() {
     let repo = fixture.repo();
     let site = fixture.site("t-1");
     let old = repo.resolve_base(&"old".parse().unwrap()).unwrap();
-    let created = create(&repo, &repo.lock(PATIENCE).unwrap(), &site, &old, "ralph test").unwrap();
+    let created = create_on(&repo, &site, &old);
     let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
     assert!(error.to_string().contains("the repository is damaged"), "{error}");
     assert_eq!(present(&repo, &site).files, Files::Unfinished);
@@ -150,7 +150,7 @@ fn a_change_right_after_shows_however_alike_it_is() {
     let fixture = of_every_kind();
     let repo = fixture.repo();
     let site = fixture.site("t-1");
-    dispatch_on(&repo, &site, &repo.head_base().unwrap());
+    fixture.dispatch(&repo, &site);
     fixture.write("repo.ralph/t-1/README.md", "read you\n");
     assert_eq!(fixture.git("repo.ralph/t-1", &["status", "--porcelain"]), " M README.md");
 }
@@ -160,7 +160,7 @@ fn no_file_has_to_be_read_for_the_first_status() {
     let fixture = of_every_kind();
     let repo = fixture.repo();
     let site = fixture.site("t-1");
-    dispatch_on(&repo, &site, &repo.head_base().unwrap());
+    fixture.dispatch(&repo, &site);
     let written = fs::metadata(fixture.path("repo/.git/worktrees/t-1/index")).unwrap().mtime();
     for name in ["README.md", "a/b/deep", "link", "empty"] {
         let dated = site.path.join(name).symlink_metadata().unwrap().mtime();
@@ -173,10 +173,7 @@ fn what_an_interrupted_checkout_left_is_written_anew_and_a_file_of_someone_elses
     let fixture = of_every_kind();
     let repo = fixture.repo();
     let site = fixture.site("t-1");
-    let guard = repo.lock(PATIENCE).unwrap();
-    let base = repo.head_base().unwrap();
-    create(&repo, &guard, &site, &base, "ralph test").unwrap();
-    drop(guard);
+    create_on(&repo, &site, &repo.head_base().unwrap());
     fixture.write("repo.ralph/t-1/README.md", "half of i");
     fixture.write("repo.ralph/t-1/a/b/deep", "");
     symlink("/nowhere", site.path.join("run.sh")).unwrap();
@@ -192,9 +189,7 @@ fn a_folder_in_the_place_of_a_file_is_said_and_left() {
     let fixture = of_every_kind();
     let repo = fixture.repo();
     let site = fixture.site("t-1");
-    let guard = repo.lock(PATIENCE).unwrap();
-    let created = create(&repo, &guard, &site, &repo.head_base().unwrap(), "ralph test").unwrap();
-    drop(guard);
+    let created = create_on(&repo, &site, &repo.head_base().unwrap());
     fixture.write("repo.ralph/t-1/README.md/mine", "mine");
     let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
     assert!(error.to_string().contains("README.md"), "{error}");
@@ -217,9 +212,7 @@ fn no_link_leads_a_file_out_of_the_worktree() {
     let repo = fixture.repo();
     let base = Base { name: "evil".to_owned(), commit: commit.parse().unwrap(), upstream_ahead: None };
     let site = fixture.site("t-1");
-    let guard = repo.lock(PATIENCE).unwrap();
-    let created = create(&repo, &guard, &site, &base, "ralph test").unwrap();
-    drop(guard);
+    let created = create_on(&repo, &site, &base);
     drop(write_files(&repo, &created, &lane_lock(&site)));
     assert_eq!(fs::read_dir(fixture.path("outside")).unwrap().count(), 1);
 }
@@ -256,9 +249,7 @@ fn a_commit_that_git_itself_refuses_is_refused_in_its_words() {
         let repo = fixture.repo();
         let base = Base { name: "evil".to_owned(), commit: commit.parse().unwrap(), upstream_ahead: None };
         let site = fixture.site("t-1");
-        let guard = repo.lock(PATIENCE).unwrap();
-        let created = create(&repo, &guard, &site, &base, "ralph test").unwrap();
-        drop(guard);
+        let created = create_on(&repo, &site, &base);
         let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
         assert!(error.to_string().contains("invalid path"), "{error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("--base")), "{error}");

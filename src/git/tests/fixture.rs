@@ -115,11 +115,14 @@ impl Fixture {
 
 /// Creates a lane's worktree on a base, with its files.
 pub(crate) fn dispatch_on(repo: &Repo, site: &Site, base: &Base) -> Created {
-    let lock = repo.lock(PATIENCE).unwrap();
-    let created = create(repo, &lock, site, base, "ralph test").unwrap();
-    drop(lock);
+    let created = create_on(repo, site, base);
     write_files(repo, &created, &lane_lock(site)).unwrap();
     created
+}
+
+/// Creates a lane's worktree on a base, without its files.
+pub(crate) fn create_on(repo: &Repo, site: &Site, base: &Base) -> Created {
+    create(repo, &repo.lock(PATIENCE).unwrap(), site, base, "ralph test").unwrap()
 }
 
 /// The lock of the lane at a site; it stands beside the worktree.
