@@ -37,6 +37,8 @@ mod faults_crash;
 #[cfg(test)]
 mod faults_disks;
 #[cfg(test)]
+mod faults_endless;
+#[cfg(test)]
 mod faults_identity;
 #[cfg(test)]
 mod faults_names;

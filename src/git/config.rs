@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use git2::{Config, ConfigLevel, ErrorCode};
 
-use super::GitError;
 use super::printed::SettingList;
 use super::program::Call;
+use super::{GitError, pipes};
 
 /// The conditions of includes that libgit2 knows and git judges in another way where they begin with `~/` or `./`.
 const BY_FOLDER: [&str; 2] = ["gitdir:", "gitdir/i:"];
@@ -92,6 +92,8 @@ impl Settings {
 
     /// What an open repository goes by, conditional includes included.
     pub(super) fn of(repo: &git2::Repository) -> Result<Self, GitError> {
+        // What has changed since it was opened is read again.
+        pipes::refuse_settings(repo.path(), repo.commondir())?;
         let config =
             repo.config().and_then(|mut config| config.snapshot()).map_err(|e| failed(repo.path(), e))?;
         Ok(Self::Read(config))

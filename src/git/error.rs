@@ -423,6 +423,20 @@ pub enum GitError {
         /// The command.
         command: String,
     },
+    /// Something in the place of a file that whoever opens it may wait for.
+    #[error("{path:?} is {kind}, where git keeps a file: who opens it may wait for ever")]
+    WouldWait {
+        /// What is there.
+        path: PathBuf,
+        /// `a named pipe`, for instance.
+        kind: &'static str,
+    },
+    /// A file in the place of a reference that is none.
+    #[error("{path:?} is far longer than any reference, so it is not read")]
+    NoReference {
+        /// The file.
+        path: PathBuf,
+    },
     /// libgit2 failed.
     #[error("could not {operation} {object:?}: {message}")]
     Libgit2 {
@@ -520,6 +534,8 @@ impl GitError {
             | Self::UnrelatedHistories { .. }
             | Self::IndexLocked { .. }
             | Self::HalfWritten { .. }
+            | Self::WouldWait { .. }
+            | Self::NoReference { .. }
             | Self::RefMoved { .. } => ErrorClass::Refused,
             Self::File(error) if error.kind().is_some_and(is_the_machines) => ErrorClass::CannotDo,
             Self::Io { source, .. } if is_the_machines(source.kind()) => ErrorClass::CannotDo,

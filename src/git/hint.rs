@@ -72,6 +72,9 @@ impl GitError {
             Self::IndexLocked { path } => {
                 format!("if no git is running there, remove it: `rm {}`", quoted(path))
             }
+            Self::WouldWait { path, .. } | Self::NoReference { path } => {
+                format!("whatever put it there, take it away: `rm {}`", quoted(path))
+            }
             Self::HalfWritten { path, .. } => format!(
                 "`git -C {0} status` shows what is left; `git -C {0} restore FILE` brings a file back",
                 quoted(path)

@@ -39,6 +39,7 @@ mod listing;
 mod merge;
 mod parcel;
 mod past;
+mod pipes;
 mod printed;
 mod products;
 mod program;

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::GitError;
 use super::listen::{Deaf, listen};
 use super::printed::Records;
 use super::system::{ConfigFiles, SystemFiles};
+use super::{GitError, pipes};
 use crate::durable::HeldLock;
 use crate::failpoint;
 use crate::process::uninterrupted::uninterrupted;
@@ -438,6 +438,9 @@ impl<'a> Call<'a> {
     }
 
     fn spawn(&self) -> Result<Child, GitError> {
+        if let Place::Tree { admin, .. } = self.place {
+            pipes::refuse_worktree(admin)?;
+        }
         let mut command = self.command();
         let input = self.standard_input().map_err(|e| self.io_error(e))?;
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -6,10 +6,11 @@
 use std::path::Path;
 
 use git2::{ErrorCode, ReferenceType};
+use walkdir::WalkDir;
 
 use super::program::{Call, Place};
 use super::repo::{Backend, Repo};
-use super::{CommitId, GitError, reflock};
+use super::{CommitId, GitError, pipes, reflock};
 use crate::failpoint;
 
 /// How far two commits are apart.
@@ -28,11 +29,8 @@ impl Repo {
             Backend::Libgit2(repo) => repo,
             Backend::Program(_) => return self.rev_parse(full),
         };
-        let reference = match repo.find_reference(full) {
-            Ok(reference) => reference,
-            Err(e) if matches!(e.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => return Ok(None),
-            Err(e) => return Err(GitError::libgit2("read the reference", full, e)),
-        };
+        let Some(reference) = self.find(repo, full)? else { return Ok(None) };
+        self.refuse_chain(repo, &reference)?;
         let object = match reference.peel(git2::ObjectType::Any) {
             Ok(object) => object,
             // A symbolic reference to a branch that is not there.
@@ -48,16 +46,34 @@ impl Repo {
         }
     }
 
+    /// The reference itself; `None` where it is not there.
+    fn find<'r>(
+        &self,
+        repo: &'r git2::Repository,
+        full: &str,
+    ) -> Result<Option<git2::Reference<'r>>, GitError> {
+        pipes::refuse_reference(self.git_dir(), self.common_dir(), full)?;
+        match repo.find_reference(full) {
+            Ok(reference) => Ok(Some(reference)),
+            Err(e) if matches!(e.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => Ok(None),
+            Err(e) => Err(GitError::libgit2("read the reference", full, e)),
+        }
+    }
+
+    /// Refuses a symbolic reference that libgit2 would come to wait for where it follows it.
+    fn refuse_chain(&self, repo: &git2::Repository, first: &git2::Reference<'_>) -> Result<(), GitError> {
+        let mut next = target_of(first);
+        for _ in 0..LONGEST_CHAIN {
+            let Some(target) = next else { return Ok(()) };
+            next = self.find(repo, &target)?.as_ref().and_then(target_of);
+        }
+        Ok(())
+    }
+
     /// The reference that a symbolic reference stands for; `None` where it is an ordinary one, or is not there.
     pub(super) fn alias_target(&self, full: &str) -> Result<Option<String>, GitError> {
         match self.backend() {
-            Backend::Libgit2(repo) => match repo.find_reference(full) {
-                Ok(reference) => {
-                    Ok(reference.symbolic_target_bytes().map(|t| String::from_utf8_lossy(t).into_owned()))
-                }
-                Err(e) if matches!(e.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => Ok(None),
-                Err(e) => Err(GitError::libgit2("read the reference", full, e)),
-            },
+            Backend::Libgit2(repo) => Ok(self.find(repo, full)?.as_ref().and_then(target_of)),
             Backend::Program(_) => {
                 let call = self.read().args(["symbolic-ref", "--quiet", full]);
                 let answer = call.run()?;
@@ -137,12 +153,25 @@ impl Repo {
                 return Ok(String::from_utf8_lossy(&out).lines().map(str::to_owned).collect());
             }
         };
+        self.refuse_below(prefix)?;
         let failed = |e| GitError::libgit2("list the references below", prefix, e);
         let mut names = Vec::new();
         for name in repo.references_glob(&format!("{}*", glob_escaped(prefix))).map_err(failed)?.names() {
             names.push(name.map_err(failed)?.to_owned());
         }
         Ok(names)
+    }
+
+    /// Refuses to list where one of those to be listed could not be read without waiting.
+    fn refuse_below(&self, prefix: &str) -> Result<(), GitError> {
+        pipes::refuse(&self.common_dir().join("packed-refs"))?;
+        // One that goes meanwhile is none.
+        for entry in WalkDir::new(self.common_dir().join(prefix)).into_iter().filter_map(Result::ok) {
+            if !entry.file_type().is_file() && !entry.file_type().is_dir() {
+                pipes::refuse(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// The reference that a local branch follows, as its full name.
@@ -187,6 +216,7 @@ impl Repo {
         failpoint::hit("ref.write");
         let made = match self.backend() {
             Backend::Libgit2(repo) => {
+                self.refuse_write(full)?;
                 let _noted = reflock::note(&self.store_dir(), full, Some(commit))?;
                 match repo.reference(full, commit.oid()?, false, log) {
                     Ok(_) => Ok(()),
@@ -207,6 +237,7 @@ impl Repo {
         failpoint::hit("ref.write");
         let set = match self.backend() {
             Backend::Libgit2(repo) => {
+                self.refuse_write(full)?;
                 let _noted = reflock::note(&self.store_dir(), full, Some(commit))?;
                 repo.reference(full, commit.oid()?, true, log)
                     .map(|_| ())
@@ -224,6 +255,7 @@ impl Repo {
         let moved = || GitError::RefMoved { name: full.to_owned() };
         let deleted = match self.backend() {
             Backend::Libgit2(repo) => {
+                self.refuse_write(full)?;
                 let mut reference = repo
                     .find_reference(full)
                     .map_err(|e| GitError::libgit2("read the reference", full, e))?;
@@ -240,6 +272,11 @@ impl Repo {
         };
         failpoint::hit("ref.deleted");
         deleted
+    }
+
+    fn refuse_write(&self, full: &str) -> Result<(), GitError> {
+        pipes::refuse_reference(self.git_dir(), self.common_dir(), full)?;
+        pipes::refuse_history(self.git_dir(), self.common_dir(), full)
     }
 
     /// Of the reference itself, never of what a symbolic one leads to: an agent may have made it one.
@@ -264,6 +301,13 @@ impl Repo {
 
 /// The old value of a reference that is not there.
 const ZERO: &str = "0000000000000000000000000000000000000000";
+
+/// libgit2 follows no more symbolic references than these.
+const LONGEST_CHAIN: usize = 10;
+
+fn target_of(reference: &git2::Reference<'_>) -> Option<String> {
+    reference.symbolic_target_bytes().map(|target| String::from_utf8_lossy(target).into_owned())
+}
 
 fn parse_line(out: &[u8], call: &Call<'_>) -> Result<String, GitError> {
     let text = std::str::from_utf8(out).map_err(|_| call.unclear())?;

@@ -17,7 +17,7 @@ use super::program::{Call, GitProgram, Place};
 use super::registry::read_pointer;
 use super::system::ConfigFiles;
 use super::why::WhyGitProgram;
-use super::{GitError, Unsupported, reflock};
+use super::{GitError, Unsupported, pipes, reflock};
 use crate::durable::{self, HeldLock};
 
 /// The extensions that libgit2 opens a repository with (git2 0.21, libgit2 1.9).
@@ -64,7 +64,8 @@ impl Repo {
         let git_dir = discover(&from)?;
         let common = common_of(&git_dir)?;
         let current = current_tree(&from, &git_dir);
-        let opened = open_libgit2(&git_dir);
+        pipes::refuse_in(&git_dir, &common)?;
+        let opened = open_unseen(&git_dir);
         let own = match opened.as_ref().ok().map(Settings::local).transpose()?.flatten() {
             Some(read) => read,
             None => Settings::own(&common, &common)?,
@@ -295,6 +296,11 @@ fn is_foreign(folder: &Path) -> bool {
 
 /// Opens with libgit2, whose judgement about the owner is git's where both read the same settings.
 pub(super) fn open_libgit2(git_dir: &Path) -> Result<git2::Repository, GitError> {
+    pipes::refuse_below(git_dir)?;
+    open_unseen(git_dir)
+}
+
+fn open_unseen(git_dir: &Path) -> Result<git2::Repository, GitError> {
     git2::Repository::open(git_dir).map_err(|e| match e.code() {
         ErrorCode::Owner => GitError::ForeignOwner { path: owned_thing(git_dir) },
         _ => GitError::libgit2("open the repository", git_dir.display(), e),

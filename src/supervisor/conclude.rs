@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::patience::{Outcome, within};
 use super::watch::{Ended, Signalled};
 use crate::agent::pi::session_file::{self, StopReason};
 use crate::durable;
@@ -25,6 +26,8 @@ use crate::session::store::{SessionDir, Store, StoreError};
 use crate::session::writer::SessionWriter;
 
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the look may take, at most: twice as long as a call of git's may.
+const LOOK_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Records the session's end with all that can be found out, and lets its worktree go.
 pub fn conclude(
@@ -39,28 +42,20 @@ pub fn conclude(
     }
     notes.extend(stale_locks(writer.store(), writer.dir(), spec, signalled));
     keep_private(&spec.account);
-    let repo = Repo::open_with(writer.store().common_dir(), git.clone());
-    let (evidence, head_commit) = match (&end, &repo) {
-        (End::NeverStarted(_), repo) => {
-            if let Ok(repo) = repo {
-                let_start_go(repo, spec);
-            }
-            (Evidence { end, account: None, work: WorkFound::NotLooked, usage: None, notes }, None)
+    let common = writer.store().common_dir();
+    let (evidence, head_commit) = if let End::NeverStarted(_) = &end {
+        if let Ok(repo) = Repo::open_with(common, git.clone()) {
+            let_start_go(&repo, spec);
         }
-        (_, Ok(repo)) => {
-            let found = examine(repo, spec);
-            if let Ok(found) = &found {
-                notes.extend(pin_what_could_dangle(repo, spec, found));
-            }
-            let head_commit =
-                found.as_ref().ok().and_then(|f| f.head_commit.as_ref().map(CommitId::to_string));
-            (evidence(spec, end, found, notes), head_commit)
+        (Evidence { end, account: None, work: WorkFound::NotLooked, usage: None, notes }, None)
+    } else {
+        let examined = examine(common, git, spec);
+        if let Ok((repo, found)) = &examined {
+            notes.extend(pin_what_could_dangle(repo, spec, found));
         }
-        (_, Err(error)) => {
-            let work = WorkFound::Unreadable(error.to_string());
-            let (account, usage) = account(&spec.account, &mut notes);
-            (Evidence { end, account, work, usage, notes }, None)
-        }
+        let found = examined.map(|(_, found)| found);
+        let head_commit = found.as_ref().ok().and_then(|f| f.head_commit.as_ref().map(CommitId::to_string));
+        (evidence(spec, end, found, notes), head_commit)
     };
     failpoint::hit("conclude.judged");
     let event = Event::Ended { evidence: Box::new(evidence), head_commit, truncated_bytes };
@@ -80,17 +75,32 @@ fn keep_private(source: &AccountSource) {
     }
 }
 
-fn examine(repo: &Repo, spec: &LaunchSpec) -> Result<Found, GitError> {
+/// What the worktree and its branch hold, or why that cannot be told.
+fn examine(common: &Path, git: &GitProgram, spec: &LaunchSpec) -> Result<(Repo, Found), String> {
+    let (common, git, spec) = (common.to_owned(), git.clone(), spec.clone());
+    match within(LOOK_PATIENCE, move || look_at(&common, git, &spec)) {
+        Outcome::Done(found) => found.map_err(|error| error.to_string()),
+        Outcome::TooSlow => Err(format!(
+            "what is in the repository could not be read within {} seconds",
+            LOOK_PATIENCE.as_secs()
+        )),
+        Outcome::NotBegun(error) => Err(format!("what is in the repository could not be read: {error}")),
+    }
+}
+
+fn look_at(common: &Path, git: GitProgram, spec: &LaunchSpec) -> Result<(Repo, Found), GitError> {
+    let repo = Repo::open_with(common, git)?;
     let start = spec.start_commit.parse()?;
     let ignore: Vec<PathBuf> = spec.not_work.iter().map(PathBuf::from).collect();
     let worktree = Path::new(&spec.worktree);
-    look(repo, &Look { worktree, branch: &spec.branch, start: &start, ignore: &ignore })
+    let found = look(&repo, &Look { worktree, branch: &spec.branch, start: &start, ignore: &ignore })?;
+    Ok((repo, found))
 }
 
-fn evidence(spec: &LaunchSpec, end: End, found: Result<Found, GitError>, mut notes: Vec<String>) -> Evidence {
+fn evidence(spec: &LaunchSpec, end: End, found: Result<Found, String>, mut notes: Vec<String>) -> Evidence {
     let (account, usage) = account(&spec.account, &mut notes);
     let work = match found {
-        Err(error) => WorkFound::Unreadable(error.to_string()),
+        Err(why) => WorkFound::Unreadable(why),
         Ok(found) => {
             let work = work(&found, spec);
             match found.tree {

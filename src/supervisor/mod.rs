@@ -8,6 +8,7 @@ mod cap;
 mod conclude;
 mod idle;
 mod leaks;
+mod patience;
 mod watch;
 
 pub use boot::{ADDED_VARIABLES, Inherited, SupervisorError, supervise};

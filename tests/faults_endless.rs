@@ -1,0 +1,90 @@
+//! What an agent puts in the place of a file that is read, and that no one could read to its end: named pipes, and files
+//! of petabytes. Its session ends all the same, and nothing else waits for it.
+
+use rustix::process::Signal;
+
+use crate::helpers::agents::{COMMITS, DOES_NOTHING};
+use crate::helpers::session::wait_until_supervisors_left;
+use crate::helpers::{Repo, Sandbox, ScriptedPi, Session};
+
+/// Puts a named pipe in the place of a file of the repository's, or of the worktree's own.
+fn pipe_at(place: &str) -> String {
+    let common = "common=$(git rev-parse --path-format=absolute --git-common-dir); own=$(git rev-parse --absolute-git-dir)";
+    format!("commit; {common}; f={place}; mkdir -p \"${{f%/*}}\"; rm -f \"$f\"; mkfifo \"$f\"")
+}
+
+const BRANCH: &str = "$common/refs/heads/ralph/T-1";
+
+/// Every command that looks at a lane comes back, and so does a session of another one.
+#[track_caller]
+fn assert_no_one_waits(repo: &Repo<'_>, pi: &ScriptedPi, place: &str) {
+    // Its own git would wait for the pipe.
+    pi.plays_for("T-1", DOES_NOTHING);
+    for words in [
+        &["list", "--dirty"][..],
+        &["inspect", "T-1"],
+        &["recover"],
+        &["dispatch", "T-1", "--wait"],
+        &["remove", "T-1"],
+        &["merge", "T-1"],
+        &["gc"],
+    ] {
+        let finished = repo.worktree(words).run();
+        assert!(matches!(finished.code, Some(0 | 1 | 3..=6)), "{place}: {finished}");
+    }
+    pi.plays_for("T-2", COMMITS);
+    drop(repo.worktree(&["dispatch", "T-2", "--wait"]).run());
+}
+
+#[test]
+fn row_58_an_agent_that_makes_its_branch_a_named_pipe_has_failed_and_no_one_waits_for_it() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+    pi.plays(&format!("{}; answer", pipe_at(BRANCH)));
+    let manifest = repo.finish("T-1", &[]);
+    assert_eq!(manifest["outcome"], "failed", "{manifest:#}");
+    let reason = manifest["reason"].as_str().unwrap();
+    assert!(reason.contains("refs/heads/ralph/T-1") && reason.contains("a named pipe"), "{reason}");
+    assert_no_one_waits(&repo, &pi, BRANCH);
+    pi.plays_for("T-3", COMMITS);
+    assert_eq!(repo.finish("T-3", &[])["outcome"], "succeeded");
+}
+
+#[test]
+fn row_58_a_session_whose_branch_is_a_named_pipe_is_settled_by_who_finds_it_dead() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+    pi.plays(&format!("{}; here; forever", pipe_at(BRANCH)));
+    let session = Session::dispatch(&repo, "T-1", &[]);
+    pi.wait_here("T-1");
+    session.supervisor().signal(Signal::KILL);
+    wait_until_supervisors_left(&sandbox, &repo);
+    pi.plays_for("T-2", COMMITS);
+    assert_eq!(repo.finish("T-2", &[])["outcome"], "succeeded");
+    assert_eq!(session.ended()["outcome"], "lost");
+}
+
+#[test]
+fn row_58_a_session_ends_whatever_its_agent_made_a_named_pipe() {
+    for place in [
+        "$common/packed-refs",
+        "$common/HEAD",
+        "$common/config",
+        "$common/shallow",
+        "$common/info/grafts",
+        "$common/objects/info/alternates",
+        "$common/logs/HEAD",
+        "$own/HEAD",
+        "$own/index",
+        "$own/config.worktree",
+        "$own/commondir",
+        "$own/gitdir",
+    ] {
+        let sandbox = Sandbox::new();
+        let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+        pi.plays_for("T-1", &format!("{}; echo left >left", pipe_at(place)));
+        let session = Session::dispatch(&repo, "T-1", &[]);
+        session.ended();
+        assert_no_one_waits(&repo, &pi, place);
+    }
+}
