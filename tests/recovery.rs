@@ -61,3 +61,34 @@ fn what_an_agent_held_that_a_killed_recovery_ended_is_stale_for_the_next() {
     scene.pi.plays("commit; answer");
     assert_eq!(scene.repo.finish("T-1", &[])["outcome"], "succeeded");
 }
+
+#[test]
+fn it_is_so_too_where_the_next_recovery_has_others_to_settle() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox, "commit; hold_index_lock; here; forever");
+    let sessions = ["T-1", "T-2"].map(|ticket| Session::dispatch(&scene.repo, ticket, &[]));
+    let agents = ["T-1", "T-2"].map(|ticket| scene.pi.wait_here(ticket));
+    sessions.iter().for_each(|session| session.supervisor().signal(Signal::KILL));
+    wait_until_supervisors_left(&sandbox, &scene.repo);
+    let recover = scene.repo.worktree(&["recover"]).env("RALPH_FAILPOINT", "recover.swept:kill").run();
+    assert_eq!(recover.signal, Some(9), "{recover}");
+    assert!(agents.iter().any(|agent| !agent.is_alive()), "one was ended");
+    assert_eq!(scene.recover().len(), 2);
+    for session in sessions {
+        assert!(session.dir.join("index.lock").exists(), "{:#}", session.manifest());
+    }
+}
+
+#[test]
+fn what_an_agent_held_that_was_stopped_is_stale_though_its_supervisor_did_not_live_to_say_so() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox, "commit; hold_index_lock; here; forever");
+    let dispatch = scene.repo.worktree(&["dispatch", "T-1"]);
+    drop(dispatch.env("RALPH_FAILPOINT", "supervise.agent-ended:kill").run().ok());
+    scene.pi.wait_here("T-1");
+    drop(scene.repo.worktree(&["stop", "T-1"]).run());
+    wait_until_supervisors_left(&sandbox, &scene.repo);
+    scene.recover();
+    let session = Session::only(&scene.repo);
+    assert!(session.dir.join("index.lock").exists(), "{:#}", session.manifest());
+}

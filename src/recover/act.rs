@@ -20,7 +20,7 @@ use crate::process::ending::{Pace, SweepError, sweep};
 use crate::process::identity::Machine;
 use crate::process::wait::Remaining;
 use crate::session::launch::{LaunchSpec, SESSION_VARIABLE};
-use crate::session::manifest::{Manifest, Outcome};
+use crate::session::manifest::{Manifest, Outcome, State};
 use crate::session::outcome::{End, Evidence, WorkFound};
 use crate::session::state::Event;
 use crate::session::store::{LaneClaim, Loaded, Store, StoreError};
@@ -230,7 +230,10 @@ fn settle(
     };
     let (probe, known) = observe(store, here, session)?;
     failpoint::hit("recover.claimed");
-    let but_for = |leftovers| if census.is_quiet(session) { Leftovers::Ignore } else { leftovers };
+    let but_for = |leftovers| match leftovers {
+        Leftovers::End if census.is_quiet(session) => Leftovers::Gone,
+        other => other,
+    };
     match decide(probe, &known) {
         Decision::Leave(why) => Ok(left(why)),
         Decision::Retire => {
@@ -331,16 +334,18 @@ fn finish(
         return Ok(Settled::Retired);
     }
     let mut notes = Vec::new();
-    let mut signalled = Signalled::No;
+    let mut signalled = match leftovers {
+        Leftovers::End | Leftovers::Gone => signalled_before(&writer),
+        Leftovers::Ignore => Signalled::No,
+    };
     if leftovers == Leftovers::End {
         let grace = writer.manifest().limits.grace_s.duration().min(GRACE);
         // Before anyone is signalled: should this recovery be killed, the next must know whose locks are stale.
-        let mark = writer.dir().sweep_mark();
-        if mark.exists() {
-            signalled = Signalled::Yes;
-        } else if living(&kin(writer.manifest())).is_ok_and(|living| !living.is_empty()) {
+        if signalled == Signalled::No
+            && living(&kin(writer.manifest())).is_ok_and(|living| !living.is_empty())
+        {
             // Best effort: on a full disk what is left running is ended all the same.
-            drop(durable::mark(&mark));
+            drop(durable::mark(&writer.dir().sweep_mark()));
         }
         // What it left running are no children of ours.
         match sweep(&kin(writer.manifest()), grace, || Ok((Pace::InTime, Remaining::None))) {
@@ -351,6 +356,7 @@ fn finish(
                 notes.push(format!("what it left running was ended ({processes})"));
             }
             Err(error @ (SweepError::Look(_) | SweepError::Signal { .. } | SweepError::Unkillable(_))) => {
+                signalled = Signalled::InVain;
                 notes.push(error.to_string());
             }
         }
@@ -365,6 +371,15 @@ fn finish(
     }
     drop(writer);
     ended(store, session, mended)
+}
+
+/// Whether its supervisor, or an earlier recovery, is on record to have told what it ran to end.
+fn signalled_before(writer: &SessionWriter) -> Signalled {
+    if writer.manifest().state == State::Stopping || writer.dir().sweep_mark().exists() {
+        Signalled::Yes
+    } else {
+        Signalled::No
+    }
 }
 
 /// A session that was ended before what to launch was on record: there is nothing to look at.

@@ -65,6 +65,8 @@ pub enum WhyLeft {
 pub enum Leftovers {
     /// End what bears its mark.
     End,
+    /// Nothing: a look at everything that runs has shown that nothing of it does.
+    Gone,
     /// Signal nothing: the machine was started again, or the processes are out of sight.
     Ignore,
 }
