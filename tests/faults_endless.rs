@@ -88,3 +88,36 @@ fn row_58_a_session_ends_whatever_its_agent_made_a_named_pipe() {
         assert_no_one_waits(&repo, &pi, place);
     }
 }
+
+/// The session file becomes one of terabytes, all of them zeros.
+const ENDLESS_RECORD: &str = "commit; answer; dd if=/dev/null of=\"$session\" bs=1 seek=8T 2>/dev/null";
+
+#[test]
+fn row_54_a_session_whose_agent_made_its_record_endless_ends() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+    pi.plays_on("T-1", 1, ENDLESS_RECORD);
+    pi.plays_on("T-1", 2, COMMITS);
+    let manifest = repo.finish("T-1", &[]);
+    assert_eq!(manifest["outcome"], "failed", "{manifest:#}");
+    let reason = manifest["reason"].as_str().unwrap();
+    assert!(reason.contains("no session's record is so long"), "{reason}");
+    assert_eq!(repo.finish("T-1", &[])["outcome"], "succeeded");
+    drop(repo.worktree(&["logs", "T-1"]).run().ok());
+}
+
+#[test]
+fn row_54_a_batch_that_watches_such_a_record_goes_on() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+    pi.plays_for("T-1", &format!("{ENDLESS_RECORD}; here; wait_for_go"));
+    pi.plays_for("T-2", "commit; answer; here; wait_for_go");
+    let batch = repo.worktree(&["batch", "--stagger", "0s", "-j", "2", "T-1", "T-2", "--json"]).spawn();
+    pi.wait_here("T-1");
+    pi.wait_here("T-2");
+    pi.go("T-2");
+    batch.wait_for("ended");
+    pi.go("T-1");
+    let ended = batch.wait();
+    assert_eq!(ended.code, Some(1), "{ended}");
+}

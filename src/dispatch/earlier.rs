@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::agent::pi::session_file::LONGEST;
 use crate::durable::{self, FileError};
 
 /// The record of an earlier session, up to the end of its last whole line: a killed agent may have left a part of one.
@@ -16,9 +17,12 @@ pub struct EarlierRecord {
 }
 
 impl EarlierRecord {
-    /// The record at `path`; `None` where there is nothing to go on from.
+    /// The record at `path`; `None` where there is nothing to go on from, or more than any session has said.
     pub fn of(path: &Path) -> Option<Self> {
         let file = durable::open_no_follow(path).ok()?;
+        if file.metadata().ok()?.len() > LONGEST {
+            return None;
+        }
         let bytes = whole_lines(file).ok().filter(|bytes| *bytes > 0)?;
         Some(Self { path: path.to_owned(), bytes })
     }
@@ -40,7 +44,8 @@ impl EarlierRecord {
 }
 
 fn whole_lines(file: File) -> io::Result<u64> {
-    let mut reader = BufReader::with_capacity(64 << 10, file);
+    // It may grow while it is read.
+    let mut reader = BufReader::with_capacity(64 << 10, file.take(LONGEST));
     let mut buffer = [0; 16 << 10];
     let (mut read, mut whole) = (0_u64, 0_u64);
     loop {
@@ -71,5 +76,14 @@ mod tests {
         EarlierRecord::of(&path).unwrap().copy_to(&copy).unwrap();
         assert_eq!(std::fs::read_to_string(&copy).unwrap(), "{}\n");
         assert!(EarlierRecord::of(&path).unwrap().copy_to(&copy).is_err(), "nothing is overwritten");
+    }
+
+    #[test]
+    fn a_file_of_terabytes_is_not_gone_on_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        std::fs::write(&path, "{}\n").unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(8 << 40).unwrap();
+        assert_eq!(EarlierRecord::of(&path), None);
     }
 }

@@ -60,7 +60,8 @@ const DISTURBING_ENV_VARS: [&str; 12] = [
 ];
 
 const READ_PATIENCE: Duration = Duration::from_secs(300);
-const STDOUT_LIMIT: usize = 64 << 20;
+/// As much as is taken of what a call says.
+pub(super) const STDOUT_LIMIT: usize = 64 << 20;
 
 /// The variables that name git's configuration files in place of the usual ones. libgit2 does not know them.
 const CONFIG_FILE_VARS: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];

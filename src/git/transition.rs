@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::program::{AtATime, Call, Place};
+use super::program::{AtATime, Call, Place, STDOUT_LIMIT};
 use super::repo::Repo;
 use super::{CommitId, GitError, Worktree};
 use crate::durable::{self, HeldLock, open_no_follow};
@@ -141,7 +141,10 @@ impl<'a> Transition<'a> {
             }
             Err(e) => return Err(GitError::io("look at", &place, e)),
         };
-        if !meta.is_file() || !matches!(change, Some(Change::Added | Change::Changed)) {
+        if !meta.is_file()
+            || meta.len() > STDOUT_LIMIT as u64
+            || !matches!(change, Some(Change::Added | Change::Changed))
+        {
             return Ok(true);
         }
         let mut content = Vec::new();

@@ -19,6 +19,10 @@ use super::lines::{Line, Lines};
 use super::touched::Touched;
 use crate::durable::{self, FileError};
 
+/// As many bytes are read of one session's part at most. A session of hours has some tens of megabytes, and every image that
+/// its tools returned adds its own; an agent can make a file of petabytes by one call.
+pub const LONGEST: u64 = 1 << 30;
+
 /// The longest error message or model name that is kept, in characters.
 const LONGEST_TEXT: usize = 2000;
 /// No more files are kept.
@@ -119,10 +123,21 @@ pub fn read(path: &Path, from: u64) -> Result<SessionEvidence, FileError> {
 }
 
 fn read_from(mut file: File, from: u64) -> io::Result<SessionEvidence> {
+    refuse_endless(&file, from)?;
     file.seek(SeekFrom::Start(from))?;
     let mut evidence = SessionEvidence::default();
     take_rest(&mut file, &mut Lines::default(), &mut evidence)?;
     Ok(evidence)
+}
+
+/// Refuses a file with too much in it, before any of it is read.
+fn refuse_endless(file: &File, from: u64) -> io::Result<()> {
+    if file.metadata()?.len().saturating_sub(from) > LONGEST { Err(endless()) } else { Ok(()) }
+}
+
+fn endless() -> io::Error {
+    let why = format!("it has more than {LONGEST} bytes, and no session's record is so long");
+    io::Error::new(io::ErrorKind::FileTooLarge, why)
 }
 
 pub(super) fn take_rest(
@@ -139,8 +154,21 @@ pub(super) fn take_rest(
             Err(e) => return Err(e),
         };
         evidence.bytes += read as u64;
+        if evidence.bytes > LONGEST {
+            return Err(endless());
+        }
         lines.push(buffer.get(..read).unwrap_or_default(), |line| evidence.take(&line));
     }
+}
+
+/// What a follower reads.
+#[derive(Debug)]
+enum Source {
+    /// Nothing yet.
+    Unopened,
+    Open(File),
+    /// Nothing any more: it cannot be what pi wrote.
+    Endless,
 }
 
 /// A session file that is read as it grows.
@@ -148,7 +176,7 @@ pub(super) fn take_rest(
 pub struct Follower {
     path: PathBuf,
     from: u64,
-    file: Option<File>,
+    source: Source,
     lines: Lines,
     evidence: SessionEvidence,
 }
@@ -156,25 +184,34 @@ pub struct Follower {
 impl Follower {
     /// Of the session file at `path`, from the byte `from` on.
     pub fn new(path: PathBuf, from: u64) -> Self {
-        Self { path, from, file: None, lines: Lines::default(), evidence: SessionEvidence::default() }
+        let (lines, evidence) = (Lines::default(), SessionEvidence::default());
+        Self { path, from, source: Source::Unopened, lines, evidence }
     }
 
     /// What it shows by now. A file that is not there yet, or cannot be read, shows no more than before.
     pub fn look(&mut self) -> &SessionEvidence {
-        if self.file.is_none() {
-            let opened = durable::open_no_follow(&self.path).and_then(|mut file| {
-                file.seek(SeekFrom::Start(self.from))?;
-                Ok(file)
-            });
-            self.file = opened.ok();
-        }
-        if let Some(file) = &mut self.file
-            && take_rest(file, &mut self.lines, &mut self.evidence).is_err()
+        if matches!(self.source, Source::Unopened)
+            && let Ok(file) = self.open()
         {
-            self.file = None;
-            self.from = self.from.saturating_add(self.evidence.bytes);
+            self.source = Source::Open(file);
+        }
+        if let Source::Open(file) = &mut self.source {
+            let read = refuse_endless(file, self.from)
+                .and_then(|()| take_rest(file, &mut self.lines, &mut self.evidence));
+            self.source = match read {
+                Ok(()) => return &self.evidence,
+                Err(e) if e.kind() == io::ErrorKind::FileTooLarge => Source::Endless,
+                Err(_) => Source::Unopened,
+            };
         }
         &self.evidence
+    }
+
+    /// Opens it behind what was read of it.
+    fn open(&self) -> io::Result<File> {
+        let mut file = durable::open_no_follow(&self.path)?;
+        file.seek(SeekFrom::Start(self.from.saturating_add(self.evidence.bytes)))?;
+        Ok(file)
     }
 }
 
@@ -371,6 +408,30 @@ mod tests {
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(fixture("0.74.2/tool.jsonl"), &link).unwrap();
         assert!(read(&link, 0).is_err(), "a link was followed");
+    }
+
+    #[test]
+    fn a_file_that_no_pi_can_have_written_is_refused_and_followed_no_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("session.jsonl");
+        fs::copy(fixture("0.74.2/tool.jsonl"), &path).unwrap();
+        let mut follower = Follower::new(path.clone(), 0);
+        let before = follower.look().clone();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(8 << 40).unwrap();
+        assert!(read(&path, 0).unwrap_err().to_string().contains("no session's record is so long"));
+        assert_eq!(*follower.look(), before);
+        // What it counts from does not count.
+        assert_eq!(read(&path, 8 << 40).unwrap(), SessionEvidence::default());
+        file.set_len(before.bytes).unwrap();
+        assert_eq!((read(&path, 0).unwrap(), follower.look()), (before.clone(), &before));
+    }
+
+    #[test]
+    fn one_that_grows_without_end_while_it_is_read_is_not_read_on() {
+        let mut evidence = SessionEvidence { bytes: LONGEST - 1, ..SessionEvidence::default() };
+        let read = take_rest(&mut io::repeat(b'\n'), &mut Lines::default(), &mut evidence);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]
