@@ -123,6 +123,16 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     gone(path, fs::remove_file(path))
 }
 
+/// Takes away what has the place of a file. A folder, which may hold anything, is kept aside.
+pub fn clear(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::IsADirectory => {
+            put_aside(path).map_err(|e| FileError::io("move away", path, e))
+        }
+        removed => gone(path, removed),
+    }
+}
+
 /// Takes a folder away, which need not be there, and all that is in it.
 pub fn remove_all(path: &Path) -> Result<(), FileError> {
     gone(path, fs::remove_dir_all(path))

@@ -137,15 +137,19 @@ fn is_at_work(path: &Path, machine: &Machine) -> Result<bool, GitError> {
     Ok(!is_stale && names_the_living(&String::from_utf8_lossy(&content), &machine.host))
 }
 
-/// Whether `<pid> <host>` may be a process that lives: of another host that cannot be told.
+/// Whether `<pid> <host>` may be a process that lives: of another host that cannot be told, nor where it cannot be looked at.
 fn names_the_living(content: &str, here: &str) -> bool {
     let Some((pid, host)) = content.trim().split_once(' ') else { return false };
     let Ok(pid) = pid.parse() else { return false };
-    host != here || identity::stat(pid).is_some()
+    host != here || identity::look(pid).map_or(true, |found| found.is_some())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     use super::*;
     use crate::git::tests::fixture::Fixture;
 
@@ -163,6 +167,24 @@ mod tests {
         ] {
             assert_eq!(names_the_living(&content, "here"), lives, "{content:?}");
         }
+    }
+
+    const ALONE: &str = "RALPH_TEST_WITHOUT_DESCRIPTORS";
+
+    #[test]
+    fn a_process_that_cannot_be_looked_at_may_live() {
+        // In a process of its own: other tests need descriptors.
+        if std::env::var_os(ALONE).is_some() {
+            let limit = Rlimit { current: Some(0), maximum: getrlimit(Resource::Nofile).maximum };
+            setrlimit(Resource::Nofile, limit).unwrap();
+            assert!(names_the_living(&format!("{} here", std::process::id()), "here"));
+            return;
+        }
+        let name = "git::collector::tests::a_process_that_cannot_be_looked_at_may_live";
+        let this = std::env::current_exe().unwrap();
+        let child = Command::new(this).args(["--exact", name]).env(ALONE, "1").output().unwrap();
+        let told = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && told.contains("1 passed"), "{child:?}");
     }
 
     #[test]

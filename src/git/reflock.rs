@@ -40,8 +40,8 @@ pub(super) fn note(store: &Path, full: &str, commit: Option<&CommitId>) -> Resul
     durable::create_private_dir(store)?;
     let file = store.join(NOTE);
     let text = format!("{full}\n{}\n", commit.map_or("", CommitId::as_str));
-    // What is there is a note that no one could settle.
-    durable::remove(&file)?;
+    // What is there is a note that no one could settle, or none at all.
+    durable::clear(&file)?;
     let write = |file: &Path| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
         file.write_all(text.as_bytes())
@@ -57,12 +57,13 @@ pub(super) fn settle(store: &Path, common: &Path) -> Result<(), GitError> {
     let text = match durable::read(&file, LIMIT) {
         Ok(text) => text.unwrap_or_default(),
         Err(FileError::TooLarge { .. }) => Vec::new(),
+        Err(e) if e.is_of_another_kind() => Vec::new(),
         Err(e) => return Err(e.into()),
     };
     if let Some(lock) = left_behind(common, &noted, &String::from_utf8_lossy(&text)) {
         durable::remove(&lock)?;
     }
-    durable::remove(&file)?;
+    durable::clear(&file)?;
     Ok(())
 }
 

@@ -21,6 +21,18 @@ fn left_locked(fixture: &Fixture, content: &str) -> PathBuf {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_note_is_kept_aside_and_in_no_ones_way() {
+    let fixture = Fixture::new();
+    fixture.write("repo/.git/ralph/writing-ref/inner", "kept");
+    fixture.dispatch(&fixture.repo(), &fixture.site("t-1"));
+    let store = fixture.path("repo/.git/ralph");
+    assert!(!store.join("writing-ref").exists());
+    let names = fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path());
+    let aside: Vec<PathBuf> = names.filter(|path| path.join("inner").exists()).collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+}
+
+#[test]
 fn a_lock_that_a_killed_writer_of_a_branch_left_is_taken_away_and_no_other() {
     let whole = |fixture: &Fixture| fixture.git("repo", &["rev-parse", "HEAD"]) + "\n";
     for part in [0, 7, 41] {
