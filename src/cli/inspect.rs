@@ -71,7 +71,7 @@ fn of_worktree(repo: &Repo, out: &Out) -> CliResult<Value> {
     };
     let id = repo.current_id().ok_or_else(not_ours)?;
     let store = Store::at(repo.common_dir());
-    let record = store.lane_of_worktree(&id)?.ok_or_else(not_ours)?;
+    let record = store.lane_of_worktree(id)?.ok_or_else(not_ours)?;
     document(&store, current_session(&record)?, Some(&record), out)
 }
 

@@ -144,6 +144,14 @@ pub enum Loaded {
     Missing,
 }
 
+/// Lanes as they were read.
+#[derive(Default)]
+struct LanesRead {
+    records: Vec<LaneRecord>,
+    /// What is wrong with those that cannot be read, each with the name of its folder.
+    damaged: Vec<(String, StoreError)>,
+}
+
 impl Store {
     /// The store of the repository with this common dir.
     pub fn at(common_dir: &Path) -> Self {
@@ -241,17 +249,13 @@ impl Store {
 
     /// Every lane's record, in the order of their names, and what is wrong with those that cannot be read.
     pub fn lanes(&self) -> Result<(Vec<LaneRecord>, Vec<StoreError>), StoreError> {
-        let (records, damaged) = self.lanes_in(|_| true)?;
+        let LanesRead { records, damaged } = self.lanes_in(|_| true)?;
         Ok((records, damaged.into_iter().map(|(_, error)| error).collect()))
     }
 
-    fn lanes_in(
-        &self,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<(Vec<LaneRecord>, Vec<(String, StoreError)>), StoreError> {
-        let mut records = Vec::new();
-        let mut damaged = Vec::new();
-        let Some(folder) = Folder::open(&self.lanes_dir())? else { return Ok((records, damaged)) };
+    fn lanes_in(&self, wanted: impl Fn(&str) -> bool) -> Result<LanesRead, StoreError> {
+        let mut read = LanesRead::default();
+        let Some(folder) = Folder::open(&self.lanes_dir())? else { return Ok(read) };
         // Hidden ones are somebody's unfinished work.
         let is_wanted = |name: &String| !name.starts_with('.') && wanted(name);
         for name in names_in(&self.lanes_dir())?.into_iter().filter(is_wanted) {
@@ -259,18 +263,19 @@ impl Store {
             match folder.read(&file, MAX_SMALL_FILE).map_err(StoreError::from).and_then(|bytes| {
                 bytes.map(|bytes| parse_lane(&self.lanes_dir().join(&file), &bytes)).transpose()
             }) {
-                Ok(Some(record)) => records.push(record),
+                Ok(Some(record)) => read.records.push(record),
                 Ok(None) => {}
-                Err(error) => damaged.push((name, error)),
+                Err(error) => read.damaged.push((name, error)),
             }
         }
-        records.sort_by(|a, b| a.lane.cmp(&b.lane));
-        Ok((records, damaged))
+        read.records.sort_by(|a, b| a.lane.cmp(&b.lane));
+        Ok(read)
     }
 
     /// The lanes of one ticket. Folders that cannot be its are told by their names and not read.
     pub fn lanes_of(&self, ticket: &TicketId) -> Result<Vec<LaneRecord>, StoreError> {
-        let (mut records, _) = self.lanes_in(|folder| Slug::may_be_of(folder, ticket.as_str()))?;
+        let LanesRead { mut records, .. } =
+            self.lanes_in(|folder| Slug::may_be_of(folder, ticket.as_str()))?;
         records.retain(|record| record.lane.ticket() == ticket);
         Ok(records)
     }
@@ -278,14 +283,14 @@ impl Store {
     /// What is wrong with a record that may be of a lane of the ticket: for who has found none that can be read, since
     /// there may be one.
     pub fn none_damaged_of(&self, ticket: &TicketId) -> Result<(), StoreError> {
-        let (_, damaged) = self.lanes_in(|folder| Slug::may_be_of(folder, ticket.as_str()))?;
+        let LanesRead { damaged, .. } = self.lanes_in(|folder| Slug::may_be_of(folder, ticket.as_str()))?;
         damaged.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// The lane whose worktree has this registration. A registration is called after its lane, maybe with a number
     /// behind that: where no record names it, the one that may be its and cannot be read is the answer.
     pub fn lane_of_worktree(&self, id: &str) -> Result<Option<LaneRecord>, StoreError> {
-        let (records, damaged) = self.lanes_in(|_| true)?;
+        let LanesRead { records, damaged } = self.lanes_in(|_| true)?;
         match records.into_iter().find(|record| record.worktree_id == id) {
             None => damaged
                 .into_iter()
