@@ -13,10 +13,9 @@ use super::error::{CliError, CliResult};
 use super::exit::Exit;
 use super::files_line;
 use super::render::{Form, Out, Tone, on_terminal, quoted};
+use super::request::{agent_request, layer, limits, output_cap, output_mode, refuse_blind_idle_timeout};
 use super::stop::request_stop;
-use super::surroundings::{
-    Surroundings, agent_request, layer, limits, output_cap, output_mode, refuse_blind_idle_timeout,
-};
+use super::surroundings::Surroundings;
 use super::waiting::{Happening, Vigil, ended_manifest};
 use crate::agent::printable::Printable;
 use crate::config::Output;

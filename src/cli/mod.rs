@@ -1,6 +1,7 @@
 //! The command line: the only room that reads the environment and the terminal, or writes to them.
 //!
-//! `args` is what was typed, `surroundings` what it means here, one file a command does it, `render` prints. Errors
+//! `args` is what was typed, `surroundings` where, `naming` which lane or ticket that means, `request` what it asks to be
+//! run; `settling` first finishes what was interrupted. One file a command does it, `render` prints. Errors
 //! become a kind, a sentence and a hint in `error`, and a status in `exit`.
 
 pub mod args;
@@ -23,11 +24,14 @@ mod live;
 mod logs;
 mod merge;
 mod meta;
+mod naming;
 mod path;
 mod recover;
 mod remove;
 mod render;
+mod request;
 mod restore;
+mod settling;
 mod stand_in;
 mod stop;
 mod surroundings;

@@ -3,8 +3,9 @@
 use super::args::{Global, RemoveArgs};
 use super::error::CliResult;
 use super::exit::Exit;
+use super::naming::Meant;
 use super::render::{Form, Out};
-use super::surroundings::{Meant, Surroundings};
+use super::surroundings::Surroundings;
 use crate::removal::{BranchPlan, IfUnsaved, Planned, RemovalError, Removed, WhyKept, plan, remove};
 
 /// Runs the command.

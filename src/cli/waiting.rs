@@ -9,7 +9,8 @@ use signal_hook::iterator::Signals;
 
 use super::error::{CliError, CliResult};
 use super::exit::Exit;
-use super::surroundings::{Meant, Surroundings, current_session};
+use super::naming::{Meant, current_session};
+use super::surroundings::Surroundings;
 use crate::durable::LockState;
 use crate::id::{Lane, SessionId};
 use crate::process::disposition::is_ignored;

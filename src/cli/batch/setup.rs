@@ -14,9 +14,8 @@ use crate::batch::source::Stacking;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::exit::Exit;
 use crate::cli::render::Out;
-use crate::cli::surroundings::{
-    Surroundings, agent_request, limits, output_cap, output_mode, refuse_blind_idle_timeout,
-};
+use crate::cli::request::{agent_request, limits, output_cap, output_mode, refuse_blind_idle_timeout};
+use crate::cli::surroundings::Surroundings;
 use crate::config::Settings;
 use crate::dispatch::{Place, Request};
 use crate::id::{RefName, SessionId, TicketId};

@@ -10,10 +10,9 @@ use crate::agent::program;
 use crate::cli::args::{DemoAgent, Global, PlaceArgs};
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::exit::Exit;
+use crate::cli::request::{agent_request, limits, output_cap, output_mode};
 use crate::cli::stand_in::STAND_IN;
-use crate::cli::surroundings::{
-    Surroundings, agent_request, limits, output_cap, output_mode, temporary_folder,
-};
+use crate::cli::surroundings::{Surroundings, temporary_folder};
 use crate::config::{self, Layer, Settings, Source};
 use crate::dispatch::Request;
 use crate::dispatch::run::dispatch;
