@@ -397,6 +397,27 @@ mod nonsense {
     }
 
     #[test]
+    fn a_session_whose_lock_became_something_else_is_settled_once_its_supervisor_is_dead() {
+        for kind in ["a FIFO", "a folder", "a link to itself"] {
+            let sandbox = Sandbox::new();
+            let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+            pi.plays_on("T-1", 1, "commit; here; forever");
+            pi.plays_on("T-1", 2, COMMITS);
+            let session = Session::dispatch(&repo, "T-1", &[]);
+            let agent = pi.wait_here("T-1");
+            put(kind, &session.dir.join("lock"), b"", &sandbox.write("victim", "{}"));
+            let supervisor = session.supervisor();
+            supervisor.signal(Signal::KILL);
+            wait::until("the supervisor to be gone", || (!supervisor.is_alive()).then_some(()));
+            let recovered = repo.recover();
+            assert_eq!(recovered[0]["action"], "settled", "{kind}: {recovered:#?}");
+            assert_eq!(session.manifest()["outcome"], "lost", "{kind}");
+            assert!(!agent.is_alive(), "{kind}");
+            assert_eq!(repo.finish("T-1", &[])["outcome"], "succeeded", "{kind}");
+        }
+    }
+
+    #[test]
     fn row_12_the_end_of_an_agent_that_put_a_folder_in_the_place_of_its_manifest_is_recorded() {
         let sandbox = Sandbox::new();
         let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));

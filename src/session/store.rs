@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 pub use super::error::{Record, StoreError};
 use super::lane::{LANE_VERSION, LaneRecord, PlainLaneRecord};
-use super::manifest::{self, Glance, Manifest, Parsed, State};
+use super::manifest::{self, Glance, Manifest, Parsed, ProcessRecord, State};
 use super::record::{decode, decode_known, encode, names_in};
 use crate::durable::{self, FileError, Folder, HeldLock, LockState};
 use crate::failpoint;
 use crate::id::{Lane, SessionId, Slug, TicketId};
+use crate::process::identity::{Identity, Machine, is_alive};
 
 const MAX_SMALL_FILE: u64 = 1 << 20;
 /// How often it is looked whether a session has ended that has no lock to wait for.
@@ -367,11 +368,14 @@ impl Store {
     }
 
     /// Whether someone holds the session's lock: its supervisor, or who is preparing or settling it. Where something else
-    /// stands in its place, who holds it cannot be told: someone may, for as long as no end is on record.
+    /// stands in its place, who holds it cannot be told: someone may, for as long as no end is on record and the supervisor
+    /// that is on record may live.
     pub fn probe(&self, id: SessionId) -> Result<LockState, StoreError> {
         match durable::probe_lock(&self.session_dir(id).lock()) {
             Err(error) if error.is_of_another_kind() => Ok(match self.load(id)? {
-                Loaded::Manifest(manifest) if manifest.is_ended() => LockState::Free,
+                Loaded::Manifest(manifest) if manifest.is_ended() || is_orphaned(&manifest.process) => {
+                    LockState::Free
+                }
                 _ => LockState::Held,
             }),
             other => Ok(other?),
@@ -514,6 +518,14 @@ impl SessionDir {
         let read = durable::read(&path, MAX_SMALL_FILE).ok().flatten();
         read.and_then(|bytes| decode(Record::StopRequest, &path, &bytes).ok())
     }
+}
+
+/// Whether the supervisor on record ran where its pid means something here, and is certainly gone.
+fn is_orphaned(process: &ProcessRecord) -> bool {
+    let Some(supervisor) = &process.supervisor else { return false };
+    let is_here =
+        Machine::this().is_ok_and(|here| (&process.boot_id, process.pid_ns) == (&here.boot_id, here.pid_ns));
+    is_here && !is_alive(Identity { pid: supervisor.pid.get(), start_ticks: supervisor.start_ticks })
 }
 
 /// Reads a manifest wherever it lies, trusting nothing in it.

@@ -20,7 +20,7 @@ use super::store::{
     EntryMachine, LaneLock, Loaded, Record, RunningEntry, SessionDir, Store, StoreError, load_manifest,
 };
 use super::view;
-use crate::durable::{self, FileError, HeldLock, Reserve};
+use crate::durable::{self, FileError, HeldLock, LockState, Reserve};
 use crate::failpoint;
 use crate::id::SessionId;
 
@@ -101,7 +101,15 @@ impl SessionWriter {
     /// moment, and is waited for.
     pub fn take_over(store: &Store, id: SessionId) -> Result<Option<Self>, StoreError> {
         let dir = store.session_dir(id);
-        let Some(lock) = HeldLock::take_within(&dir.lock(), LOOKS)? else { return Ok(None) };
+        let lock = match HeldLock::take_within(&dir.lock(), LOOKS) {
+            // Something else stands there. Who held the lock is gone, and who has the lane makes it anew.
+            Err(error) if error.is_of_another_kind() && is_left_behind(store, id)? => {
+                durable::clear(&dir.lock())?;
+                HeldLock::take_within(&dir.lock(), LOOKS)?
+            }
+            other => other?,
+        };
+        let Some(lock) = lock else { return Ok(None) };
         let manifest = require(&dir)?;
         Self::over(store.clone(), dir, lock, manifest).map(Some)
     }
@@ -243,6 +251,12 @@ pub fn replace_damaged(store: &Store, manifest: &Manifest) -> Result<(), StoreEr
 
 fn unfinished(store: &Store, id: SessionId) -> PathBuf {
     store.sessions_dir().join(format!(".new-{id}"))
+}
+
+/// Whether no one holds a session whose end is not on record: only who has its lane takes such a one over.
+fn is_left_behind(store: &Store, id: SessionId) -> Result<bool, StoreError> {
+    let seen = store.observe(id)?;
+    Ok(matches!(seen, (LockState::Free, Loaded::Manifest(manifest)) if !manifest.is_ended()))
 }
 
 fn require(dir: &SessionDir) -> Result<Manifest, StoreError> {
