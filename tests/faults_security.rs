@@ -393,7 +393,7 @@ fn row_86_nor_can_an_outcome_or_a_folder_that_an_agent_chose() {
     let pi = ScriptedPi::new(&sandbox);
     pi.plays(COMMITS);
     let session = repo.finished(&["T-1"]);
-    let odd = sandbox.path(&format!("tmp/odd{HOSTILE}folder"));
+    let odd = sandbox.path(format!("tmp/odd{HOSTILE}folder"));
     let tree = repo.tree_of(&sandbox, "T-1");
     tree.git(&["switch", "-q", "--detach"]);
     tree.git(&["worktree", "add", "-q", odd.to_str().unwrap(), "ralph/T-1"]);
