@@ -70,10 +70,21 @@ impl FileError {
         matches!(self.kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 
+    /// Whether the system was only short of something: of descriptors, or of memory.
+    pub fn is_passing(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        is_passing(source)
+    }
+
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         remedy(self.kind()?)
     }
+}
+
+/// Whether an operation failed only because the system was short of descriptors, memory or locks.
+pub fn is_passing(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOLCK))
 }
 
 /// What the C library says of a disk without room, or of a user who may not fill it further.

@@ -13,6 +13,8 @@ mod attach;
 #[cfg(test)]
 mod batch;
 #[cfg(test)]
+mod batch_crash;
+#[cfg(test)]
 mod batch_endings;
 #[cfg(test)]
 mod crash_everywhere;

@@ -6,15 +6,13 @@ use super::board::{Item, Phase};
 use super::event::{Event, Halt, Next, Skip};
 use super::retry::{self, Before, Ending, Landing, StoppedFor};
 use super::run::{BatchError, Engine, OnInterrupt, Start, added};
-use super::workers::{CameTo, Closed, Job, Landed, Message, Order};
+use super::workers::{CameTo, Closed, How, Job, Landed, Message, Order};
 use crate::agent::Agent;
 use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::Dispatched;
 use crate::dispatch::{Request, Resume};
 use crate::durable::LockState;
 use crate::id::SessionId;
-use crate::launch::LaunchError;
-use crate::recover::{EndedError, Place, ended_manifest};
 use crate::session::manifest::{Manifest, Outcome};
 use crate::session::store::{Loaded, Urgency};
 
@@ -23,7 +21,7 @@ impl Engine<'_> {
     pub(super) fn take(&mut self, message: Message) -> Result<(), BatchError> {
         match message {
             Message::Begun { item, session, came_to } => self.begun(item, session, came_to),
-            Message::Free { item, session } => self.free(item, session),
+            Message::Ended { item, session, how } => self.let_go(item, session, how),
             Message::Landing { item } => self.about(item, |lane| Event::Merging { lane }),
             Message::Landed { item, landed } => self.landed(item, landed),
             Message::Order(Order::Interrupt) => self.interrupt(),
@@ -97,10 +95,7 @@ impl Engine<'_> {
             }
             CameTo::Withdrawn => self.about(item, |lane| Event::Withdrawn { lane, session_id }),
             // The same as when it is lost a moment later.
-            CameTo::Failed(DispatchError::Launch(LaunchError::Vanished { .. })) => {
-                let manifest = ended_manifest(self.recovery(), session_id);
-                self.ended(item, session_id, manifest)
-            }
+            CameTo::Vanished(how) => self.ended(item, session_id, how),
             CameTo::Failed(error) if error.is_full() => {
                 let text = error.to_string();
                 self.about(item, |lane| Event::Withdrawn { lane, session_id })?;
@@ -128,37 +123,26 @@ impl Engine<'_> {
         }
     }
 
-    /// Where sessions are settled.
-    fn recovery(&self) -> Place<'_> {
-        Place { store: self.store, machine: &self.setup.machine, git: &self.setup.environment.git }
-    }
-
-    fn free(&mut self, item: usize, session_id: SessionId) -> Result<(), BatchError> {
+    fn let_go(&mut self, item: usize, session_id: SessionId, how: How) -> Result<(), BatchError> {
+        self.unheld.remove(&item);
         let Some(known) = self.board.items().get(item).filter(|i| i.session() == Some(session_id)) else {
             return Ok(());
         };
         let never_ran = matches!(known.phase, Phase::Starting { .. });
-        let manifest = ended_manifest(self.recovery(), session_id);
-        let launch_failed =
-            matches!(&manifest, Ok(manifest) if manifest.outcome == Some(Outcome::LaunchFailed));
+        let launch_failed = matches!(&how, Ok(manifest) if manifest.outcome == Some(Outcome::LaunchFailed));
         if never_ran && launch_failed {
             return self.about(item, |lane| Event::Withdrawn { lane, session_id });
         }
-        self.ended(item, session_id, manifest)
+        self.ended(item, session_id, how)
     }
 
     /// A session has ended: what is next follows from how.
-    fn ended(
-        &mut self,
-        item: usize,
-        session_id: SessionId,
-        manifest: Result<Manifest, EndedError>,
-    ) -> Result<(), BatchError> {
+    fn ended(&mut self, item: usize, session_id: SessionId, how: How) -> Result<(), BatchError> {
         let tries = self.board.items().get(item).map_or(0, Item::tries);
         let (rate_limits, rate_limited) = self.watch.end(session_id);
         self.slow_down(rate_limits)?;
         let (mut before, mut ended_at) = (Before::Nothing, None);
-        let (outcome, reason, work, usage) = match manifest {
+        let (outcome, reason, work, usage) = match how {
             Ok(manifest) => {
                 (before, ended_at) = (Before::of(&manifest), manifest.ended_at);
                 let outcome = manifest.outcome.unwrap_or(Outcome::Lost);
@@ -275,6 +259,9 @@ impl Engine<'_> {
                 self.about(item, |lane| launched(lane, &manifest))?;
             }
             Loaded::Manifest(_) | Loaded::Newer { .. } | Loaded::Damaged { .. } => {}
+        }
+        if lock == LockState::Free {
+            self.unheld.insert(item);
         }
         self.watch.begin(self.store, session_id);
         Ok(self.workers.wait_for(item, session_id)?)

@@ -151,6 +151,8 @@ pub struct Engine<'a> {
     pub(super) held_until: HashMap<usize, Instant>,
     /// The sessions that the batch itself has ended.
     pub(super) stopped_for: HashMap<SessionId, StoppedFor>,
+    /// The items whose sessions were taken up and had no one who could be told to end them: their ends are being settled.
+    pub(super) unheld: HashSet<usize>,
     /// The items whose work was given to the lander and has not come back.
     pub(super) landing: HashSet<usize>,
     memory: Memory,
@@ -203,6 +205,7 @@ impl<'a> Engine<'a> {
             watch: Watch::default(),
             held_until: HashMap::new(),
             stopped_for: HashMap::new(),
+            unheld: HashSet::new(),
             landing: HashSet::new(),
             memory: Memory::Enough,
         };
@@ -446,7 +449,8 @@ impl<'a> Engine<'a> {
     /// Finishes the batch if that was all. If nothing runs and more is left, it goes on: with items that are there since,
     /// or, where none may be begun any more, by giving up those that wait.
     fn finish_or_go_on(&mut self, held_back: usize) -> Result<Option<Finish>, BatchError> {
-        let count = |is: fn(&Phase) -> bool| self.board.items().iter().filter(|i| is(&i.phase)).count();
+        let items = || self.board.items().iter().enumerate().filter(|(at, _)| !self.unheld.contains(at));
+        let count = |is: fn(&Phase) -> bool| items().filter(|(_, item)| is(&item.phase)).count();
         let starting = count(|phase| matches!(phase, Phase::Starting { .. }));
         let running = count(|phase| matches!(phase, Phase::Running { .. }));
         let merging = count(|phase| matches!(phase, Phase::Merging { .. }));
@@ -458,14 +462,14 @@ impl<'a> Engine<'a> {
             Some(Halt::Interrupted | Halt::DiskFull)
                 if starting + running == 0 && self.landing.is_empty() =>
             {
-                if waiting + merging == 0 {
+                if waiting + merging + self.unheld.len() == 0 {
                     self.finish()?;
                 }
                 return Ok(Some(Finish::Interrupted));
             }
             Some(_) | None => {}
         }
-        if starting + running + merging > 0 {
+        if starting + running + merging + self.unheld.len() > 0 {
             return Ok(None);
         }
         if waiting == 0 {

@@ -1,5 +1,5 @@
 //! What happens beside the loop: sessions are begun by a few threads, and awaited by one thread each, which sleeps until
-//! the session's lock is free. All of it comes back as a [`Message`].
+//! the session's lock is free, and settles it if need be. All of it comes back as a [`Message`].
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +8,20 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::endings::Endings;
 use crate::dispatch::error::DispatchError;
 use crate::dispatch::run::{Dispatched, dispatch};
 use crate::dispatch::{Context, Environment, Request};
 use crate::git::{CheckoutProgress, CommitId, Joined, join, keep_collector_off};
 use crate::id::{Lane, SessionId};
+use crate::launch::LaunchError;
 use crate::process::identity::Machine;
+use crate::recover::EndedError;
+use crate::session::manifest::Manifest;
 use crate::session::store::Store;
 
-/// A thread that only waits needs no more.
-const SMALL_STACK: usize = 64 << 10;
+/// The last word on a session.
+pub type How = Result<Box<Manifest>, EndedError>;
 
 /// Something that the loop is told.
 #[derive(Debug)]
@@ -31,12 +35,14 @@ pub enum Message {
         /// What came of it.
         came_to: CameTo,
     },
-    /// No one holds the session any more.
-    Free {
+    /// A session has ended.
+    Ended {
         /// The item.
         item: usize,
         /// The session.
         session: SessionId,
+        /// How, as far as that can be known.
+        how: How,
     },
     /// An item's work is being merged.
     Landing {
@@ -66,6 +72,8 @@ pub enum CameTo {
         /// The files.
         files: Vec<String>,
     },
+    /// Its supervisor was ended before its agent ran.
+    Vanished(How),
     /// It was not begun, because the batch was halted first.
     Withdrawn,
 }
@@ -142,7 +150,7 @@ pub struct Workers {
     messages: Sender<Message>,
     starts_halted: Arc<AtomicBool>,
     landings_halted: Arc<AtomicBool>,
-    store: Store,
+    endings: Endings,
 }
 
 impl Workers {
@@ -157,6 +165,7 @@ impl Workers {
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let halted = Arc::new(AtomicBool::new(false));
+        let endings = Endings::new(store, machine, &environment.git);
         for _ in 0..count.max(1) {
             let starter = Starter {
                 queue: Arc::clone(&queue),
@@ -164,12 +173,12 @@ impl Workers {
                 halted: Arc::clone(&halted),
                 environment: environment.clone(),
                 machine: machine.clone(),
+                endings: endings.clone(),
             };
             thread::Builder::new().name("starter".into()).spawn(move || starter.run())?;
         }
         let landings_halted = Arc::new(AtomicBool::new(false));
-        let store = store.clone();
-        Ok(Self { jobs, landings: None, messages, starts_halted: halted, landings_halted, store })
+        Ok(Self { jobs, landings: None, messages, starts_halted: halted, landings_halted, endings })
     }
 
     /// From now on, work is merged by `lander`.
@@ -217,14 +226,13 @@ impl Workers {
         self.landings_halted.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until no one holds the session.
+    /// Waits for the session's end.
     pub fn wait_for(&self, item: usize, session: SessionId) -> io::Result<()> {
-        let (store, messages) = (self.store.clone(), self.messages.clone());
-        thread::Builder::new().name("waiter".into()).stack_size(SMALL_STACK).spawn(move || {
-            // A lock that cannot be waited for is looked at by who reads the manifest next.
-            drop(store.wait_until_free(session));
+        let (endings, messages) = (self.endings.clone(), self.messages.clone());
+        thread::Builder::new().name("waiter".into()).spawn(move || {
+            let how = endings.wait_for(session).map(Box::new);
             // No one may be listening any more.
-            drop(messages.send(Message::Free { item, session }));
+            drop(messages.send(Message::Ended { item, session, how }));
         })?;
         Ok(())
     }
@@ -249,6 +257,7 @@ struct Starter {
     halted: Arc<AtomicBool>,
     environment: Environment,
     machine: Machine,
+    endings: Endings,
 }
 
 impl Starter {
@@ -266,6 +275,9 @@ impl Starter {
                     if error.was_interrupted() && halts_now_or_soon(&self.halted) =>
                 {
                     CameTo::Withdrawn
+                }
+                CameTo::Failed(DispatchError::Launch(LaunchError::Vanished { .. })) => {
+                    CameTo::Vanished(self.endings.wait_for(session).map(Box::new))
                 }
                 came_to => came_to,
             };

@@ -12,5 +12,5 @@ mod error;
 mod mend;
 
 pub use act::{Place, Recovered, Recovery, Scope, Settled, recover};
-pub use ended::{EndedError, ended_manifest};
+pub use ended::{EndedError, ended_by_now, ended_manifest};
 pub use error::RecoverError;

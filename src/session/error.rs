@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::durable::FileError;
+use crate::durable::{FileError, is_passing};
 
 /// An operation on the store that failed.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +110,19 @@ impl StoreError {
     pub fn with_hint(&self) -> String {
         let hint = self.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
         format!("{self}{hint}")
+    }
+
+    /// Whether the system was only short of something: of descriptors, or of memory.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::File(error) => error.is_passing(),
+            Self::List { source, .. } => is_passing(source),
+            Self::Damaged { .. }
+            | Self::Newer { .. }
+            | Self::OtherLane { .. }
+            | Self::Encode { .. }
+            | Self::Step(_) => false,
+        }
     }
 
     /// What to do about it, where that is known.

@@ -1,0 +1,112 @@
+//! A batch that is killed or interrupted at an awkward moment: whatever it was doing is done when it is taken up again.
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+
+use crate::batch::{WHEN_TOLD, batch, events, lanes, of_kind};
+use crate::helpers::agents::COMMITS;
+use crate::helpers::command::Invocation;
+use crate::helpers::lanes::text;
+use crate::helpers::{Repo, Running, Sandbox, ScriptedPi, wait};
+
+/// Waits until a process has come to the point that `RALPH_FAILPOINT` has it wait at.
+fn waiting(sandbox: &Sandbox, gate: &str) {
+    let arrived = sandbox.path(format!("{gate}.waiting"));
+    wait::until(&format!("someone at {gate}"), || arrived.exists().then_some(()));
+}
+
+/// The batch that was left over last is taken up.
+fn taken_up<'s>(repo: &Repo<'s>) -> Invocation<'s> {
+    repo.worktree(&["batch", "--resume", "--json"])
+}
+
+/// What of a batch's sessions was told to have ended, and how.
+fn outcomes(events: &[serde_json::Value]) -> Vec<(&str, &str)> {
+    let ended = of_kind(events, "ended");
+    ended.into_iter().map(|event| (text(&event["outcome"]), text(&event["next"]["do"]))).collect()
+}
+
+mod while_git_writes_files {
+    use super::*;
+
+    /// A repository in whose first worktree git comes no further than a filter that waits for `go`.
+    fn slow<'s>(sandbox: &'s Sandbox) -> Repo<'s> {
+        let repo = Repo::new(sandbox);
+        let at = |name: &str| sandbox.path(name).display().to_string();
+        let smudge = format!(
+            "if mkdir '{}' 2>/dev/null; then until [ -e '{}' ]; do sleep 0.01; done; fi; cat",
+            at("first"),
+            at("go")
+        );
+        repo.git(&["config", "filter.slow.smudge", &smudge]);
+        repo.git(&["config", "filter.slow.clean", "cat"]);
+        repo.write(".gitattributes", "*.slow filter=slow\n");
+        repo.write("a.slow", "a\n");
+        repo.commit_all("Slow");
+        repo
+    }
+
+    fn killed(sandbox: &Sandbox, running: Running) {
+        wait::until("the filter", || sandbox.path("first").exists().then_some(()));
+        running.signal(Signal::KILL);
+        drop(running.wait());
+    }
+
+    #[test]
+    fn a_ticket_is_worked_on_once_that_is_over_and_holds_up_no_other() {
+        let sandbox = Sandbox::new();
+        let repo = slow(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(WHEN_TOLD);
+        let running = batch(&repo, &["-j", "2", "T-1", "T-2"]).spawn();
+        let tickets = ["T-1", "T-2"];
+        let other = wait::until("an agent", || tickets.into_iter().find(|ticket| pi.is_here(ticket)));
+        killed(&sandbox, running);
+        let resumed = taken_up(&repo).spawn();
+        pi.go(other);
+        resumed.wait_for("\"ended\"");
+        sandbox.write("go", "");
+        tickets.iter().for_each(|ticket| pi.go(ticket));
+        let events = events(&resumed.wait().ok());
+        assert_eq!(lanes(&events, "ended").first(), Some(&other));
+        assert_eq!(outcomes(&events), [("succeeded", "nothing"); 2]);
+        assert_eq!(tickets.map(|ticket| pi.calls(ticket)), [1, 1]);
+    }
+
+    #[test]
+    fn ctrl_c_does_not_wait_for_it_either() {
+        let sandbox = Sandbox::new();
+        let repo = slow(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        killed(&sandbox, batch(&repo, &["T-1"]).spawn());
+        let resumed = taken_up(&repo).spawn();
+        resumed.wait_for("\"resumed\"");
+        resumed.signal(Signal::INT);
+        let left = events(&resumed.wait().expect_code(130));
+        assert_eq!((outcomes(&left), of_kind(&left, "finished").len()), (vec![], 0));
+        sandbox.write("go", "");
+        let after = events(&taken_up(&repo).run().ok());
+        assert_eq!(outcomes(&after), [("succeeded", "nothing")]);
+    }
+}
+
+#[test]
+fn a_session_that_cannot_be_waited_for_for_want_of_descriptors_is_not_given_up() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(WHEN_TOLD);
+    // When the launch is on record, and before its end is waited for.
+    let point = format!("batch.journaled#3:wait={}", sandbox.path("launched").display());
+    let running = batch(&repo, &["T-1", "--json"]).env("RALPH_FAILPOINT", point).spawn();
+    waiting(&sandbox, "launched");
+    let may_open = |files| prlimit(Pid::from_raw(running.pid()), Resource::Nofile, files).unwrap();
+    let files = getrlimit(Resource::Nofile);
+    may_open(Rlimit { current: Some(3), maximum: files.maximum });
+    sandbox.write("launched", "");
+    pi.wait_here("T-1");
+    pi.go("T-1");
+    assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
+    may_open(files);
+    assert_eq!(outcomes(&events(&running.wait().ok())), [("succeeded", "nothing")]);
+}
