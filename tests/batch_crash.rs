@@ -2,10 +2,11 @@
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
-use crate::batch::{WHEN_TOLD, batch, events, lanes, of_kind};
+use crate::batch::{WHEN_TOLD, about, batch, events, lanes, of_kind};
 use crate::helpers::agents::COMMITS;
 use crate::helpers::command::Invocation;
 use crate::helpers::lanes::text;
+use crate::helpers::session::Session;
 use crate::helpers::{Repo, Running, Sandbox, ScriptedPi, wait};
 
 /// Waits until a process has come to the point that `RALPH_FAILPOINT` has it wait at.
@@ -109,4 +110,76 @@ fn a_session_that_cannot_be_waited_for_for_want_of_descriptors_is_not_given_up()
     assert_eq!(repo.worktree(&["wait", "T-1"]).run().code, Some(0));
     may_open(files);
     assert_eq!(outcomes(&events(&running.wait().ok())), [("succeeded", "nothing")]);
+}
+
+mod once_it_was_halted {
+    use super::*;
+
+    #[test]
+    fn what_was_interrupted_goes_on_when_the_batch_is_taken_up() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays_on("T-1", 1, "ignore_term; here; wait_for_go; answer stop");
+        pi.plays_on("T-1", 2, COMMITS);
+        let running = batch(&repo, &["T-1", "--grace", "10m"]).spawn();
+        pi.wait_here("T-1");
+        running.signal(Signal::INT);
+        let session = Session::only(&repo);
+        session.wait_for_state("stopping");
+        running.signal(Signal::KILL);
+        drop(running.wait());
+        // Killed once more before the session has ended, it still knows.
+        let again = taken_up(&repo).spawn();
+        again.wait_for("\"resumed\"");
+        again.signal(Signal::KILL);
+        drop(again.wait());
+        pi.go("T-1");
+        assert_eq!(session.ended()["outcome"], "stopped");
+        let events = events(&taken_up(&repo).run().ok());
+        assert_eq!(outcomes(&events), [("stopped", "resume"), ("succeeded", "nothing")]);
+    }
+
+    #[test]
+    fn what_a_used_up_budget_was_to_end_is_ended_when_the_batch_is_taken_up() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays("used 10 10 2.5; answer stop; forever");
+        // Right behind the entry that says that it is halted.
+        let killed = batch(&repo, &["T-1", "--max-cost", "2", "--json"])
+            .env("RALPH_FAILPOINT", "batch.journaled#4:kill")
+            .run();
+        assert_eq!(killed.signal, Some(9), "{killed}");
+        assert!(Session::only(&repo).is_held());
+        let events = events(&taken_up(&repo).run().expect_code(1));
+        let ended = about(&events, "ended", "T-1");
+        assert_eq!(outcomes(&events), [("stopped", "nothing")]);
+        assert!(text(&ended["reason"]).contains("--max-cost"), "{ended}");
+    }
+}
+
+#[test]
+fn ctrl_c_twice_ends_at_once_what_comes_up_afterwards() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays("ignore_term; here; forever");
+    let at = |gate: &str| sandbox.path(gate).display().to_string();
+    // The fifth entry says that the session runs.
+    let points = format!("prepare.files:wait={},batch.journaled#5:wait={}", at("files"), at("launched"));
+    let running = batch(&repo, &["T-1", "--grace", "10m", "--json"]).env("RALPH_FAILPOINT", points).spawn();
+    waiting(&sandbox, "files");
+    for number in [1, 2] {
+        running.signal(Signal::INT);
+        wait::until("it to be halted", || {
+            (running.stdout().matches("\"halted\"").count() == number).then_some(())
+        });
+    }
+    sandbox.write("files", "");
+    waiting(&sandbox, "launched");
+    pi.wait_here("T-1");
+    sandbox.write("launched", "");
+    assert_eq!(outcomes(&events(&running.wait().expect_code(130))), [("stopped", "resume")]);
+    assert_eq!(Session::only(&repo).manifest()["exit"]["forced"], true);
 }

@@ -36,6 +36,8 @@ pub struct Item {
     pub sessions: Vec<SessionId>,
     /// How many of them were cut short by an interrupted batch.
     pub interrupted: u32,
+    /// Why the batch has told the session that it has now to end, or was about to.
+    pub halted: Option<Halt>,
     /// How its last session ended.
     pub last: Option<LastSession>,
     /// What all its ended sessions used.
@@ -215,6 +217,9 @@ impl Board {
                 self.halt = Some(*why);
                 // Who interrupts then has not been there before.
                 self.halts = if *why == Halt::DiskFull { 0 } else { self.halts.saturating_add(1) };
+                if why.ends_sessions() {
+                    self.items.iter_mut().filter(|i| i.is_active()).for_each(|i| i.halted = Some(*why));
+                }
             }
             Event::Finished => self.finished = true,
             Event::Added { .. } | Event::Warning { .. } | Event::Slowed { .. } | Event::Closed { .. } => {}
@@ -333,7 +338,8 @@ impl Board {
 impl Item {
     fn new(record: ItemRecord) -> Self {
         let (phase, used) = (Phase::Waiting, Used::default());
-        Self { record, phase, place: None, sessions: Vec::new(), interrupted: 0, last: None, used }
+        let (place, halted, last) = (None, None, None);
+        Self { record, phase, place, sessions: Vec::new(), interrupted: 0, halted, last, used }
     }
 
     /// How many sessions it has had.
@@ -383,6 +389,7 @@ impl Item {
                 if !self.sessions.contains(session_id) {
                     self.sessions.push(*session_id);
                 }
+                self.halted = None;
                 self.phase = Phase::Starting { session: *session_id, since: at };
             }
             Event::Launched { session_id, branch, base_commit, .. } => {
@@ -581,6 +588,18 @@ pub(crate) mod tests {
             |why| board(vec![begun(items(&[("a", &[])])), Event::Halted { why }, Event::Resumed]).halt();
         assert_eq!(halted(Halt::Interrupted), None);
         assert_eq!(halted(Halt::CostUsedUp), Some(Halt::CostUsedUp));
+    }
+
+    #[test]
+    fn what_halted_a_session_is_known_until_the_next_one_also_when_the_batch_was_taken_up_since() {
+        let halted = |why, last: Event| {
+            let (_, starting) = starting("a");
+            let begun = begun(items(&[("a", &[]), ("b", &[])]));
+            board(vec![begun, starting, Event::Halted { why }, Event::Resumed, last]).items()[0].halted
+        };
+        assert_eq!(halted(Halt::Interrupted, Event::Resumed), Some(Halt::Interrupted));
+        assert_eq!(halted(Halt::Detached, Event::Resumed), None);
+        assert_eq!(halted(Halt::Interrupted, starting("a").1), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::dispatch::run::Dispatched;
 use crate::dispatch::{Request, Resume};
 use crate::durable::LockState;
 use crate::id::SessionId;
-use crate::session::manifest::{Manifest, Outcome};
+use crate::session::manifest::{Manifest, Outcome, State};
 use crate::session::store::{Loaded, Urgency};
 
 impl Engine<'_> {
@@ -86,7 +86,7 @@ impl Engine<'_> {
                 match self.board.halt() {
                     None => Ok(()),
                     Some(why) if !why.ends_sessions() => Ok(()),
-                    Some(why) => self.stop(session_id, StoppedFor::Halt(why), Urgency::Graceful),
+                    Some(why) => self.stop(session_id, StoppedFor::Halt(why), self.urgency()),
                 }
             }
             CameTo::Conflict { files } => {
@@ -227,6 +227,11 @@ impl Engine<'_> {
         }
     }
 
+    /// How soon a session is to end that comes up when the batch was halted already.
+    fn urgency(&self) -> Urgency {
+        if self.board.halts() > 1 { Urgency::AtOnce } else { Urgency::Graceful }
+    }
+
     /// The terminal has gone, and with it whoever would read on: the sessions stay, and nothing else does.
     fn hang_up(&mut self) -> Result<(), BatchError> {
         match self.board.halt() {
@@ -246,12 +251,30 @@ impl Engine<'_> {
                 | (Phase::Starting { .. } | Phase::Running { .. }, None) => {}
             }
         }
+        match self.board.halt().filter(|why| why.ends_sessions()) {
+            Some(why) => self.carry_out(why),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the sessions that a halt was to end before the batch was killed.
+    fn carry_out(&mut self, why: Halt) -> Result<(), BatchError> {
+        for (_, id) in self.running() {
+            let told = self.store.session_dir(id).stop_requested().is_some();
+            match self.store.load(id)? {
+                Loaded::Manifest(manifest) if manifest.is_ended() => {}
+                // The wish may be on record without its supervisor having been told.
+                Loaded::Manifest(manifest) if told && manifest.state != State::Running => {}
+                _ => self.stop(id, StoppedFor::Halt(why), Urgency::Graceful)?,
+            }
+        }
         Ok(())
     }
 
     fn take_up_session(&mut self, item: usize, session_id: SessionId) -> Result<(), BatchError> {
-        let starting =
-            self.board.items().get(item).is_some_and(|i| matches!(i.phase, Phase::Starting { .. }));
+        let known = self.board.items().get(item);
+        let starting = known.is_some_and(|i| matches!(i.phase, Phase::Starting { .. }));
+        let halted = known.and_then(|i| i.halted);
         let (lock, loaded) = self.store.observe(session_id)?;
         match loaded {
             Loaded::Missing => return self.about(item, |lane| Event::Withdrawn { lane, session_id }),
@@ -259,6 +282,11 @@ impl Engine<'_> {
                 self.about(item, |lane| launched(lane, &manifest))?;
             }
             Loaded::Manifest(_) | Loaded::Newer { .. } | Loaded::Damaged { .. } => {}
+        }
+        if let Some(why) = halted
+            && self.store.session_dir(session_id).stop_requested().is_some()
+        {
+            self.stopped_for.insert(session_id, StoppedFor::Halt(why));
         }
         if lock == LockState::Free {
             self.unheld.insert(item);
