@@ -6,6 +6,7 @@ use crate::batch::{WHEN_TOLD, about, batch, events, lanes, of_kind};
 use crate::helpers::agents::COMMITS;
 use crate::helpers::command::Invocation;
 use crate::helpers::lanes::text;
+use crate::helpers::process::children;
 use crate::helpers::session::Session;
 use crate::helpers::{Repo, Running, Sandbox, ScriptedPi, wait};
 
@@ -182,4 +183,19 @@ fn ctrl_c_twice_ends_at_once_what_comes_up_afterwards() {
     sandbox.write("launched", "");
     assert_eq!(outcomes(&events(&running.wait().expect_code(130))), [("stopped", "resume")]);
     assert_eq!(Session::only(&repo).manifest()["exit"]["forced"], true);
+}
+
+#[test]
+fn supervisors_that_have_ended_are_not_left_for_the_batchs_end() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays(COMMITS);
+    pi.plays_for("T-4", WHEN_TOLD);
+    let running = batch(&repo, &["-j", "4", "T-1", "T-2", "T-3", "T-4"]).spawn();
+    pi.wait_here("T-4");
+    wait::until("the batch to have one child", || (children(running.pid()).len() == 1).then_some(()));
+    assert_eq!(["T-1", "T-2", "T-3"].map(|ticket| pi.calls(ticket)), [1, 1, 1]);
+    pi.go("T-4");
+    drop(running.wait().ok());
 }

@@ -76,13 +76,13 @@ impl Engine<'_> {
         self.watch.prepared(session_id);
         match came_to {
             CameTo::Running(dispatched) => {
-                let Dispatched { manifest, notes } = *dispatched;
+                let Dispatched { manifest, notes, supervisor } = *dispatched;
                 self.about(item, |lane| launched(lane, &manifest))?;
                 for text in notes {
                     self.about(item, |lane| Event::Warning { lanes: vec![lane], text })?;
                 }
                 self.watch.begin(self.store, session_id);
-                self.workers.wait_for(item, session_id)?;
+                self.workers.wait_for(item, session_id, Some(supervisor))?;
                 match self.board.halt() {
                     None => Ok(()),
                     Some(why) if !why.ends_sessions() => Ok(()),
@@ -292,7 +292,7 @@ impl Engine<'_> {
             self.unheld.insert(item);
         }
         self.watch.begin(self.store, session_id);
-        Ok(self.workers.wait_for(item, session_id)?)
+        Ok(self.workers.wait_for(item, session_id, None)?)
     }
 }
 

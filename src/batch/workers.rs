@@ -15,6 +15,7 @@ use crate::dispatch::{Context, Environment, Request};
 use crate::git::{CheckoutProgress, CommitId, Joined, join, keep_collector_off};
 use crate::id::{Lane, SessionId};
 use crate::launch::LaunchError;
+use crate::launch::local::Supervisor;
 use crate::process::identity::Machine;
 use crate::recover::EndedError;
 use crate::session::manifest::Manifest;
@@ -226,13 +227,20 @@ impl Workers {
         self.landings_halted.store(true, Ordering::SeqCst);
     }
 
-    /// Waits for the session's end.
-    pub fn wait_for(&self, item: usize, session: SessionId) -> io::Result<()> {
+    /// Waits for the session's end, and then for that of its supervisor, where that is our child.
+    pub fn wait_for(
+        &self,
+        item: usize,
+        session: SessionId,
+        supervisor: Option<Supervisor>,
+    ) -> io::Result<()> {
         let (endings, messages) = (self.endings.clone(), self.messages.clone());
         thread::Builder::new().name("waiter".into()).spawn(move || {
             let how = endings.wait_for(session).map(Box::new);
             // No one may be listening any more.
             drop(messages.send(Message::Ended { item, session, how }));
+            // Nothing is done about it but that it is not left for this process's end.
+            drop(supervisor.map(Supervisor::wait));
         })?;
         Ok(())
     }

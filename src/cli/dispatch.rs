@@ -98,7 +98,7 @@ pub fn run(global: &Global, args: &DispatchArgs, out: &Out) -> CliResult {
     let dispatched =
         files_line::shown(here.context.repo.progress(), out, || dispatch(&here.context, &request));
     match dispatched {
-        Ok(Dispatched { manifest, notes }) => {
+        Ok(Dispatched { manifest, notes, .. }) => {
             notes.iter().for_each(|note| out.note(note));
             match stay {
                 Stay::No => show_launched(&here, &manifest, out),

@@ -19,7 +19,7 @@ use crate::git::{
 };
 use crate::id::SessionId;
 use crate::launch::Probe;
-use crate::launch::local::{self, Launched, SupervisorEnvironment, origin, probe};
+use crate::launch::local::{self, Launched, Supervisor, SupervisorEnvironment, origin, probe};
 use crate::session::landing::landing;
 use crate::session::lane::LaneRecord;
 use crate::session::launch::{LAUNCH_VERSION, LaunchSpec, OutputMode, ViewMode, secret_variable};
@@ -40,6 +40,8 @@ pub struct Dispatched {
     pub manifest: Manifest,
     /// What there is to say about the lane.
     pub notes: Vec<String>,
+    /// Its supervisor, for who stays long enough to see its end.
+    pub supervisor: Supervisor,
 }
 
 /// Dispatches. The result is a running session, or an error that left nothing half-done behind.
@@ -133,7 +135,7 @@ impl Session<'_> {
             }
         };
         match launched {
-            Launched::Running => Ok(Dispatched { manifest, notes }),
+            Launched::Running(supervisor) => Ok(Dispatched { manifest, notes, supervisor }),
             Launched::NotStarted => {
                 let disk = manifest.reason.as_deref().and_then(durable::remedy_of).map(str::to_owned);
                 let by_hand = || format!("see whether it runs by hand: {}", manifest.agent.program);

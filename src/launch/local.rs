@@ -7,7 +7,7 @@ use std::io::{self, PipeReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::{LaunchError, Origin, Probe};
 use crate::durable::LockState;
@@ -30,11 +30,22 @@ pub struct SupervisorEnvironment {
     pub removed: Vec<String>,
 }
 
+/// A supervisor that is our child. It goes on without us; while we live, it needs someone who waits for its end.
+#[derive(Debug)]
+pub struct Supervisor(Child);
+
+impl Supervisor {
+    /// Waits until its process has ended, which is a little after its session.
+    pub fn wait(mut self) -> io::Result<()> {
+        self.0.wait().map(drop)
+    }
+}
+
 /// What a launch came to.
 #[derive(Debug)]
 pub enum Launched {
     /// The agent runs.
-    Running,
+    Running(Supervisor),
     /// It was never started; the manifest says why.
     NotStarted,
 }
@@ -46,6 +57,7 @@ pub struct Launching {
     store: Store,
     session: SessionId,
     reader: PipeReader,
+    supervisor: Supervisor,
 }
 
 /// Starts the session's supervisor and hands it the session's lock, as its standard input. The dispatcher then closes
@@ -70,20 +82,25 @@ pub fn launch(writer: &SessionWriter, environment: &SupervisorEnvironment) -> Re
         command.env_remove(name);
     }
     command.envs(&environment.added);
-    command.spawn().map_err(|source| LaunchError::Start { program, source })?;
+    let started = command.spawn();
+    let supervisor = Supervisor(started.map_err(|source| LaunchError::Start { program, source })?);
     // With the command goes our end of the pipe: the supervisor's is then the last.
-    Ok(Launching { store, session, reader })
+    Ok(Launching { store, session, reader, supervisor })
 }
 
 impl Launching {
     /// Waits until the agent runs or cannot. The session's lock must have been let go here.
     pub fn wait(self) -> Result<Launched, LaunchError> {
-        let Self { store, session, reader } = self;
+        let Self { store, session, reader, supervisor } = self;
         if wait_for_word(reader)? {
-            return Ok(Launched::Running);
+            return Ok(Launched::Running(supervisor));
         }
         // The supervisor has let go of the pipe; what it recorded is there once it has let go of the lock.
         store.wait_until_free(session)?;
+        // It has nothing left to do.
+        supervisor
+            .wait()
+            .map_err(|source| LaunchError::System { operation: "wait for the supervisor", source })?;
         match store.load(session)? {
             Loaded::Manifest(manifest) if manifest.is_ended() => Ok(Launched::NotStarted),
             _ => {

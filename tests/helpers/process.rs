@@ -81,6 +81,18 @@ pub fn all() -> Vec<Process> {
     pids.filter_map(Process::find).collect()
 }
 
+/// The children of a process that it has not waited for: also those that have ended.
+pub fn children(of: i32) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc is there");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_child = |pid: &i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        parent.and_then(|parent| parent.trim().parse().ok()) == Some(of)
+    };
+    pids.filter(is_child).collect()
+}
+
 /// The live processes whose environment holds `name=value`.
 pub fn with_env(name: &str, value: &str) -> Vec<Process> {
     all().into_iter().filter(|process| process.env(name).as_deref() == Some(value)).collect()
