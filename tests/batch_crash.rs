@@ -1,12 +1,14 @@
 //! A batch that is killed or interrupted at an awkward moment: whatever it was doing is done when it is taken up again.
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+use std::fs;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, prlimit};
 
 use crate::batch::{WHEN_TOLD, about, batch, events, lanes, of_kind};
-use crate::helpers::agents::COMMITS;
+use crate::helpers::agents::{COMMITS, NEVER_ENDS};
 use crate::helpers::command::Invocation;
-use crate::helpers::lanes::text;
-use crate::helpers::process::children;
+use crate::helpers::lanes::{only, text};
+use crate::helpers::process::{Process, children};
 use crate::helpers::session::Session;
 use crate::helpers::{Repo, Running, Sandbox, ScriptedPi, wait};
 
@@ -160,8 +162,77 @@ mod once_it_was_halted {
     }
 }
 
+mod while_a_supervisor_is_started {
+    use super::*;
+
+    /// A command in a process group of its own, whose supervisor has not left that yet.
+    fn starting(repo: &Repo<'_>, sandbox: &Sandbox, command: &[&str]) -> Running {
+        let point = format!("supervise.begun:wait={}", sandbox.path("begun").display());
+        let words = [&[env!("CARGO_BIN_EXE_ralph"), "worktree"], command].concat();
+        let running = sandbox.run("setsid", &words).in_dir(repo.path()).env("RALPH_FAILPOINT", point).spawn();
+        waiting(sandbox, "begun");
+        running
+    }
+
+    #[test]
+    fn what_a_terminal_sends_does_not_reach_it_and_its_agent_hears_everything() {
+        for signal in [Signal::INT, Signal::QUIT, Signal::HUP] {
+            let sandbox = Sandbox::new();
+            let repo = Repo::new(&sandbox);
+            let pi = ScriptedPi::new(&sandbox);
+            pi.plays("grep Sig /proc/self/status; commit; answer stop");
+            let running = starting(&repo, &sandbox, &["dispatch", "T-1"]);
+            kill_process_group(Pid::from_raw(running.pid()).unwrap(), signal).unwrap();
+            sandbox.write("begun", "");
+            drop(running.wait());
+            let manifest = Session::only(&repo).ended();
+            assert_eq!(manifest["outcome"], "succeeded", "{signal:?}: {manifest:#}");
+            let said = fs::read_to_string(text(&manifest["output"]["stdout"])).unwrap();
+            for field in ["SigBlk:", "SigIgn:"] {
+                let signals = said.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim();
+                // Two are the C library's own.
+                let signals = u64::from_str_radix(signals, 16).unwrap() & !(0b11 << 31);
+                assert_eq!(signals, 0, "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn row_71_ctrl_c_while_a_supervisor_is_started_loses_no_ticket() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays_on("T-1", 1, NEVER_ENDS);
+        pi.plays_on("T-1", 2, COMMITS);
+        let running = starting(&repo, &sandbox, &["batch", "T-1", "--json"]);
+        kill_process_group(Pid::from_raw(running.pid()).unwrap(), Signal::INT).unwrap();
+        running.wait_for("\"halted\"");
+        sandbox.write("begun", "");
+        assert_eq!(outcomes(&events(&running.wait().expect_code(130))), [("stopped", "resume")]);
+        let after = events(&taken_up(&repo).run().ok());
+        assert_eq!(outcomes(&after), [("succeeded", "nothing")]);
+    }
+
+    #[test]
+    fn one_that_is_killed_while_the_batch_is_interrupted_loses_no_ticket_either() {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays(COMMITS);
+        let running = starting(&repo, &sandbox, &["batch", "T-1", "--json"]);
+        running.signal(Signal::INT);
+        running.wait_for("\"halted\"");
+        let started = children(running.pid()).into_iter().filter_map(Process::find);
+        only(started.collect::<Vec<_>>()).signal(Signal::KILL);
+        let left = events(&running.wait().expect_code(130));
+        assert_eq!((outcomes(&left), lanes(&left, "withdrawn")), (vec![], vec!["T-1"]));
+        let after = events(&taken_up(&repo).run().ok());
+        assert_eq!(outcomes(&after), [("succeeded", "nothing")]);
+    }
+}
+
 #[test]
-fn ctrl_c_twice_ends_at_once_what_comes_up_afterwards() {
+fn row_71_ctrl_c_twice_ends_at_once_what_comes_up_afterwards() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);
     let pi = ScriptedPi::new(&sandbox);

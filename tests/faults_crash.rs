@@ -393,6 +393,11 @@ mod supervisors {
     }
 
     #[test]
+    fn row_4_killed_before_the_supervisor_has_the_session() {
+        killed_at("supervise.begun", AT_WORK, 5, "launch_failed", &[]);
+    }
+
+    #[test]
     fn row_5_killed_before_the_agent_is_spawned() {
         killed_at("supervise.before-spawn", AT_WORK, 5, "lost", &[]);
     }
@@ -633,6 +638,7 @@ mod writes {
 
 /// Points that a supervisor is killed at.
 const SUPERVISOR_POINTS: &[&str] = &[
+    "supervise.begun",
     "supervise.before-spawn",
     "supervise.spawned",
     "supervise.running",

@@ -18,7 +18,7 @@ use crate::launch::LaunchError;
 use crate::launch::local::Supervisor;
 use crate::process::identity::Machine;
 use crate::recover::EndedError;
-use crate::session::manifest::Manifest;
+use crate::session::manifest::{Manifest, Outcome};
 use crate::session::store::Store;
 
 /// The last word on a session.
@@ -284,9 +284,7 @@ impl Starter {
                 {
                     CameTo::Withdrawn
                 }
-                CameTo::Failed(DispatchError::Launch(LaunchError::Vanished { .. })) => {
-                    CameTo::Vanished(self.endings.wait_for(session).map(Box::new))
-                }
+                CameTo::Failed(DispatchError::Launch(LaunchError::Vanished { .. })) => self.vanished(session),
                 came_to => came_to,
             };
             let message = Message::Begun { item, session, came_to };
@@ -294,6 +292,16 @@ impl Starter {
                 return;
             }
         }
+    }
+
+    /// Whoever ends a batch may have ended a supervisor with it: then no agent has run, and the ticket is not written off.
+    fn vanished(&self, session: SessionId) -> CameTo {
+        let how = self.endings.wait_for(session).map(Box::new);
+        let launch_failed = matches!(&how, Ok(manifest) if manifest.outcome == Some(Outcome::LaunchFailed));
+        if launch_failed && halts_now_or_soon(&self.halted) {
+            return CameTo::Withdrawn;
+        }
+        CameTo::Vanished(how)
     }
 
     fn begin(&self, context: &mut Option<Context>, job: Job) -> CameTo {

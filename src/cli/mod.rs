@@ -56,13 +56,15 @@ use render::Out;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    hear_everything();
     let arguments: Vec<_> = std::env::args_os().collect();
-    match arguments.get(1).map(|word| word.as_os_str()) {
-        // Before anything is parsed or opened: a supervisor stays small.
-        Some(word) if word == OsStr::new(SUPERVISE) => return supervise(arguments.get(2).map(Path::new)),
-        Some(word) if word == OsStr::new(stand_in::STAND_IN) => return stand_in::run(&arguments[2..]),
-        _ => {}
+    let word = arguments.get(1).map(|word| word.as_os_str());
+    if word == Some(OsStr::new(SUPERVISE)) {
+        // Before anything is parsed or opened: a supervisor stays small. Which signals it hears, it sees to itself.
+        return supervise(arguments.get(2).map(Path::new));
+    }
+    hear_everything();
+    if word == Some(OsStr::new(stand_in::STAND_IN)) {
+        return stand_in::run(&arguments[2..]);
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,

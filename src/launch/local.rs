@@ -14,6 +14,7 @@ use crate::durable::LockState;
 use crate::id::SessionId;
 use crate::process::identity::{self, Identity, Machine};
 use crate::process::signal::{Delivery, Handle};
+use crate::process::uninterrupted::uninterrupted;
 use crate::session::manifest::ProcessRecord;
 use crate::session::store::{Loaded, Store};
 use crate::session::writer::SessionWriter;
@@ -82,7 +83,8 @@ pub fn launch(writer: &SessionWriter, environment: &SupervisorEnvironment) -> Re
         command.env_remove(name);
     }
     command.envs(&environment.added);
-    let started = command.spawn();
+    // What a terminal sends to our process group is not meant for it, which leaves that as soon as it runs.
+    let started = uninterrupted(|| command.spawn());
     let supervisor = Supervisor(started.map_err(|source| LaunchError::Start { program, source })?);
     // With the command goes our end of the pipe: the supervisor's is then the last.
     Ok(Launching { store, session, reader, supervisor })

@@ -7,7 +7,8 @@ use std::os::fd::OwnedFd;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{getpid, set_child_subreaper, setsid};
 
-use super::disposition::ignore_nothing;
+use super::disposition::{forget, hear_everything, ignore_nothing};
+use super::uninterrupted::FROM_TERMINAL;
 
 /// What a supervisor was handed: its standard input and output, which are now `/dev/null`.
 #[derive(Debug)]
@@ -19,9 +20,9 @@ pub struct Handed {
 }
 
 /// Turns this process into one that nobody waits for: takes what it was handed out of reach of its children, closes
-/// every other descriptor that it inherited, leaves its terminal and session, and ignores no signal that it was started to
-/// ignore. Called once, before anything else
-/// is opened.
+/// every other descriptor that it inherited, leaves its terminal and session, and neither blocks nor ignores a signal that
+/// it was started to. What the terminal has sent before that was meant for others. Called once, before anything else is
+/// opened.
 pub fn detach() -> io::Result<Handed> {
     close_inherited()?;
     let lock = fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
@@ -31,7 +32,9 @@ pub fn detach() -> io::Result<Handed> {
     rustix::stdio::dup2_stdout(&null)?;
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
+    forget(&FROM_TERMINAL);
     ignore_nothing();
+    hear_everything();
     // A worktree, or the folder that the command was given in, must not be kept busy by us.
     std::env::set_current_dir("/")?;
     Ok(Handed { lock: File::from(lock), readiness })

@@ -6,8 +6,8 @@ use std::ptr;
 use libc::c_int;
 
 /// Makes heard what this program waits for, whatever it was started with. Where SIGCHLD is blocked, no child's end is
-/// heard of; where it is ignored, no child can be waited for; a blocked SIGTERM never arrives. Called first of all, while
-/// there is one thread.
+/// heard of; where it is ignored, no child can be waited for; a blocked SIGTERM never arrives. Called before anything that
+/// could be waited for is started, while there is one thread.
 #[expect(unsafe_code, reason = "signal masks and dispositions have no safe form")]
 pub fn hear_everything() {
     let mut none = MaybeUninit::uninit();
@@ -17,6 +17,18 @@ pub fn hear_everything() {
         libc::sigemptyset(none.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+    }
+}
+
+/// Forgets those of the blocked signals that have come and were not heard yet: who ignores a signal has no use for it.
+#[expect(unsafe_code, reason = "signal dispositions have no safe form")]
+pub fn forget(signals: &[c_int]) {
+    for signal in signals.iter().filter(|signal| !is_ignored(**signal)) {
+        // SAFETY: no handler is installed, and none is lost: this is called before there is one.
+        unsafe {
+            libc::signal(*signal, libc::SIG_IGN);
+            libc::signal(*signal, libc::SIG_DFL);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 /// What a terminal sends.
-const FROM_TERMINAL: [libc::c_int; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP];
+pub(super) const FROM_TERMINAL: [libc::c_int; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP];
 
 /// Does `start` in this thread, and whatever it starts has these signals blocked. One that comes meanwhile is not lost.
 #[expect(unsafe_code, reason = "a thread's signal mask has no safe form")]

@@ -75,6 +75,7 @@ pub type Inherited<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// Runs the session whose folder is `session_dir` to its recorded end. Its lock comes as standard input; standard
 /// output takes one byte as soon as the agent runs.
 pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), SupervisorError> {
+    failpoint::hit("supervise.begun");
     let handed = detach().map_err(SupervisorError::Detach)?;
     let (store, id) = place(session_dir)?;
     let Handed { lock, readiness } = handed;
