@@ -359,3 +359,39 @@ fn while_files_take_long_one_line_says_how_far_they_are_and_goes_when_they_are_t
         "{screen:?}"
     );
 }
+
+#[test]
+fn row_3_work_in_a_worktree_whose_creation_was_killed_at_its_end_is_kept() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    repo.create(&["T-1"]);
+    let tree = repo.tree_of(&sandbox, "T-1");
+    // Made again, in a lane that is on record.
+    fs::remove_dir_all(tree.path()).unwrap();
+    let create = repo.worktree(&["create", "T-1"]).env("RALPH_FAILPOINT", "git.checked_out:kill").run();
+    assert_eq!(create.signal, Some(9), "{create}");
+    tree.write("README.md", "mine\n");
+    let error = refused(&sandbox, repo.worktree(&["remove", "T-1"]), 4);
+    assert!(text(&error["message"]).contains("1 changed file: README.md"), "{error}");
+    assert_eq!(notes(&repo.create(&["T-1"])), Vec::<&str>::new());
+    assert_eq!(
+        (tree.read("README.md"), tree.status_porcelain()),
+        ("mine\n".into(), vec![" M README.md".into()])
+    );
+}
+
+#[test]
+fn row_3_a_worktree_whose_creation_was_killed_in_the_middle_is_not_completed_over_an_edit() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let point = "prepare.registered:kill";
+    assert_eq!(repo.worktree(&["create", "T-1"]).env("RALPH_FAILPOINT", point).run().signal, Some(9));
+    let tree = Repo::at(&sandbox, repo.worktrees().pop().unwrap());
+    tree.write("README.md", "mine\n");
+    let error = repo.worktree(&["create", "T-1", "--json"]).run().expect_code(4).error();
+    assert!(text(&error["message"]).contains("\"README.md\" in it has been changed since"), "{error}");
+    assert!(text(&error["hint"]).contains("elsewhere, do this again"), "{error}");
+    assert_eq!(tree.read("README.md"), "mine\n");
+    fs::remove_file(tree.path().join("README.md")).unwrap();
+    assert_eq!(notes(&repo.create(&["T-1"])), ["its files were not complete and have been written again"]);
+}

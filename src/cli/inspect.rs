@@ -116,8 +116,9 @@ fn document(store: &Store, session: SessionId, record: Option<&LaneRecord>, out:
                     ));
                     to_value(&manifest)
                 }
-                _ => Err(CliError::new(Exit::CannotDo, format!("{what}; and there is no copy of it"))
-                    .hint("`ralph worktree recover` rebuilds a lane's last one from git and its launch record")),
+                _ => Err(CliError::new(Exit::CannotDo, format!("{what}; and there is no copy of it")).hint(
+                    "`ralph worktree recover` rebuilds a lane's last one from git and its launch record",
+                )),
             }
         }
     }

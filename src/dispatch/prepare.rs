@@ -12,9 +12,9 @@ use super::plan::LanePlan;
 use super::{Context, Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
-    Base, CommitId, Created, Files, Forwarded, GitError, Head, Interrupted, Located, LockOutcome, Origin,
-    Outlook, TRASH_FOLDER, Worktree, complete_files, create, finish, forget_missing, lock as lock_worktree,
-    outlook, pin, standing, undo, write_files,
+    Base, CommitId, Created, Files, Finished, Forwarded, GitError, Head, Interrupted, Located, LockOutcome,
+    Origin, Outlook, TRASH_FOLDER, Worktree, complete_files, create, finish, forget_missing,
+    lock as lock_worktree, outlook, pin, standing, undo, write_files,
 };
 use crate::id::SessionId;
 use crate::session::lane::{LANE_VERSION, LaneRecord};
@@ -112,9 +112,10 @@ fn locate_present(
         let why = if theirs.is_empty() { "without a reason".to_owned() } else { format!("{theirs:?}") };
         notes.push(format!("the worktree is locked by you ({why}) and stays so"));
     }
-    if worktree.files == Files::Unfinished {
+    if worktree.files == Files::Unfinished
+        && let Finished::Written(_) = finish(repo, worktree, claim.lock())?
+    {
         notes.push("its files were not complete and have been written again".to_owned());
-        finish(repo, worktree, claim.lock())?;
     }
     let mut start = Start { notes, ..Start::of(plan, worktree.clone()) };
     complete_interrupted(context, claim, &mut start)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::CommitId;
+use super::edit::Edit;
 use crate::durable::FileError;
 
 /// What a failure means for the exit status.
@@ -289,6 +290,17 @@ pub enum GitError {
         /// The commit that it was brought up from.
         from: CommitId,
     },
+    /// Writing the files of a worktree was cut short, and someone has changed one that is there since.
+    #[error(
+        "the files of the worktree {path:?} were being written when that was interrupted, and {edit} in it has been \
+         changed since"
+    )]
+    UnfinishedChanged {
+        /// The worktree.
+        path: PathBuf,
+        /// What was changed.
+        edit: Edit,
+    },
     /// No free name for a registration was found.
     #[error("could not register {path:?}: something else keeps changing {registry:?}")]
     RegistryUnsteady {
@@ -530,6 +542,7 @@ impl GitError {
             | Self::AlreadyComplete { .. }
             | Self::ChangedMeanwhile { .. }
             | Self::HalfForwarded { .. }
+            | Self::UnfinishedChanged { .. }
             | Self::RegistryUnsteady { .. }
             | Self::UnrelatedHistories { .. }
             | Self::IndexLocked { .. }

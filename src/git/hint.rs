@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::GitError;
+use super::edit::Edit;
 use crate::durable;
 
 impl GitError {
@@ -100,6 +101,14 @@ impl GitError {
                 "keep what is yours elsewhere, then `git -C {} reset --hard {}`; or commit it there, and it is the lane's",
                 quoted(path),
                 from.short()
+            ),
+            Self::UnfinishedChanged { path, edit: Edit::File(file) } => format!(
+                "move {} elsewhere, do this again, and bring it back once the other files are there",
+                quoted(&path.join(file))
+            ),
+            Self::UnfinishedChanged { path, edit: Edit::Index } => format!(
+                "`git -C {} reset` takes back what is staged and keeps every file; then do this again",
+                quoted(path)
             ),
             Self::RegistryUnsteady { .. } => "stop what prunes worktrees in a loop, and try again".to_owned(),
             Self::File(error) => return error.hint().map(str::to_owned),

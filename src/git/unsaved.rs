@@ -3,7 +3,7 @@
 //! The list is exhaustive on purpose, since git's own `worktree remove` overlooks half of it: changes, new files,
 //! ignored files that no build makes again, files that git was told not to look at, an open merge or rebase, commits
 //! that only this worktree leads to, repositories within. A check that fails is an item of its own: what could not
-//! be looked at could hold work. Nothing is written, and no hook, monitor or filter runs that the base did not have.
+//! be looked at could hold work. Nothing is changed, and no hook, monitor or filter runs that the base did not have.
 //!
 //! Not work: `.ralph`, and the paths that ralph itself put into the worktree.
 
@@ -16,12 +16,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use walkdir::WalkDir;
 
+use super::checkout::{Beside, Left, left};
 use super::history::counts;
 use super::printed::{FileKind, Status, Tagged};
 use super::products::SourceFolders;
 use super::program::{Call, Place};
 use super::reach::{names_in, names_in_log, only_reached_from, walk_error};
 use super::refs::there;
+use super::registry;
 use super::repo::Repo;
 use super::standing::{BranchStanding, Folder, Standing};
 use super::work::operation;
@@ -104,16 +106,18 @@ pub fn unsaved(repo: &Repo, subject: &Subject<'_>) -> Unsaved {
     let mut found = Found::default();
     let standing = subject.standing;
     match standing.folder {
-        // Nothing has ever run in it, and its files are all in the commit.
-        Folder::There(Files::Unfinished) => return Unsaved::default(),
-        Folder::There(Files::Complete) => {
-            let hidden = look_at_index(repo, standing, &mut found);
-            found.check("files that git does not look at", hidden);
-            let status = look_at_files(repo, subject, &mut found);
-            found.check("changed and new files", status);
-            let nested = look_for_repositories(standing, &mut found);
-            found.check("repositories within", nested);
-        }
+        Folder::There(Files::Complete) => look_inside(repo, subject, None, &mut found),
+        Folder::There(Files::Unfinished) => match left_there(repo, standing) {
+            Ok(Left::Whole) => look_inside(repo, subject, None, &mut found),
+            // What a checkout left half-way is in the commit, and its lock is no one's.
+            Ok(Left::Nothing) => return Unsaved::default(),
+            Ok(Left::InPart { changed, index }) => {
+                changed.iter().for_each(|edit| found.changed.add(&edit.name()));
+                look_inside(repo, subject, Some(&index), &mut found);
+                return found.into_unsaved();
+            }
+            Err(error) => found.check("files that were not all written", Err(error)),
+        },
         Folder::Missing => {
             let staged = look_at_staged(repo, standing, &mut found);
             found.check("staged changes", staged);
@@ -124,6 +128,28 @@ pub fn unsaved(repo: &Repo, subject: &Subject<'_>) -> Unsaved {
     let commits = look_at_commits(repo, subject, &mut found);
     found.check("commits that only the worktree has", commits);
     found.into_unsaved()
+}
+
+/// How far the checkout came that was interrupted here. Where a commit was made since, someone took it for whole.
+fn left_there(repo: &Repo, standing: &Standing) -> Result<Left, GitError> {
+    let start = registry::entry(&standing.admin_dir, standing.id.clone())?.and_then(|entry| entry.unfinished);
+    let start = start.map(|start| start.parse::<CommitId>()).transpose()?;
+    match (start.as_ref(), standing.head_commit.as_ref()) {
+        (Some(start), Some(head)) if start != head => Ok(Left::Whole),
+        (Some(start), _) | (None, Some(start)) => left(repo, (&standing.admin_dir, &standing.path), start),
+        (None, None) => Ok(Left::Whole),
+    }
+}
+
+/// Looks at the files. Where not all were written yet, at new ones only, by an index that has them all.
+fn look_inside(repo: &Repo, subject: &Subject<'_>, unfinished: Option<&Beside>, found: &mut Found) {
+    let index = unfinished.map(Beside::path);
+    let hidden = look_at_index(repo, subject.standing, index, found);
+    found.check("files that git does not look at", hidden);
+    let status = look_at_files(repo, subject, index, found);
+    found.check("changed and new files", status);
+    let nested = look_for_repositories(subject.standing, found);
+    found.check("repositories within", nested);
 }
 
 /// Gathers what is found.
@@ -177,20 +203,32 @@ fn tree_call<'a>(repo: &'a Repo, standing: &'a Standing) -> Call<'a> {
 }
 
 /// Files marked assume-unchanged or skip-worktree. Those of the latter that are not there are a sparse checkout's.
-fn look_at_index(repo: &Repo, standing: &Standing, found: &mut Found) -> Result<(), GitError> {
-    tree_call(repo, standing).args(["ls-files", "-v", "-z"]).for_each_record(&mut |record| {
-        let Some(file) = Tagged::of(record) else { return };
-        found.sources.note(file.path);
-        let is_there = || standing.path.join(os_path(file.path)).symlink_metadata().is_ok();
-        if file.is_hidden() && (!file.is_skipped() || is_there()) {
-            found.hidden.add(&text(file.path));
-        }
-    })
+fn look_at_index(
+    repo: &Repo,
+    standing: &Standing,
+    unfinished: Option<&Path>,
+    found: &mut Found,
+) -> Result<(), GitError> {
+    tree_call(repo, standing).index(unfinished).args(["ls-files", "-v", "-z"]).for_each_record(
+        &mut |record| {
+            let Some(file) = Tagged::of(record) else { return };
+            found.sources.note(file.path);
+            let is_there = || standing.path.join(os_path(file.path)).symlink_metadata().is_ok();
+            if file.is_hidden() && (!file.is_skipped() || is_there()) {
+                found.hidden.add(&text(file.path));
+            }
+        },
+    )
 }
 
 /// What `git status` says, with all its switches set.
-fn look_at_files(repo: &Repo, subject: &Subject<'_>, found: &mut Found) -> Result<(), GitError> {
-    let mut call = tree_call(repo, subject.standing).args([
+fn look_at_files(
+    repo: &Repo,
+    subject: &Subject<'_>,
+    unfinished: Option<&Path>,
+    found: &mut Found,
+) -> Result<(), GitError> {
+    let mut call = tree_call(repo, subject.standing).index(unfinished).args([
         "status",
         "--porcelain=v2",
         "-z",
@@ -205,6 +243,7 @@ fn look_at_files(repo: &Repo, subject: &Subject<'_>, found: &mut Found) -> Resul
     call.for_each_record(&mut |record| {
         let Some(Status { kind, path }) = Status::of(record) else { return };
         match kind {
+            FileKind::Edited | FileKind::Changed if unfinished.is_some() => {}
             FileKind::Edited | FileKind::Changed => found.changed.add(&text(path)),
             FileKind::Unmerged => found.unmerged.add(&text(path)),
             FileKind::Untracked if counts(path, subject.not_work) => match path.strip_suffix(b"/") {

@@ -70,7 +70,7 @@ pub struct Worktree {
 pub enum Files {
     /// They were written to the end: from here on they belong to who works in it.
     Complete,
-    /// Writing them was interrupted, and nothing has ever run in it.
+    /// Writing them was interrupted, and no agent has ever run in it.
     Unfinished,
 }
 
@@ -327,7 +327,7 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, GitError> {
     Ok(listing.next().is_none())
 }
 
-fn holds_only_link(folder: &Path) -> Result<bool, GitError> {
+pub(super) fn holds_only_link(folder: &Path) -> Result<bool, GitError> {
     let listing = match fs::read_dir(folder) {
         Ok(listing) => listing,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(true),

@@ -1,19 +1,22 @@
 //! Writing the files of a new worktree, outside the repository's lock.
 //!
-//! Until the last file is there the registration carries a mark, put there before anything else: a worktree that has
-//! it was never worked in, so that writing its files may start over. The mark goes, durably, before anyone is told
-//! that the worktree is complete; no worktree without it is ever written to here.
+//! Until the last file is there the registration carries a mark, put there before anything else: no agent has ever run in a
+//! worktree that has it, so that writing its files may start over, where no one has changed one of them by hand (see
+//! [`left`]). The mark goes, durably, before anyone is told that the worktree is complete; no worktree without it is ever
+//! written to here.
 
 mod content;
 pub(super) mod convert;
 mod descent;
 mod direct;
 mod index_file;
+mod left;
 mod near;
 mod progress;
 mod put;
 mod together;
 
+pub(super) use left::{Beside, Left, left};
 pub use progress::{CheckoutProgress, CheckoutStage};
 
 use super::create::{Created, make_tree};
@@ -32,8 +35,18 @@ pub fn write_files(repo: &Repo, created: &Created, held: &HeldLock) -> Result<En
     complete(repo, &created.worktree, &created.start, held)
 }
 
-/// Completes a worktree whose creation was interrupted. Refused where the files were ever complete.
-pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Engine, GitError> {
+/// How a worktree came to be complete whose creation was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// Its files were written, by this engine.
+    Written(Engine),
+    /// They had all been there.
+    AsItWas,
+}
+
+/// Completes a worktree whose creation was interrupted. Refused where the files were ever complete, and where some are
+/// missing and others were changed since.
+pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Finished, GitError> {
     let refused = || GitError::AlreadyComplete { path: worktree.path.clone() };
     let entry = registry::entry(&worktree.admin_dir, worktree.id.clone())?.ok_or_else(refused)?;
     let start: CommitId = match (&entry.unfinished, &worktree.tip) {
@@ -48,9 +61,21 @@ pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Engin
     }
     make_tree(&entry.tree, &entry.admin)?;
     back_link(&entry)?;
-    // Nothing has ever run in this worktree: the lock is that of the checkout which was interrupted.
+    match left(repo, (&entry.admin, &entry.tree), &start)? {
+        Left::Whole => {
+            unmark(worktree)?;
+            return Ok(Finished::AsItWas);
+        }
+        Left::InPart { changed, index: _ } => {
+            if let Some(edit) = changed.into_iter().next() {
+                return Err(GitError::UnfinishedChanged { path: worktree.path.clone(), edit });
+            }
+        }
+        Left::Nothing => {}
+    }
+    // No one works in this worktree: the lock is that of the checkout which was interrupted.
     durable::remove(&entry.admin.join("index.lock"))?;
-    complete(repo, worktree, &start, held)
+    complete(repo, worktree, &start, held).map(Finished::Written)
 }
 
 fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {
@@ -58,9 +83,13 @@ fn complete(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock)
     repo.progress().end();
     let engine = written?;
     failpoint::hit("git.checked_out");
-    durable::remove(&worktree.admin_dir.join(UNFINISHED_FILE))?;
-    durable::sync_dir(&worktree.admin_dir)?;
+    unmark(worktree)?;
     Ok(engine)
+}
+
+fn unmark(worktree: &Worktree) -> Result<(), GitError> {
+    durable::remove(&worktree.admin_dir.join(UNFINISHED_FILE))?;
+    Ok(durable::sync_dir(&worktree.admin_dir)?)
 }
 
 fn write(repo: &Repo, worktree: &Worktree, start: &CommitId, held: &HeldLock) -> Result<Engine, GitError> {

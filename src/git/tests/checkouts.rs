@@ -229,7 +229,7 @@ fn files_that_git_has_not_written_yet_are_written_when_the_rest_is_finished() {
     let error = write_files(&repo, &created, &lane_lock(&site)).unwrap_err();
     assert!(error.to_string().contains("caps"), "{error}");
     assert_eq!(present(&repo, &site).files, Files::Unfinished);
-    fixture.write("repo.ralph/t-1/f.txt", "half of i");
+    fixture.write("repo.ralph/t-1/f.txt", "SHO");
     fixture.git("repo", &["config", "filter.caps.smudge", "tr a-z A-Z"]);
     let repo = fixture.repo();
     finish(&repo, &present(&repo, &site), &lane_lock(&site)).unwrap();

@@ -174,9 +174,8 @@ fn what_an_interrupted_checkout_left_is_written_anew_and_a_file_of_someone_elses
     let repo = fixture.repo();
     let site = fixture.site("t-1");
     create_on(&repo, &site, &repo.head_base().unwrap());
-    fixture.write("repo.ralph/t-1/README.md", "half of i");
+    fixture.write("repo.ralph/t-1/README.md", "rea");
     fixture.write("repo.ralph/t-1/a/b/deep", "");
-    symlink("/nowhere", site.path.join("run.sh")).unwrap();
     fixture.write("repo.ralph/t-1/notes", "mine");
     fixture.write("repo/.git/worktrees/t-1/index.lock", "half of an index");
     finish(&repo, &present(&repo, &site), &lane_lock(&site)).unwrap();

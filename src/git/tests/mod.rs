@@ -15,4 +15,5 @@ mod merging;
 mod opening;
 mod programs;
 mod refusals;
+mod unfinished;
 mod unsaved;
