@@ -321,6 +321,27 @@ fn who_waits_for_a_lane_finds_what_another_left_who_was_killed_meanwhile() {
     assert_eq!(created["branch"], "ralph/T-1");
 }
 
+/// The point at which a ticket that git does not track is copied.
+const TICKET_POINT: &str = "dispatch.ticket";
+
+#[test]
+fn row_4_killed_in_the_middle_of_a_tickets_copy_the_next_dispatch_has_the_whole_of_it() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox, "cp .tickets/T-9.md \"$STAGE\"; answer");
+    sandbox.set_env("STAGE", sandbox.path("tmp"));
+    let repo = &scene.repo;
+    let ticket = repo.ticket("T-9", "Not tracked");
+    let dispatch = repo.ralph(&["worktree", "dispatch", "T-9"]);
+    let killed = dispatch.env("RALPH_FAILPOINT", format!("{TICKET_POINT}:kill")).run();
+    assert_eq!(killed.signal, Some(9), "{killed}");
+    let manifest = repo.finish("T-9", &[]);
+    assert_eq!(manifest["work"]["untracked"], 0, "{manifest:#}");
+    let original = std::fs::read_to_string(ticket).unwrap();
+    assert_eq!(std::fs::read_to_string(sandbox.path("tmp/T-9.md")).unwrap(), original);
+    let tickets = repo.tree_of(&sandbox, "T-9").path().join(".tickets");
+    assert!(names_in(&tickets).iter().all(|name| !name.starts_with('.')), "{:?}", names_in(&tickets));
+}
+
 /// Points at which a worktree is brought up to its base.
 const FORWARD_POINTS: &[&str] = &["forward.marked", "forward.files", "forward.landed"];
 
@@ -678,8 +699,14 @@ fn row_8_every_crash_point_of_a_sessions_life_is_killed_at() {
     // Removals, merges and batches have crash tables of their own.
     let elsewhere = ["trash", "remove", "restore", "expire", "merge", "follow", "verify", "batch"];
     passed.retain(|point| !elsewhere.contains(&point.split('.').next().unwrap()));
-    let others =
-        ["dispatch.claiming", "dispatch.launching", "dispatch.launched", "store.probed", "supervise.noting"];
+    let others = [
+        "dispatch.claiming",
+        TICKET_POINT,
+        "dispatch.launching",
+        "dispatch.launched",
+        "store.probed",
+        "supervise.noting",
+    ];
     // What every storey above uses: killed at by number, wherever a command passes them (tests/crash_everywhere.rs).
     passed.retain(|point| !crate::crash_everywhere::BELOW.contains(&point.as_str()));
     let tables =

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod preflight;
 pub mod prepare;
 pub mod run;
+mod ticket_file;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,14 +1,13 @@
 //! The worktree of a lane, made or found, and made ready for a session.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::error::DispatchError;
 use super::plan::LanePlan;
+use super::ticket_file::ticket_inside;
 use super::{Context, Place, REPO_PATIENCE};
 use crate::failpoint;
 use crate::git::{
@@ -20,7 +19,6 @@ use crate::id::SessionId;
 use crate::session::lane::{LANE_VERSION, LaneRecord};
 use crate::session::launch::{Pinned, pin_name};
 use crate::session::store::LaneLock;
-use crate::ticket;
 use crate::words::count;
 
 /// A worktree that is complete and locked for its session.
@@ -263,46 +261,4 @@ pub fn pin_earlier_work(context: &Context, ready: &Ready, session: SessionId) ->
     }
     let lock = context.repo.lock(REPO_PATIENCE)?;
     Ok(pin(&context.repo, &lock, &pin_name(session, Pinned::Start), &ready.start)?)
-}
-
-/// Where a ticket's file is, below the top of a worktree.
-fn ticket_inside(file: &Path) -> Option<PathBuf> {
-    Some(Path::new(ticket::FOLDER).join(file.file_name()?))
-}
-
-/// Brings a ticket's file into the worktree where the branch does not have it. Answers its path there, which is no
-/// work of the agent's, or `None` where git tracks it. Never through a link that the branch holds.
-pub fn bring_ticket(context: &Context, file: &Path, ready: &Ready) -> Result<Option<PathBuf>, DispatchError> {
-    let failed = |source: io::Error| DispatchError::TicketFile { path: file.to_owned(), source };
-    let Some(inside) = ticket_inside(file) else { return Ok(None) };
-    if context.repo.tracks(&ready.start, &inside)? {
-        return Ok(None);
-    }
-    let worktree = ready.worktree.path.as_path();
-    if fs::symlink_metadata(worktree.join(&inside)).is_ok() {
-        return Ok(Some(inside));
-    }
-    let Some(content) = crate::durable::read(file, 1 << 20)? else { return Ok(None) };
-    let tree = rustix::fs::open(worktree, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|e| failed(e.into()))?;
-    match rustix::fs::mkdirat(&tree, ticket::FOLDER, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(e) => return Err(failed(e.into())),
-    }
-    let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let copy = rustix::fs::openat2(&tree, &inside, new, Mode::from_raw_mode(0o644), beneath).map_err(
-        |e| match e {
-            rustix::io::Errno::LOOP | rustix::io::Errno::XDEV | rustix::io::Errno::NOTDIR => {
-                DispatchError::TicketFolder { path: worktree.join(ticket::FOLDER) }
-            }
-            e => failed(e.into()),
-        },
-    )?;
-    if let Err(error) = fs::File::from(copy).write_all(&content) {
-        // A part of a ticket is worse than none: the next dispatch would take it for the whole.
-        drop(fs::remove_file(worktree.join(&inside)));
-        return Err(failed(error));
-    }
-    Ok(Some(inside))
 }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::error::DispatchError;
 use super::plan::{LanePlan, choose_lane, plan};
 use super::preflight::{AgentReady, NotReady, Subject, preflight};
-use super::prepare::{Ready, bring_ticket, lane_record, make_ready, pin_earlier_work};
+use super::prepare::{Ready, lane_record, make_ready, pin_earlier_work};
+use super::ticket_file::bring_ticket;
 use super::{Context, LANE_PATIENCE, Place, Request};
 use crate::durable::{self, LockState};
 use crate::failpoint;
@@ -80,7 +81,7 @@ impl Session<'_> {
         let view = self.place_view(&ready);
         let mut not_work = Vec::new();
         if let Some(file) = &self.request.place.ticket_file {
-            not_work.extend(bring_ticket(context, file, &ready)?);
+            not_work.extend(bring_ticket(context, file, &ready.worktree.path, &ready.start)?);
         }
         let subject = Subject {
             ticket: plan.lane.ticket(),

@@ -153,7 +153,7 @@ impl Look<'_> {
     /// The same, without filters that the commit does not ask for.
     fn filtered(&self) -> Result<Call<'_>, GitError> {
         let mut call = self.call();
-        for (key, value) in self.repo.filters_off_but_for(self.start)? {
+        for (key, value) in self.repo.filters_off_but_for(self.start, self.top)? {
             call = call.setting(key, value);
         }
         Ok(call)
