@@ -92,3 +92,31 @@ fn what_an_agent_held_that_was_stopped_is_stale_though_its_supervisor_did_not_li
     let session = Session::only(&scene.repo);
     assert!(session.dir.join("index.lock").exists(), "{:#}", session.manifest());
 }
+
+#[test]
+fn a_session_that_came_to_nothing_is_not_shown_in_place_of_the_one_that_runs() {
+    let sandbox = Sandbox::new();
+    let scene = Scene::new(&sandbox, "commit; here; forever");
+    let dispatch = |name: &str, point: &str| {
+        let points = format!("{point}:wait={}", sandbox.path(name).display());
+        let words = ["worktree", "dispatch", "T-1", "--json"];
+        let running = scene.repo.ralph(&words).env("RALPH_FAILPOINT", points).spawn();
+        let waiting = sandbox.path(format!("{name}.waiting"));
+        wait::until(name, || waiting.exists().then_some(()));
+        running
+    };
+    let first = dispatch("first", "dispatch.begun");
+    // It has looked at the first, which lives, and is about to ask for the lane.
+    let second = dispatch("second", "dispatch.claiming");
+    first.signal(Signal::KILL);
+    drop(first.wait());
+    sandbox.write("second", "");
+    let launched = second.wait().ok().json();
+    scene.pi.wait_here("T-1");
+    let recovered = scene.repo.recover();
+    assert_eq!(recovered[0]["outcome"], "launch_failed", "{recovered:#?}");
+    let tree = scene.repo.tree_of(&sandbox, "T-1");
+    let shown: Value = serde_json::from_str(&tree.read(".ralph/manifest.json")).unwrap();
+    assert_eq!(shown["session_id"], launched["session_id"]);
+    drop(scene.repo.worktree(&["stop", "T-1"]).run().ok());
+}

@@ -24,8 +24,9 @@ use crate::session::manifest::{Manifest, Outcome, State};
 use crate::session::outcome::{End, Evidence, WorkFound};
 use crate::session::state::Event;
 use crate::session::store::{LaneClaim, Loaded, Store, StoreError};
-use crate::session::view;
-use crate::session::writer::{SessionWriter, ViewPlace, discard_unfinished, remove_running_entry};
+use crate::session::writer::{
+    SessionWriter, ViewPlace, discard_unfinished, is_shown_in, remove_running_entry,
+};
 use crate::supervisor::{Ended, Signalled, conclude};
 use crate::words::count;
 
@@ -392,8 +393,8 @@ fn conclude_without_spec(
     let (id, lane) = (writer.manifest().session_id, writer.manifest().lane.clone());
     let record = store.lane(&lane)?;
     let tree = record.as_ref().map(|record| std::path::PathBuf::from(&record.worktree));
-    // Only where its view already is: nothing is put into a worktree that may not be ready for it.
-    if let Some(tree) = tree.filter(|tree| view::path_in(tree).exists()) {
+    // Only where its view already is: nothing is put into a worktree that may not be ready for it, or is another session's.
+    if let Some(tree) = tree.filter(|tree| is_shown_in(tree, id)) {
         writer.show_in(ViewPlace::Worktree(tree));
     }
     let evidence = Evidence { end, account: None, work: WorkFound::NotLooked, usage: None, notes };

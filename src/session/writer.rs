@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -59,6 +59,12 @@ impl ViewPlace {
             ViewMode::Hidden => Self::Nowhere,
         }
     }
+}
+
+/// Whether the view in this worktree is that session's.
+pub fn is_shown_in(worktree: &Path, session: SessionId) -> bool {
+    let shown = load_manifest(&view::path_in(worktree));
+    matches!(shown, Ok(Loaded::Manifest(shown)) if shown.session_id == session)
 }
 
 /// Whether a transition's view could be written too. It may fail: the original is what counts.

@@ -20,9 +20,8 @@ use crate::session::lane::LaneRecord;
 use crate::session::launch::LaunchSpec;
 use crate::session::leak::{Around, BranchChange, BranchNow, Leak, LeakKind, branch_changes, told};
 use crate::session::state::Event;
-use crate::session::store::{LaneClaim, Loaded, Store, StoreError, load_manifest};
-use crate::session::view;
-use crate::session::writer::{SessionWriter, ViewPlace};
+use crate::session::store::{LaneClaim, Loaded, Store, StoreError};
+use crate::session::writer::{SessionWriter, ViewPlace, is_shown_in};
 
 /// As many files are looked at, first in the main checkout and then in idle worktrees, by all sessions together that run
 /// now: who runs many waits for none of them.
@@ -69,17 +68,12 @@ fn record(store: &Store, spec: &LaunchSpec, leaks: Vec<Leak>) -> Result<(), Stor
     let claim = store.claim_lane(&manifest.lane, Duration::ZERO)?;
     let Some(mut writer) = SessionWriter::take_over(store, spec.session_id)? else { return Ok(()) };
     failpoint::hit("supervise.noting");
-    if matches!(claim, LaneClaim::Claimed(_)) && is_shown(spec) {
+    if matches!(claim, LaneClaim::Claimed(_)) && is_shown_in(Path::new(&spec.worktree), spec.session_id) {
         writer.show_in(ViewPlace::of(spec));
     }
     // The view may be in a tree that has gone meanwhile; the original is what counts.
     let _view = writer.step(Event::Noticed { leaks }, Timestamp::now())?;
     Ok(())
-}
-
-fn is_shown(spec: &LaunchSpec) -> bool {
-    let shown = load_manifest(&view::path_in(Path::new(&spec.worktree)));
-    matches!(shown, Ok(Loaded::Manifest(shown)) if shown.session_id == spec.session_id)
 }
 
 /// The lane whose branch has this name by default.
