@@ -185,6 +185,27 @@ fn one_that_git_does_not_track_is_worked_on_again_too() {
 }
 
 #[test]
+fn so_is_one_that_someone_else_has_merged() {
+    for by_hand in ["--no-ff", "--ff-only"] {
+        let sandbox = Sandbox::new();
+        let repo = Repo::new(&sandbox);
+        let pi = ScriptedPi::new(&sandbox);
+        pi.plays("commit work-$attempt.txt; answer stop");
+        assert_eq!(repo.finished(&["T-1"])["outcome"], "succeeded");
+        repo.git(&["merge", "-q", "--no-edit", by_hand, "ralph/T-1"]);
+        let merged = repo.head();
+        let open = repo.read(".tickets/T-1.md");
+        repo.commit_file(".tickets/T-1.md", &open.replace("status: open", "status: closed"), "Close it");
+        reopen(&repo, &["T-1"]);
+        // Only now ralph finds that it is merged.
+        drop(repo.worktree(&["merge", "T-1"]).run().ok());
+        assert_eq!(repo.lanes()[0]["merged"]["commit"], merged, "{by_hand}");
+        let ended = run(&repo, &["T-1", "--json"]).run().ok();
+        assert_eq!((lanes(&ended, "merged"), pi.calls("T-1")), (vec!["T-1".to_owned()], 2), "{by_hand}");
+    }
+}
+
+#[test]
 fn what_is_passed_over_for_its_lane_is_named_with_the_reason() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

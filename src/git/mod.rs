@@ -92,7 +92,7 @@ pub use merge::{
     tracked_file, tree_of, unpin_merge, unverified, watched, way,
 };
 pub use parcel::{BranchFate, Parcel, TrashId};
-pub use past::has_held;
+pub use past::{first_with, has_held};
 pub use program::{GitProgram, LOCAL_ENV_VARS};
 pub use registry::Head;
 pub use repo::{Repo, RepoLock};

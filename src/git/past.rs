@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::merge::tracked_file;
+use super::merge::{contains, tracked_file};
 use super::repo::{Backend, Repo};
 use super::{CommitId, GitError};
 
@@ -61,6 +61,33 @@ pub fn has_held(
     Ok(false)
 }
 
+/// The first commit of a branch that has `tip`: `now` is the branch's commit, and the way is that of first parents. `tip`
+/// itself where the branch has been there.
+pub fn first_with(repo: &Repo, tip: &CommitId, now: &CommitId) -> Result<CommitId, GitError> {
+    let out = repo
+        .read()
+        .args(["rev-list", "--first-parent", "--parents", now.as_str(), &format!("^{tip}"), "--"])
+        .succeed()?;
+    // The newest first, each with its first parent behind it.
+    let text = String::from_utf8_lossy(&out);
+    let line: Vec<&str> = text.lines().collect();
+    let commit = |line: &str| line.split(' ').next().unwrap_or_default().parse::<CommitId>();
+    // From some commit on all of them have it.
+    let (mut with, mut without) = (0, line.len());
+    while with < without {
+        let middle = with + (without - with) / 2;
+        match contains(repo, &commit(line[middle])?, tip)? {
+            true => with = middle + 1,
+            false => without = middle,
+        }
+    }
+    let Some(first) = with.checked_sub(1).map(|at| line[at]) else { return Ok(now.clone()) };
+    match first.split(' ').nth(1) == Some(tip.as_str()) {
+        true => Ok(tip.clone()),
+        false => commit(first),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +120,33 @@ mod tests {
         fixture.commit_all("repo", "A link");
         let tip = fixture.git("repo", &["rev-parse", "HEAD"]).parse().unwrap();
         assert_eq!(repo.content(&tip, Path::new("link")).unwrap(), None);
+    }
+
+    #[test]
+    fn the_first_commit_that_has_a_tip_is_where_it_came_in() {
+        let fixture = Fixture::new();
+        let repo = fixture.repo();
+        let at = |name: &str| -> CommitId { fixture.git("repo", &["rev-parse", name]).parse().unwrap() };
+        let empty = |message: &str| {
+            fixture.git("repo", &["commit", "-q", "--allow-empty", "-m", message]);
+            at("HEAD")
+        };
+        fixture.git("repo", &["switch", "-q", "-c", "side"]);
+        let side = empty("Side");
+        fixture.git("repo", &["switch", "-q", "main"]);
+        let before = empty("Before");
+        fixture.git("repo", &["merge", "-q", "--no-edit", "side"]);
+        let merged = at("HEAD");
+        let mut now = empty("After");
+        assert_eq!(first_with(&repo, &side, &merged).unwrap(), merged);
+        assert_eq!(first_with(&repo, &side, &now).unwrap(), merged);
+        assert_eq!(first_with(&repo, &side, &before).unwrap(), before, "it does not have it");
+        // Where the branch has been itself.
+        assert_eq!(first_with(&repo, &before, &now).unwrap(), before);
+        assert_eq!(first_with(&repo, &now, &now).unwrap(), now);
+        for _ in 0..4 {
+            now = empty("More");
+        }
+        assert_eq!(first_with(&repo, &side, &now).unwrap(), merged);
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::commit::refuse_changes;
 use super::error::MergeError;
 use super::{MergeRequest, Place, Progress};
-use crate::git::{CommitId, commits_beyond, tip_of};
+use crate::git::{CommitId, commits_beyond, first_with, tip_of};
 use crate::id::BranchName;
 use crate::session::lane::{LaneRecord, MergedRecord};
 use crate::session::store::{LaneLock, Loaded, StoreError};
@@ -57,14 +57,17 @@ fn record(
         at: Timestamp::now(),
         // What was closed before a session was begun again was opened again for it.
         closed_at: None,
-        ..known.unwrap_or_else(|| MergedRecord {
-            into: target.clone(),
-            before: now.to_string(),
-            commit: now.to_string(),
-            tip: tip.to_string(),
-            at: Timestamp::now(),
-            closed_at: None,
-        })
+        ..match known {
+            Some(known) => known,
+            None => MergedRecord {
+                into: target.clone(),
+                before: now.to_string(),
+                commit: first_with(repo, &tip, &now)?.to_string(),
+                tip: tip.to_string(),
+                at: Timestamp::now(),
+                closed_at: None,
+            },
+        }
     };
     let record = record.with_merged(&merged);
     let record = record.map_err(|source| StoreError::Encode { what: "a merge", source })?;

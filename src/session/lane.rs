@@ -75,9 +75,9 @@ impl From<PlainLaneRecord> for LaneRecord {
 pub struct MergedRecord {
     /// The branch that it was merged into.
     pub into: BranchName,
-    /// What that branch was before; the same as `commit` where someone else had brought the work there.
+    /// What that branch was before; where it was when it was found to have the work that someone else had brought there.
     pub before: String,
-    /// What it was moved to, or where it was when it was found to have the work.
+    /// What it was moved to; where someone else had brought the work there, the first of its commits that has it.
     pub commit: String,
     /// The lane's own commit that was merged. A branch that is elsewhere now has new work.
     pub tip: String,
