@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::helpers::agents::COMMITS;
 use crate::helpers::lanes::text;
-use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi};
+use crate::helpers::{Finished, Repo, Sandbox, ScriptedPi, Session};
 
 impl Repo<'_> {
     fn merge(&self, args: &[&str]) -> Finished {
@@ -149,6 +149,48 @@ fn nor_do_the_changes_of_a_session_become_good_that_was_begun_after_a_merge() {
     drop(repo.finish("T-1", &[]));
     drop(repo.finish("T-1", &[]));
     repo.merge(&[]).refused(4, &["the setting core.sshcommand was added"]);
+}
+
+#[test]
+fn nor_where_the_clock_was_set_back_meanwhile() {
+    let sandbox = Sandbox::new();
+    let (repo, pi) = (Repo::new(&sandbox), ScriptedPi::new(&sandbox));
+    pi.plays(COMMITS);
+    pi.plays_on("T-1", 2, "commit; git config core.sshCommand evil; fails 'for now'");
+    drop(repo.finish("T-1", &[]));
+    assert_eq!(repo.merge(&[]).ok().json()["status"], "merged");
+    repo.set_the_clock_back();
+    drop(repo.finish("T-1", &[]));
+    drop(repo.finish("T-1", &[]));
+    repo.merge(&[]).refused(4, &["the setting core.sshcommand was added"]);
+}
+
+#[test]
+fn a_dispatch_that_came_to_nothing_does_not_make_an_earlier_ones_changes_good() {
+    let sandbox = Sandbox::new();
+    let repo = scene(&sandbox, |_| {}, "commit; git config core.sshCommand evil; answer");
+    drop(repo.worktree(&["dispatch", "T-1", "--agent", "/nowhere"]).run().expect_code(5));
+    repo.merge(&[]).refused(4, &["the setting core.sshcommand was added"]);
+    // Nor does the one after it.
+    drop(repo.finish("T-1", &[]));
+    repo.merge(&[]).refused(4, &["the setting core.sshcommand was added"]);
+    assert_eq!(repo.merge(&["--accept-changes"]).ok().json()["status"], "merged");
+    drop(repo.worktree(&["dispatch", "T-1", "--agent", "/nowhere"]).run().expect_code(5));
+    drop(repo.finish("T-1", &[]));
+    assert_eq!(repo.merge(&[]).ok().json()["status"], "merged");
+}
+
+#[test]
+fn where_what_there_was_is_lost_the_merge_is_refused_until_accepted() {
+    let sandbox = Sandbox::new();
+    let repo = scene(&sandbox, |_| {}, COMMITS);
+    let first = Session::only(&repo);
+    drop(repo.worktree(&["dispatch", "T-1", "--agent", "/nowhere"]).run().expect_code(5));
+    fs::remove_file(first.dir.join("launch.json")).unwrap();
+    let ended = repo.merge(&[]);
+    ended.refused(4, &["what they were cannot be told any more", &first.id]);
+    assert!(text(&ended.error()["hint"]).contains("--accept-changes"), "{ended}");
+    assert_eq!(repo.merge(&["--accept-changes"]).ok().json()["status"], "merged");
 }
 
 #[test]

@@ -350,6 +350,20 @@ fn what_was_finished_before_is_merged_without_being_worked_on_again() {
 }
 
 #[test]
+fn so_is_what_was_finished_since_an_earlier_merge_whatever_the_clock_says() {
+    let sandbox = Sandbox::new();
+    let repo = Repo::new(&sandbox);
+    let pi = ScriptedPi::new(&sandbox);
+    pi.plays("commit work-$attempt.txt; answer stop");
+    drop(repo.finished(&["T-1"]));
+    drop(repo.worktree(&["merge", "T-1"]).run().ok());
+    repo.set_the_clock_back();
+    drop(repo.finished(&["T-1"]));
+    let ended = run(&repo, &["T-1", "--json"]).run().ok();
+    assert_eq!((lanes(&ended, "merged"), pi.calls("T-1")), (vec!["T-1".to_owned()], 2));
+}
+
+#[test]
 fn so_is_what_was_finished_in_a_lane_that_was_made_for_another_base() {
     let sandbox = Sandbox::new();
     let repo = Repo::new(&sandbox);

@@ -15,6 +15,7 @@ use crate::session::choose::{Choice, choose};
 use crate::session::lane::LaneRecord;
 use crate::session::manifest::Outcome;
 use crate::session::store::{Loaded, Store, StoreError};
+use crate::session::unmerged::{Since, since};
 use crate::ticket::{Backlog, Status};
 
 /// What the lanes show.
@@ -125,12 +126,14 @@ pub fn merged_before(repo: &Repo, store: &Store, lane: &Lane) -> Option<(BranchN
 
 fn shown(store: &Store, record: &LaneRecord) -> Result<Option<Shown>, StoreError> {
     let merged = record.merged();
-    let Some(id) = record.current_session else { return Ok(merged.map(|_| Shown::Merged)) };
+    // A session that was begun later has work of its own.
+    if let Some(merged) = &merged
+        && since(store, record, merged)? == Since::Nothing
+    {
+        return Ok(Some(Shown::Merged));
+    }
+    let Some(id) = record.current_session else { return Ok(None) };
     Ok(match store.load(id)? {
-        // A session that was begun later has work of its own.
-        Loaded::Manifest(manifest) if merged.is_some_and(|merged| manifest.created_at < merged.at) => {
-            Some(Shown::Merged)
-        }
         Loaded::Manifest(manifest) if !manifest.is_ended() => Some(Shown::Live),
         Loaded::Manifest(manifest) => match manifest.outcome {
             Some(Outcome::Succeeded) => Some(Shown::Finished),

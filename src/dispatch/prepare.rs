@@ -248,6 +248,7 @@ pub fn lane_record(plan: &LanePlan, ready: &Ready, now: Timestamp) -> LaneRecord
         worktree_id: ready.worktree.id.clone(),
         worktree: ready.worktree.path.to_string_lossy().into_owned(),
         current_session: known.as_ref().and_then(|record| record.current_session),
+        guarded_by: known.as_ref().and_then(|record| record.guarded_by),
         attempts: known.as_ref().map_or(0, |record| record.attempts),
         created_at: known.as_ref().map_or(now, |record| record.created_at),
         extra: known.map(|record| record.extra).unwrap_or_default(),

@@ -31,6 +31,7 @@ use crate::session::manifest::{
 use crate::session::outcome::{End, Evidence, WorkFound};
 use crate::session::state::{Birth, Event, begin};
 use crate::session::store::{LaneClaim, LaneLock, Loaded};
+use crate::session::unmerged::{Guarded, guarded};
 use crate::session::view;
 use crate::session::writer::{SessionWriter, ViewPlace};
 
@@ -49,11 +50,13 @@ pub struct Dispatched {
 pub fn dispatch(context: &Context, request: &Request) -> Result<Dispatched, DispatchError> {
     let (claim, plan) = claim_planned(context, &request.place)?;
     let id = request.session;
+    let guarded = plan.record.as_ref().map_or(Ok(Guarded::No), |record| guarded(&context.store, record))?;
     let manifest = begin(birth(context, request, &plan, id)?, Timestamp::now());
     failpoint::hit("dispatch.planned");
     let writer = SessionWriter::begin(&context.store, &claim, manifest)?;
     failpoint::hit("dispatch.begun");
-    let mut session = Session { context, request, plan: &plan, claim: &claim, writer, notes: plan.notes() };
+    let notes = plan.notes();
+    let mut session = Session { context, request, plan: &plan, claim: &claim, writer, guarded, notes };
     match session.bring_up() {
         Ok(environment) => session.hand_over(&environment),
         Err(error) => Err(session.record_failure(error)),
@@ -66,6 +69,8 @@ struct Session<'a> {
     plan: &'a LanePlan,
     claim: &'a LaneLock,
     writer: SessionWriter,
+    /// Under whose guard the work is that was there before.
+    guarded: Guarded,
     notes: Vec<String>,
 }
 
@@ -150,6 +155,7 @@ impl Session<'_> {
         let manifest = self.writer.manifest();
         let record = LaneRecord {
             current_session: Some(manifest.session_id),
+            guarded_by: self.guarded.session(),
             attempts: manifest.attempt,
             ..lane_record(self.plan, ready, manifest.created_at)
         };
@@ -215,17 +221,11 @@ impl Session<'_> {
     /// What a merge compares git's settings and hooks with. Work that is not merged yet keeps what was hashed when it
     /// was begun: a later session does not make an earlier one's changes good.
     fn kept_guard(&self) -> Option<Guard> {
-        let record = self.plan.record.as_ref()?;
-        let session = record.current_session?;
-        let is_merged = record.merged().is_some_and(|merged| match self.context.store.load(session) {
-            // What was begun after a merge is not merged by it.
-            Ok(Loaded::Manifest(manifest)) => manifest.created_at < merged.at,
-            Ok(Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing) | Err(_) => false,
-        });
-        if is_merged {
-            return None;
+        match &self.guarded {
+            Guarded::By(_, spec) => spec.guard.clone(),
+            // A guard that is lost refuses the merge, whatever it was.
+            Guarded::No | Guarded::Lost(..) => None,
         }
-        LaunchSpec::read(&self.context.store.session_dir(session)).ok()??.guard
     }
 
     /// The repository as it is now, for what changes in it to be noticed; `newer` is the guard where another one is kept,

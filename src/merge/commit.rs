@@ -12,7 +12,7 @@ use crate::git::{
 };
 use crate::id::Lane;
 use crate::session::lane::LaneRecord;
-use crate::session::launch::LaunchSpec;
+use crate::session::unmerged::{Guarded, guarded};
 
 /// A commit that is to be made.
 pub(super) struct New<'a> {
@@ -76,12 +76,14 @@ pub(super) fn refuse_changes(
     if changes == IfChanged::Accept {
         return Ok(());
     }
-    let Some(session) = record.current_session else { return Ok(()) };
-    let what = match LaunchSpec::read(&place.store.session_dir(session)) {
-        Ok(Some(LaunchSpec { guard: Some(before), .. })) => guard_changes(&before, &guard(place.repo)?),
-        // Never launched, or launched by a ralph that did not look.
-        Ok(_) => Vec::new(),
-        Err(error) => vec![format!("what they were cannot be told any more ({error})")],
+    let what = match guarded(place.store, record)? {
+        Guarded::By(_, spec) => match &spec.guard {
+            Some(before) => guard_changes(before, &guard(place.repo)?),
+            // Launched by a ralph that did not look.
+            None => Vec::new(),
+        },
+        Guarded::No => Vec::new(),
+        Guarded::Lost(_, why) => vec![format!("what they were cannot be told any more ({why})")],
     };
     match what.is_empty() {
         true => Ok(()),

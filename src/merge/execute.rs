@@ -206,6 +206,7 @@ impl Work<'_> {
                     commit: to.to_string(),
                     tip: plan.tip.to_string(),
                     at: Timestamp::now(),
+                    attempts: Some(self.record.attempts),
                     closed_at: None,
                 },
             };

@@ -8,7 +8,8 @@ use super::{MergeRequest, Place, Progress};
 use crate::git::{CommitId, commits_beyond, first_with, tip_of};
 use crate::id::BranchName;
 use crate::session::lane::{LaneRecord, MergedRecord};
-use crate::session::store::{LaneLock, Loaded, StoreError};
+use crate::session::store::{LaneLock, StoreError};
+use crate::session::unmerged::{Since, since};
 
 /// Records with the lane that the target has its work, as a merge by ralph does: without that, whoever needs this work
 /// would wait for a merge that never comes, since there is nothing to merge.
@@ -46,8 +47,9 @@ fn record(
         return Ok(());
     }
     let known = record.merged().filter(|merged| is_of(merged, &record, &tip, target));
+    // A session that was begun since and found nothing to add leaves the same commits behind.
     if let Some(known) = &known
-        && !has_session_since(place, &record, known.at)?
+        && since(store, &record, known)? != Since::Session
     {
         return Ok(());
     }
@@ -55,6 +57,7 @@ fn record(
     refuse_changes(place, &record, request.changes)?;
     let merged = MergedRecord {
         at: Timestamp::now(),
+        attempts: Some(record.attempts),
         // What was closed before a session was begun again was opened again for it.
         closed_at: None,
         ..match known {
@@ -65,6 +68,7 @@ fn record(
                 commit: first_with(repo, &tip, &now)?.to_string(),
                 tip: tip.to_string(),
                 at: Timestamp::now(),
+                attempts: None,
                 closed_at: None,
             },
         }
@@ -78,13 +82,4 @@ fn record(
 /// another branch, and stays.
 fn is_of(merged: &MergedRecord, record: &LaneRecord, tip: &CommitId, target: &BranchName) -> bool {
     merged.tip == tip.as_str() && (merged.into == *target || merged.into.as_str() == record.base_ref)
-}
-
-/// Whether a session was begun after that: one that found nothing to add leaves the same commits behind.
-fn has_session_since(place: &Place<'_>, record: &LaneRecord, at: Timestamp) -> Result<bool, MergeError> {
-    let Some(id) = record.current_session else { return Ok(false) };
-    Ok(match place.store.load(id)? {
-        Loaded::Manifest(manifest) => manifest.created_at >= at,
-        Loaded::Newer { .. } | Loaded::Damaged { .. } | Loaded::Missing => false,
-    })
 }

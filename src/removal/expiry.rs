@@ -1,7 +1,7 @@
 //! What has expired: sessions that ended long ago and removals that no one took back.
 //!
-//! A session stays while it is its lane's current one, or that of a lane in the trash which could come back; so does
-//! one whose end is not on record. Only `due` decides, and it is pure.
+//! A session stays while it is its lane's current one, or the one that the lane's work is guarded by, also where the lane is
+//! in the trash and could come back; so does one whose end is not on record. Only `due` decides, and it is pure.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ struct Listing {
 enum Held {
     /// Nothing does.
     No,
-    /// A lane that is there: it is its current session.
+    /// A lane that is there: it is its current session, or has its guard.
     ByLane,
     /// A lane in the trash.
     ByTrash(TrashId),
@@ -173,13 +173,11 @@ fn list(place: &Place<'_>) -> Result<Listing, RemovalError> {
     for id in store.sessions()?.into_iter().filter(|id| !running.contains(id)) {
         match ended(store, id) {
             Ok(Some(session)) => {
-                let in_trash = trash.iter().find(|record| record.lane.current_session == Some(id));
+                let in_trash = trash.iter().find(|record| record.lane.needs(id));
                 // A lane whose record cannot be read could name any of its sessions.
-                let is_current = store
-                    .lane(&session.lane)
-                    .map_or(true, |l| l.is_some_and(|l| l.current_session == Some(id)));
+                let is_needed = store.lane(&session.lane).map_or(true, |l| l.is_some_and(|l| l.needs(id)));
                 let held = match in_trash {
-                    _ if is_current => Held::ByLane,
+                    _ if is_needed => Held::ByLane,
                     Some(record) => Held::ByTrash(record.parcel.id),
                     None => Held::No,
                 };

@@ -61,6 +61,7 @@ mod tests {
             base_commit: "0".repeat(40),
             worktree: "/w".into(),
             current_session: None,
+            guarded_by: None,
             attempts: 0,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             extra: serde_json::Map::new(),

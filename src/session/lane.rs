@@ -25,6 +25,10 @@ pub struct LaneRecord {
     pub worktree: String,
     /// The session last begun.
     pub current_session: Option<SessionId>,
+    /// The session whose launch record has the guard that the work is under, where that is an earlier one: what is not
+    /// merged yet stays under the guard of the first that was launched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarded_by: Option<SessionId>,
     /// How many sessions were begun.
     pub attempts: u32,
     /// When the lane was made.
@@ -46,6 +50,8 @@ pub(super) struct PlainLaneRecord {
     worktree_id: String,
     worktree: String,
     current_session: Option<SessionId>,
+    #[serde(default)]
+    guarded_by: Option<SessionId>,
     attempts: u32,
     created_at: Timestamp,
     #[serde(default)]
@@ -63,6 +69,7 @@ impl From<PlainLaneRecord> for LaneRecord {
             worktree_id: plain.worktree_id,
             worktree: plain.worktree,
             current_session: plain.current_session,
+            guarded_by: plain.guarded_by,
             attempts: plain.attempts,
             created_at: plain.created_at,
             extra: plain.merged.map(|merged| (MERGED.to_owned(), merged)).into_iter().collect(),
@@ -83,6 +90,9 @@ pub struct MergedRecord {
     pub tip: String,
     /// When.
     pub at: Timestamp,
+    /// How many sessions of the lane had been begun; none where an older ralph merged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// When ralph closed the ticket in a file that git does not track: of any other, the commits tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
@@ -97,9 +107,18 @@ impl LaneRecord {
         serde_json::from_value(self.extra.get(MERGED)?.clone()).ok()
     }
 
+    /// Whether the lane still needs what is on record of that session.
+    pub fn needs(&self, session: SessionId) -> bool {
+        [self.current_session, self.guarded_by].contains(&Some(session))
+    }
+
     /// The record with this merge in it.
     pub fn with_merged(mut self, merged: &MergedRecord) -> Result<Self, serde_json::Error> {
         self.extra.insert(MERGED.to_owned(), serde_json::to_value(merged)?);
+        if merged.attempts == Some(self.attempts) {
+            // What is begun from here on is under a guard of its own.
+            self.guarded_by = None;
+        }
         Ok(self)
     }
 }
@@ -114,8 +133,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_kept_and_the_short_way_does_not_take_it() {
         let known = r#"{"schema_version":1,"lane":"T-1","base_ref":"main","base_commit":"c","branch":"ralph/T-1",
-            "worktree_id":"t-1","worktree":"/w","current_session":null,"attempts":2,
-            "created_at":"2026-01-01T00:00:00Z","merged":{"into":"main"}}"#;
+            "worktree_id":"t-1","worktree":"/w","current_session":null,
+            "guarded_by":"0193a1b2-0000-7000-8000-000000000000","attempts":2,"created_at":"2026-01-01T00:00:00Z","merged":{"into":"main"}}"#;
         let whole: LaneRecord = serde_json::from_str(known).unwrap();
         assert_eq!(LaneRecord::from(serde_json::from_str::<PlainLaneRecord>(known).unwrap()), whole);
         let newer = known.replacen('{', r#"{"later":1,"#, 1);

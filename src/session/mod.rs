@@ -17,5 +17,6 @@ pub mod outcome;
 pub mod record;
 pub mod state;
 pub mod store;
+pub mod unmerged;
 pub mod view;
 pub mod writer;

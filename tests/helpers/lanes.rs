@@ -1,12 +1,14 @@
 //! Short ways to say what most tests say: create this lane, dispatch that one, this is refused.
 
+use std::fs;
+
 use serde_json::Value;
 
 use super::command::Invocation;
 use super::repo::Repo;
 use super::sandbox::Sandbox;
 use super::schema::assert_manifest;
-use super::session::wait_until_left;
+use super::session::{names_in, wait_until_left};
 use super::tree::Tree;
 
 /// The keys of the dispatch result, in their order.
@@ -72,6 +74,18 @@ impl<'s> Repo<'s> {
     pub fn lanes(&self) -> Vec<Value> {
         let lanes = self.worktree(&["list", "--json"]).run().ok().json();
         lanes.as_array().expect("an array of lanes").clone()
+    }
+
+    /// Dates what is on record of merges as if the clock had been set back since.
+    pub fn set_the_clock_back(&self) {
+        for lane in names_in(&self.store().join("lanes")) {
+            let file = self.store().join("lanes").join(lane).join("lane.json");
+            let mut record: Value =
+                serde_json::from_slice(&fs::read(&file).expect("a record")).expect("JSON");
+            assert!(record["merged"]["at"].is_string(), "{record:#}");
+            record["merged"]["at"] = "2100-01-01T00:00:00Z".into();
+            fs::write(&file, record.to_string()).expect("the record");
+        }
     }
 
     /// The worktree that `ralph worktree path` names.

@@ -11,6 +11,7 @@ use super::world::{TREE, World, at, lane};
 use crate::removal::{
     IfUnsaved, Place, RemovalError, Settled, Stage, expire, gc, remove, restore, settle, trash,
 };
+use crate::session::lane::LaneRecord;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -36,6 +37,19 @@ fn looking_deletes_nothing_and_young_things_do_not_expire() {
     assert!(plan.size.bytes >= plan.trash[0].size.bytes);
     assert!(world.store.session_dir(session).path().exists());
     world.restore().unwrap();
+}
+
+#[test]
+fn a_session_that_the_lanes_work_is_guarded_by_stays_as_long_as_the_lane() {
+    let world = World::new();
+    let first = world.ended_session("t-1", at(1));
+    let record = world.store.lane(&lane("t-1")).unwrap().unwrap();
+    let record = LaneRecord { guarded_by: Some(first), ..record };
+    world.store.write_lane(&world.claim("t-1"), &record).unwrap();
+    world.ended_session("t-1", at(2));
+    assert!(gc(&later(&world), DAY).unwrap().sessions.is_empty());
+    world.throw_away();
+    assert_eq!(gc(&later(&world), DAY).unwrap().sessions.len(), 2);
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl World {
             worktree_id: created.worktree.id,
             worktree: created.worktree.path.to_str().unwrap().into(),
             current_session: None,
+            guarded_by: None,
             attempts: 1,
             created_at: at(MADE.fetch_add(1, Ordering::Relaxed)),
             extra: [("kept".to_owned(), serde_json::json!({ "by": "a newer ralph" }))].into_iter().collect(),
