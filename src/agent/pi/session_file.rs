@@ -20,7 +20,7 @@ use super::touched::Touched;
 use crate::durable::{self, FileError};
 
 /// As many bytes are read of one session's part at most. A session of hours has some tens of megabytes, and every image that
-/// its tools returned adds its own; an agent can make a file of petabytes by one call.
+/// its tools returned adds its own; an agent can make a file of petabytes by one call. To read so many takes some eight seconds.
 pub const LONGEST: u64 = 1 << 30;
 
 /// The longest error message or model name that is kept, in characters.
