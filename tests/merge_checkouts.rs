@@ -138,7 +138,7 @@ fn half_of_the_commits_that_an_agent_was_picking_is_not_merged() {
                 git cherry-pick side~1 side >/dev/null 2>&1 || :; git add a; git commit -qm resolved; answer";
     let scene = Scene::playing(&sandbox, play);
     scene.refused(&[], &["a cherry-pick is open in the worktree of T-1"]);
-    scene.lane().git(&["-c", "core.editor=true", "cherry-pick", "--skip"]);
+    scene.lane().git(&["-c", "core.editor=true", "cherry-pick", "--continue"]);
     scene.repo.merged(&["T-1"]);
     assert_eq!(scene.repo.read("b"), "b\n");
 }

@@ -1,8 +1,8 @@
 //! Whether a configured command would run a file that the checked-out branch brings along.
 //!
-//! A program by a relative path would in any case. Beside it a word counts that names a file by a path, or by a name with
-//! an ending, where there is such a file: `sh tools/f`, `python3 f.py`, but not `sed s/a/b/`. What a command makes up as it
-//! runs cannot be told from its words.
+//! A program by a relative path would in any case. Beside it a word counts that names a file by a path, or where a script
+//! stands by a name with an ending, if there is such a file: `sh tools/f`, `python3 f.py`, but not `sed s/a/b/`, nor
+//! `test %f = f.py`. What a command makes up as it runs cannot be told from its words.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -56,6 +56,8 @@ struct Word {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Program,
+    /// Behind the program and its options: what an interpreter runs.
+    Script,
     Argument,
 }
 
@@ -73,10 +75,9 @@ fn paths_in(command: &str) -> Vec<PathBuf> {
         // Scripts within quotes, and paths behind options: `sh -c 'tools/f'`, `--with=tools/f`.
         let parts = text.split(|c: char| c.is_whitespace() || "'\"`;&|()<>=:".contains(c));
         for part in std::iter::once(text.as_str()).chain(parts) {
-            // What is looked for on PATH is no file of the folder.
-            let is_on_path = place == Place::Program && !part.contains('/');
             let path = Path::new(part);
-            if !is_on_path && (part.contains('/') || path.extension().is_some()) {
+            let is_script = place == Place::Script && part == text && path.extension().is_some();
+            if part.contains('/') || is_script {
                 paths.extend(below(path));
             }
         }
@@ -136,8 +137,12 @@ fn end(text: &mut String, place: Place, words: &mut Vec<Word>) -> Place {
     let is_assignment = text.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     });
-    let next = if is_assignment { place } else { Place::Argument };
-    let place = if is_assignment { Place::Argument } else { place };
+    let (place, next) = match place {
+        Place::Program if is_assignment => (Place::Argument, Place::Program),
+        Place::Program => (Place::Program, Place::Script),
+        Place::Script if text.starts_with('-') => (Place::Argument, Place::Script),
+        Place::Script | Place::Argument => (place, Place::Argument),
+    };
     words.push(Word { text, place });
     next
 }
@@ -185,7 +190,9 @@ mod tests {
             ("sh -c 'exec tools/f %f'", &["tools/f"]),
             ("sh \"my tools/f\"", &["my tools/f"]),
             ("java -jar=lib/x.jar", &["lib/x.jar"]),
+            ("sh -e f.sh", &["f.sh"]),
             ("f.sh | cat", &[]),
+            ("cat; if test %f = z.txt; then x; fi", &[]),
             ("git-lfs clean -- %f", &[]),
             ("gpg --recipient me -e /etc/key.pub", &[]),
             ("tool ../x.sh ~", &[]),
