@@ -185,7 +185,10 @@ mod while_a_supervisor_is_started {
             kill_process_group(Pid::from_raw(running.pid()).unwrap(), signal).unwrap();
             sandbox.write("begun", "");
             drop(running.wait());
-            let manifest = Session::only(&repo).ended();
+            let session = Session::only(&repo);
+            // Who began it may be gone before its supervisor holds it.
+            session.wait_for_state("ended");
+            let manifest = session.ended();
             assert_eq!(manifest["outcome"], "succeeded", "{signal:?}: {manifest:#}");
             let said = fs::read_to_string(text(&manifest["output"]["stdout"])).unwrap();
             for field in ["SigBlk:", "SigIgn:"] {

@@ -460,7 +460,7 @@ mod and_their_worktrees {
         assert_eq!(repo.git(&["cat-file", "-p", &staged]), "staged");
         // Until it is deleted with the registration that was kept.
         let deleted = repo.worktree(&["gc", "--older-than", "0s", "--yes"]).run().ok();
-        assert!(deleted.stdout.starts_with("deleted: 1 ended session, 0 removed worktrees, "), "{deleted}");
+        assert!(deleted.stdout.starts_with("deleted: 0 ended sessions, 0 removed worktrees, "), "{deleted}");
         assert_eq!(repo.git(&["for-each-ref", "refs/ralph/trash"]), "");
     }
 

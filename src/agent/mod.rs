@@ -12,7 +12,6 @@ pub mod program;
 use std::path::{Path, PathBuf};
 
 use crate::id::{BranchName, SessionId, TicketId};
-pub use crate::redact;
 use crate::redact::redacted_argument;
 
 /// The agent that was configured.

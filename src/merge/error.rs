@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::conflict::Conflicted;
-use crate::agent::redact::redacted_script;
 use crate::durable::FileError;
 use crate::git::{Blocked, CommitId, ErrorClass, GitError, Operation, WhyBlocked};
 use crate::id::{BranchName, Lane, SessionId};
+use crate::redact::redacted_script;
 use crate::session::store::StoreError;
 
 /// A merge that failed or was refused. Messages hold no raw control character.

@@ -2,7 +2,6 @@
 
 use super::ticketflow;
 use super::wish::Wish;
-use crate::agent::redact::{REDACTED, redacted, redacted_line, redacted_script};
 use crate::batch::journal::Known;
 use crate::cli::args::batch::BatchArgs;
 use crate::cli::args::{Cli, Command, WorktreeCommand};
@@ -10,6 +9,7 @@ use crate::cli::error::{CliError, CliResult};
 use crate::cli::exit::Exit;
 use crate::cli::render::Out;
 use crate::cli::surroundings::Surroundings;
+use crate::redact::{REDACTED, redacted, redacted_line, redacted_script};
 
 /// What the command asked for that began a batch.
 pub fn again(here: &Surroundings, known: &Known, out: &Out) -> CliResult<Wish> {
