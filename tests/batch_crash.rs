@@ -165,23 +165,30 @@ mod once_it_was_halted {
 mod while_a_supervisor_is_started {
     use super::*;
 
+    /// Whoever starts a command in the background may have it ignore what a terminal sends.
+    const HEARS: &str = "--default-signal=INT,QUIT,HUP";
+    const IGNORES: &str = "--ignore-signal=INT,QUIT,HUP";
+
     /// A command in a process group of its own, whose supervisor has not left that yet.
-    fn starting(repo: &Repo<'_>, sandbox: &Sandbox, command: &[&str]) -> Running {
+    fn starting(repo: &Repo<'_>, sandbox: &Sandbox, signals: &str, command: &[&str]) -> Running {
         let point = format!("supervise.begun:wait={}", sandbox.path("begun").display());
-        let words = [&[env!("CARGO_BIN_EXE_ralph"), "worktree"], command].concat();
-        let running = sandbox.run("setsid", &words).in_dir(repo.path()).env("RALPH_FAILPOINT", point).spawn();
+        let words = [&[signals, "setsid", env!("CARGO_BIN_EXE_ralph"), "worktree"], command].concat();
+        let running = sandbox.run("env", &words).in_dir(repo.path()).env("RALPH_FAILPOINT", point).spawn();
         waiting(sandbox, "begun");
         running
     }
 
     #[test]
     fn what_a_terminal_sends_does_not_reach_it_and_its_agent_hears_everything() {
-        for signal in [Signal::INT, Signal::QUIT, Signal::HUP] {
+        let from_terminal = [Signal::INT, Signal::QUIT, Signal::HUP];
+        for (signal, started) in
+            from_terminal.into_iter().flat_map(|signal| [(signal, HEARS), (signal, IGNORES)])
+        {
             let sandbox = Sandbox::new();
             let repo = Repo::new(&sandbox);
             let pi = ScriptedPi::new(&sandbox);
             pi.plays("grep Sig /proc/self/status; commit; answer stop");
-            let running = starting(&repo, &sandbox, &["dispatch", "T-1"]);
+            let running = starting(&repo, &sandbox, started, &["dispatch", "T-1"]);
             kill_process_group(Pid::from_raw(running.pid()).unwrap(), signal).unwrap();
             sandbox.write("begun", "");
             drop(running.wait());
@@ -189,7 +196,7 @@ mod while_a_supervisor_is_started {
             // Who began it may be gone before its supervisor holds it.
             session.wait_for_state("ended");
             let manifest = session.ended();
-            assert_eq!(manifest["outcome"], "succeeded", "{signal:?}: {manifest:#}");
+            assert_eq!(manifest["outcome"], "succeeded", "{signal:?}, {started}: {manifest:#}");
             let said = fs::read_to_string(text(&manifest["output"]["stdout"])).unwrap();
             for field in ["SigBlk:", "SigIgn:"] {
                 let signals = said.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim();
@@ -207,7 +214,7 @@ mod while_a_supervisor_is_started {
         let pi = ScriptedPi::new(&sandbox);
         pi.plays_on("T-1", 1, NEVER_ENDS);
         pi.plays_on("T-1", 2, COMMITS);
-        let running = starting(&repo, &sandbox, &["batch", "T-1", "--json"]);
+        let running = starting(&repo, &sandbox, HEARS, &["batch", "T-1", "--json"]);
         kill_process_group(Pid::from_raw(running.pid()).unwrap(), Signal::INT).unwrap();
         running.wait_for("\"halted\"");
         sandbox.write("begun", "");
@@ -222,7 +229,7 @@ mod while_a_supervisor_is_started {
         let repo = Repo::new(&sandbox);
         let pi = ScriptedPi::new(&sandbox);
         pi.plays(COMMITS);
-        let running = starting(&repo, &sandbox, &["batch", "T-1", "--json"]);
+        let running = starting(&repo, &sandbox, HEARS, &["batch", "T-1", "--json"]);
         running.signal(Signal::INT);
         running.wait_for("\"halted\"");
         let started = children(running.pid()).into_iter().filter_map(Process::find);

@@ -20,14 +20,18 @@ pub fn hear_everything() {
     }
 }
 
-/// Forgets those of the blocked signals that have come and were not heard yet: who ignores a signal has no use for it.
+/// Forgets those of the blocked signals that have come and were not heard yet: who ignores a signal has no use for it. One
+/// that was ignored from the beginning is kept too while it is blocked, and stays ignored.
 #[expect(unsafe_code, reason = "signal dispositions have no safe form")]
 pub fn forget(signals: &[c_int]) {
-    for signal in signals.iter().filter(|signal| !is_ignored(**signal)) {
+    for &signal in signals {
+        let was_ignored = is_ignored(signal);
         // SAFETY: no handler is installed, and none is lost: this is called before there is one.
         unsafe {
-            libc::signal(*signal, libc::SIG_IGN);
-            libc::signal(*signal, libc::SIG_DFL);
+            libc::signal(signal, libc::SIG_IGN);
+            if !was_ignored {
+                libc::signal(signal, libc::SIG_DFL);
+            }
         }
     }
 }
