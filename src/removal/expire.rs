@@ -56,7 +56,11 @@ pub fn expire(place: &Place<'_>, plan: &ExpiryPlan) -> Result<Expired, RemovalEr
         }
     }
     let (left, _damaged) = trash(place.store)?;
-    let needed = left.iter().filter_map(|record| record.lane.current_session).collect();
+    let needed = left
+        .iter()
+        .flat_map(|record| [record.lane.current_session, record.lane.guarded_by])
+        .flatten()
+        .collect();
     for session in &plan.sessions {
         let what = || format!("session {} of {}", session.id, session.lane);
         if let Some(kept) = expired.count(expire_session(place, session, &needed), session.size, what) {
@@ -128,8 +132,8 @@ fn expire_session(
     if ended(store, session.id)?.is_none_or(|now| now.ended_at != session.ended_at) {
         return Err(RemovalError::NotExpired { why: "it has changed meanwhile" });
     }
-    if store.lane(&session.lane)?.and_then(|lane| lane.current_session) == Some(session.id) {
-        return Err(RemovalError::NotExpired { why: "it is its lane's current session" });
+    if store.lane(&session.lane)?.is_some_and(|lane| lane.needs(session.id)) {
+        return Err(RemovalError::NotExpired { why: "its lane needs it" });
     }
     if needed.contains(&session.id) {
         return Err(RemovalError::NotExpired { why: "a lane in the trash may still come back to it" });
