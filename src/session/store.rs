@@ -520,12 +520,16 @@ impl SessionDir {
     }
 }
 
-/// Whether the supervisor on record ran where its pid means something here, and is certainly gone.
+/// Whether the supervisor on record is certainly gone: with an earlier boot of this machine, or from where its pid means
+/// something here.
 fn is_orphaned(process: &ProcessRecord) -> bool {
+    let Ok(here) = Machine::this() else { return false };
+    if process.boot_id != here.boot_id {
+        return process.host == here.host;
+    }
     let Some(supervisor) = &process.supervisor else { return false };
-    let is_here =
-        Machine::this().is_ok_and(|here| (&process.boot_id, process.pid_ns) == (&here.boot_id, here.pid_ns));
-    is_here && !is_alive(Identity { pid: supervisor.pid.get(), start_ticks: supervisor.start_ticks })
+    process.pid_ns == here.pid_ns
+        && !is_alive(Identity { pid: supervisor.pid.get(), start_ticks: supervisor.start_ticks })
 }
 
 /// Reads a manifest wherever it lies, trusting nothing in it.
