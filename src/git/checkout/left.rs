@@ -21,6 +21,8 @@ use crate::git::worktree::holds_only_link;
 use crate::git::{CommitId, GitError, Repo};
 
 const SUBMODULE: u32 = 0o160_000;
+/// What an index begins with.
+const SIGNATURE: &[u8] = b"DIRC";
 
 /// How far an interrupted checkout came.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub(in crate::git) fn left(
     start: &CommitId,
 ) -> Result<Left, GitError> {
     let own = admin.join("index");
-    let has_own = there(&own)?;
+    let has_own = there(&own)? && !is_cut_short(&own)?;
     if !has_own && holds_only_link(top)? {
         return Ok(Left::Nothing);
     }
@@ -85,16 +87,34 @@ pub(in crate::git) fn left(
     } else {
         look.call().args(["read-tree", start.as_str()]).succeed()?;
     }
-    let mut is_missing = false;
+    let (mut is_missing, mut differs) = (false, false);
     for path in look.differing()? {
-        match awaited.is_of(&path) && !look.holds_work(&path)? {
-            true => is_missing = true,
-            false => changed.push(Edit::File(path)),
+        differs = true;
+        match awaited.is_of(&path) {
+            true if !look.holds_work(&path)? => is_missing = true,
+            // The power may take away what was written: no one's work is where nothing is.
+            false if look.holds_nothing(&path)? => {}
+            true | false => changed.push(Edit::File(path)),
         }
     }
     // Whoever changed something where every file is there has worked in a whole tree.
-    let is_whole = has_own && !is_missing && !changed.is_empty() && !changed.contains(&Edit::Index);
+    let is_whole = has_own && !is_missing && differs && !changed.contains(&Edit::Index);
     Ok(if is_whole { Left::Whole } else { Left::InPart { changed, index: look.index } })
+}
+
+/// Whether this is no index but what the power left of one: nothing, or zeros.
+pub(super) fn is_cut_short(index: &Path) -> Result<bool, GitError> {
+    let failed = |e| GitError::io("read", index, e);
+    match index.symlink_metadata() {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(failed(e)),
+    }
+    let mut begins = Vec::new();
+    let file = open_no_follow(index).map_err(failed)?;
+    file.take(SIGNATURE.len() as u64).read_to_end(&mut begins).map_err(failed)?;
+    Ok(begins != SIGNATURE)
 }
 
 /// The files that the checkout may not have written to their ends.
@@ -186,6 +206,17 @@ impl Look<'_> {
             .arg("--ignore-submodules=all")
             .for_each_record(&mut |path| paths.push(PathBuf::from(OsString::from_vec(path.to_vec()))))?;
         Ok(paths)
+    }
+
+    /// Whether there is no file at `path`, or one with nothing in it.
+    fn holds_nothing(&self, path: &Path) -> Result<bool, GitError> {
+        let place = self.top.join(path);
+        match place.symlink_metadata() {
+            Ok(meta) => Ok(meta.is_file() && meta.len() == 0),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => Ok(false),
+            Err(e) => Err(GitError::io("look at", &place, e)),
+        }
     }
 
     /// Whether there is something at `path` that is not the beginning of what the checkout writes there.

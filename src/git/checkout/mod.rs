@@ -16,6 +16,7 @@ mod progress;
 mod put;
 mod together;
 
+use left::is_cut_short;
 pub(super) use left::{Beside, Left, left};
 pub use progress::{CheckoutProgress, CheckoutStage};
 
@@ -75,6 +76,10 @@ pub fn finish(repo: &Repo, worktree: &Worktree, held: &HeldLock) -> Result<Finis
     }
     // No one works in this worktree: the lock is that of the checkout which was interrupted.
     durable::remove(&entry.admin.join("index.lock"))?;
+    let index = entry.admin.join("index");
+    if is_cut_short(&index)? {
+        durable::remove(&index)?;
+    }
     complete(repo, worktree, &start, held).map(Finished::Written)
 }
 

@@ -124,6 +124,28 @@ fn what_was_edited_where_all_files_are_there_stays_and_is_told() {
 }
 
 #[test]
+fn what_the_power_took_from_files_and_index_is_written_anew() {
+    for index in ["", "\0\0\0\0\0\0\0\0"] {
+        let scene = Scene::between_the_two();
+        scene.fixture.write("repo/.git/worktrees/t-1/index", index);
+        scene.write("README.md", "");
+        assert!(matches!(scene.finish().unwrap(), Finished::Written(_)));
+        assert_eq!(
+            (scene.read("f.txt").as_str(), scene.git(&["status", "--porcelain"])),
+            ("SHOUT\n", String::new())
+        );
+    }
+    let scene = Scene::between_the_two();
+    scene.write("README.md", "");
+    fs::remove_file(scene.site.path.join("src/main.rs")).unwrap();
+    assert!(matches!(scene.finish().unwrap(), Finished::Written(_)));
+    assert_eq!(
+        (scene.read("f.txt").as_str(), scene.git(&["status", "--porcelain"])),
+        ("SHOUT\n", String::new())
+    );
+}
+
+#[test]
 fn what_was_edited_after_git_has_completed_the_files_stays() {
     let scene = Scene::without_files();
     scene.write("README.md", "rea");
