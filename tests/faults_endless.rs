@@ -48,6 +48,10 @@ fn row_58_an_agent_that_makes_its_branch_a_named_pipe_has_failed_and_no_one_wait
     assert_no_one_waits(&repo, &pi, BRANCH);
     pi.plays_for("T-3", COMMITS);
     assert_eq!(repo.finish("T-3", &[])["outcome"], "succeeded");
+    // Nor does a merge of another lane, whatever leads to that pipe.
+    repo.write(".git/refs/heads/second", "ref: refs/heads/ralph/T-1\n");
+    std::os::unix::fs::symlink("ralph/T-1", repo.path().join(".git/refs/heads/third")).unwrap();
+    drop(repo.worktree(&["merge", "T-3"]).run().ok());
 }
 
 #[test]

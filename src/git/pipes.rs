@@ -12,7 +12,7 @@ use super::GitError;
 use super::registry::read_pointer;
 
 /// No reference is nearly so long. libgit2 makes room for all of one before it reads it.
-const LONGEST_REFERENCE: u64 = 1 << 20;
+pub(super) const LONGEST_REFERENCE: u64 = 1 << 20;
 
 /// What every opened repository is read from, below the common directory.
 const SHARED: [&str; 5] =

@@ -5,12 +5,13 @@
 
 use std::path::Path;
 
-use git2::{ErrorCode, ReferenceType};
+use git2::ErrorCode;
 use walkdir::WalkDir;
 
 use super::program::{Call, Place};
 use super::repo::{Backend, Repo};
 use super::{CommitId, GitError, pipes, reflock};
+use crate::durable::{self, FileError};
 use crate::failpoint;
 
 /// How far two commits are apart.
@@ -87,18 +88,20 @@ impl Repo {
 
     /// The branches that are a second name of the branch with this full name, however many lie between.
     pub(super) fn second_names_of(&self, full: &str) -> Result<Vec<String>, GitError> {
-        let failed = |e| GitError::libgit2("list the second names of", full, e);
         let mut names = Vec::new();
         match self.backend() {
-            Backend::Libgit2(repo) => {
-                for reference in repo.references_glob("refs/heads/*").map_err(failed)? {
-                    let reference = reference.map_err(failed)?;
-                    if reference.kind() != Some(ReferenceType::Symbolic) {
-                        continue;
+            Backend::Libgit2(_) => {
+                for name in self.symbolic_branches()? {
+                    let mut next = name.clone();
+                    // One that leads to nothing, or to what can't be read, is no name of anything.
+                    for _ in 0..LONGEST_CHAIN {
+                        let Ok(Some(target)) = self.alias_target(&next) else { break };
+                        if target == full {
+                            names.push(name);
+                            break;
+                        }
+                        next = target;
                     }
-                    // One that leads to nothing is no name of anything.
-                    let leads_to_it = reference.resolve().is_ok_and(|to| to.name_bytes() == full.as_bytes());
-                    names.extend(reference.name().ok().filter(|_| leads_to_it).map(str::to_owned));
                 }
             }
             Backend::Program(_) => {
@@ -108,6 +111,27 @@ impl Repo {
                 let pairs = listed.lines().filter_map(|line| line.split_once(' '));
                 names.extend(pairs.filter(|(_, to)| *to == full).map(|(name, _)| name.to_owned()));
             }
+        }
+        Ok(names)
+    }
+
+    /// The branches that stand for another reference: such a one is never packed. libgit2 would wait for a named pipe.
+    fn symbolic_branches(&self) -> Result<Vec<String>, GitError> {
+        let mut names = Vec::new();
+        // One that goes meanwhile is none.
+        let below = WalkDir::new(self.common_dir().join("refs/heads")).sort_by_file_name();
+        for entry in below.into_iter().filter_map(Result::ok) {
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            let content = match durable::read(entry.path(), pipes::LONGEST_REFERENCE) {
+                Ok(content) => content.unwrap_or_default(),
+                Err(FileError::TooLarge { .. }) => continue,
+                Err(error) if error.is_of_another_kind() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let name = entry.path().strip_prefix(self.common_dir()).ok().and_then(Path::to_str);
+            names.extend(name.filter(|_| content.starts_with(b"ref:")).map(str::to_owned));
         }
         Ok(names)
     }
