@@ -59,7 +59,8 @@ pub fn run(global: &Global, args: &StopArgs, out: &Out) -> CliResult {
                 let names: Vec<String> = live.iter().map(ToString::to_string).collect();
                 let message = format!("still running after {}s: {}", patience.as_secs(), names.join(", "));
                 let error = CliError::new(Exit::CannotDo, message);
-                unreached.push(error.hint("`ralph worktree inspect` shows its processes"));
+                // What runs here comes before what could not be asked elsewhere.
+                unreached.insert(0, error.hint("`ralph worktree inspect` shows its processes"));
                 break;
             }
             Happening::Nothing => {}
