@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::process::Signal;
 
-use super::conclude::conclude;
+use super::conclude::{LOOK_PATIENCE, conclude};
 use super::leaks::{NoticeError, notice};
+use super::patience::{Outcome, within};
 use super::watch::{Ended, Signalled, Watch, WatchError};
 use crate::durable::FileError;
 use crate::failpoint;
@@ -113,7 +114,12 @@ pub fn supervise(session_dir: &Path, inherited: Inherited<'_>) -> Result<(), Sup
     failpoint::hit("supervise.released");
     // And what they do next comes first.
     give_way();
-    Ok(notice(&store, &spec, git)?)
+    // The session is over: what cannot be looked at in time is not waited for, and nothing is said of it.
+    match within(LOOK_PATIENCE, move || notice(&store, &spec, git)) {
+        Outcome::Done(noticed) => Ok(noticed?),
+        Outcome::TooSlow => Ok(()),
+        Outcome::NotBegun(error) => Err(SupervisorError::System("start a thread", error)),
+    }
 }
 
 /// An agent that runs, and what listens for its end.

@@ -27,7 +27,7 @@ use crate::session::writer::SessionWriter;
 
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the look may take, at most: twice as long as a call of git's may.
-const LOOK_PATIENCE: Duration = Duration::from_mins(10);
+pub(super) const LOOK_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Records the session's end with all that can be found out, and lets its worktree go.
 pub fn conclude(
