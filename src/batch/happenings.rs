@@ -13,6 +13,7 @@ use crate::dispatch::run::Dispatched;
 use crate::dispatch::{Request, Resume};
 use crate::durable::LockState;
 use crate::id::SessionId;
+use crate::launch::local::cancel;
 use crate::session::manifest::{Manifest, Outcome, State};
 use crate::session::store::{Loaded, Urgency};
 
@@ -259,12 +260,23 @@ impl Engine<'_> {
 
     /// Ends the sessions that a halt was to end before the batch was killed.
     fn carry_out(&mut self, why: Halt) -> Result<(), BatchError> {
-        for (_, id) in self.running() {
+        for (item, id) in self.running() {
+            if self.unheld.contains(&item) {
+                // It is over, and only to be settled.
+                self.stopped_for.insert(id, StoppedFor::Halt(why));
+                continue;
+            }
             let told = self.store.session_dir(id).stop_requested().is_some();
             match self.store.load(id)? {
                 Loaded::Manifest(manifest) if manifest.is_ended() => {}
-                // The wish may be on record without its supervisor having been told.
-                Loaded::Manifest(manifest) if told && manifest.state != State::Running => {}
+                Loaded::Manifest(manifest) if told => {
+                    // The wish may be on record without its supervisor having been told; a second one would end it at once.
+                    self.stopped_for.insert(id, StoppedFor::Halt(why));
+                    if manifest.state == State::Running {
+                        // A supervisor that is gone by now has nothing to be told.
+                        drop(cancel(id, Some(&manifest.process), &self.setup.machine));
+                    }
+                }
                 _ => self.stop(id, StoppedFor::Halt(why), Urgency::Graceful)?,
             }
         }
