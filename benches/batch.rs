@@ -76,7 +76,7 @@ fn at_once(place: &Place) {
         place.ralph(&repo, &["worktree", "gc", "--older-than", "0s", "--yes"]);
     }
     let against = format!(
-        "`git worktree add` + `setsid` in a loop: {}; CPU {} against {} without supervisors",
+        "`git worktree add` + `setsid` in a loop: {}; CPU {} against {}, supervisors and agents included",
         spread(&loops, "ms"),
         spread(&theirs, "ms"),
         spread(&ours, "ms")
@@ -139,7 +139,7 @@ fn graph(place: &Place) {
     let what =
         format!("{TICKETS} tickets in {longest} layers, -j {WIDE}, agents of 1 s: to the last outcome");
     let against = format!(
-        "the ideal schedule: {ideal:.0} s; the batch's own CPU {:.1} ms a ticket",
+        "the ideal schedule: {ideal:.0} s; CPU {:.1} ms a ticket, supervisors and agents included",
         millis(cpu) / TICKETS as f64
     );
     place.row(&what, &[length / ideal], "x", &against, "1.3x");
